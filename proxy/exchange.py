@@ -1,0 +1,362 @@
+"""A call as plugins see it: Exchange, Request, Response, Segment, Usage, Caller, Target, Key."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast
+
+if TYPE_CHECKING:
+    from proxy.plugin import Plugin
+
+T = TypeVar("T")
+Json = Any
+Headers = list[tuple[str, str]]
+
+Dialect = Literal["chat", "responses", "completions", "embeddings", "messages", "relay"]
+Role = Literal["system", "user", "assistant", "tool"]
+Kind = Literal["text", "tool_result", "tool_arguments", "tool_description", "document", "refusal", "reasoning"]
+Outcome = Literal["ok", "refused", "limited", "caller_error", "provider_error", "weir_error", "cancelled"]
+UsageSource = Literal["provider", "estimated", "none"]
+
+
+class Key(Generic[T]):
+    """A typed name under which one plugin leaves a note for others: `exchange.notes[KEY]`."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"Key({self.name})"
+
+
+class Notes(dict[Key[Any], Any]):
+    """Notes left on an exchange, by typed key."""
+
+    def read(self, key: Key[T]) -> T | None:
+        return cast("T | None", self.get(key))
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks. `credential` is a keyed fingerprint (hex) of what was presented, never the thing itself."""
+
+    agent: str = "default"
+    tenant: str = "default"
+    user: str | None = None
+    session: str | None = None
+    key: str | None = None
+    credential: str = ""
+    priority: int = 0
+    deadline_s: float | None = None
+    debug: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a call goes: the upstream's name and the model as that upstream calls it."""
+
+    upstream: str
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one call, normalised: `input` is what was neither read from nor written to the provider's cache."""
+
+    input: int = 0
+    cache_read: int = 0
+    cache_write: int = 0
+    output: int = 0
+    reasoning: int = 0
+    """Part of `output`, not beside it."""
+    audio_input: int = 0
+    """Part of `input`."""
+    audio_output: int = 0
+    """Part of `output`."""
+
+    @property
+    def total(self) -> int:
+        return self.input + self.cache_read + self.cache_write + self.output
+
+
+class Segment:
+    """One text of a call or an answer, with its place. Assigning `text` marks it changed; sealed ones refuse that."""
+
+    __slots__ = ("_text", "fresh", "index", "kind", "original", "part", "role", "sealed", "slot", "source")
+
+    def __init__(
+        self,
+        role: Role,
+        kind: Kind,
+        original: str,
+        slot: Any = None,
+        *,
+        index: int = 0,
+        part: int = 0,
+        fresh: bool = False,
+        sealed: bool = False,
+        source: str = "caller",
+    ) -> None:
+        self.role = role
+        self.kind = kind
+        self.original = original
+        self.slot = slot
+        """The codec's own pointer to where the text stands; plugins leave it alone."""
+        self.index = index
+        """Of the message or item (requests), of the choice or item (answers)."""
+        self.part = part
+        """Of the text inside its message."""
+        self.fresh = fresh
+        """New in this call: no assistant turn stands after it."""
+        self.sealed = sealed
+        """Covered by a signature or cipher of the provider: read or refuse, never change."""
+        self.source = source
+        self._text: str | None = None
+
+    @property
+    def text(self) -> str:
+        return self.original if self._text is None else self._text
+
+    @text.setter
+    def text(self, value: str) -> None:
+        if self.sealed:
+            raise ValueError("a sealed segment cannot be changed")
+        self._text = None if value == self.original else value
+
+    @property
+    def changed(self) -> bool:
+        return self._text is not None
+
+    def copy(self) -> Segment:
+        """A twin for a shadow view: edits of the twin do not reach the call."""
+        twin = Segment(
+            self.role, self.kind, self.original, self.slot,
+            index=self.index, part=self.part, fresh=self.fresh, sealed=self.sealed, source=self.source,
+        )  # fmt: skip
+        twin._text = self._text
+        return twin
+
+    def __repr__(self) -> str:
+        return f"Segment({self.role}/{self.kind} {self.index}.{self.part}, {len(self.original)} chars)"
+
+
+@dataclass(frozen=True, slots=True)
+class Insert:
+    """A text that a plugin adds to the call: a message of `role` before position `index` of the messages
+    (0: right after the system prompt), or an addition to the system prompt (`role="system"`)."""
+
+    role: Role
+    text: str
+    source: str
+    index: int = 0
+
+
+class Request:
+    """What goes out. The body as sent stays the truth: `doc` points into it, edits are written into it on encoding."""
+
+    __slots__ = ("_segments", "_walk", "body", "dialect", "doc", "edits", "headers", "inserts", "method", "model",
+                 "path", "query", "stream", "uninspected")  # fmt: skip
+
+    def __init__(
+        self,
+        dialect: Dialect,
+        method: str,
+        path: str,
+        query: str,
+        headers: Headers,
+        body: bytes,
+        *,
+        doc: Any = None,
+        model: str = "",
+        stream: bool = False,
+        walk: Callable[[Any], tuple[list[Segment], list[str]]] | None = None,
+    ) -> None:
+        self.dialect: Dialect = dialect
+        self.method = method
+        self.path = path
+        self.query = query
+        self.headers = headers
+        self.body = body
+        """As the caller sent it, content coding taken off."""
+        self.doc = doc
+        """The parsed body: read it, never write it."""
+        self.model = model
+        """As the caller asked for it."""
+        self.stream = stream
+        self.edits: dict[str, Json] = {}
+        """Top-level parameters to set (None: remove); the codec writes them by splice."""
+        self.inserts: list[Insert] = []
+        self.uninspected: list[str] = []
+        """Parts that no codec reads (`image`, `audio`, `file`, ...): filled by the walk."""
+        self._walk = walk
+        self._segments: list[Segment] | None = None
+
+    @property
+    def segments(self) -> list[Segment]:
+        """Every text of the call with its place, in the order of the body. Walked on first use."""
+        if self._segments is None:
+            self._segments, uninspected = self._walk(self.doc) if self._walk else ([], [])
+            self.uninspected.extend(uninspected)
+        return self._segments
+
+    @property
+    def walked(self) -> bool:
+        return self._segments is not None
+
+    @property
+    def changed(self) -> bool:
+        if self.edits or self.inserts:
+            return True
+        return self._segments is not None and any(segment.changed for segment in self._segments)
+
+    def get(self, name: str, default: Json = None) -> Json:
+        """A top-level parameter as it will be sent."""
+        if name in self.edits:
+            return self.edits[name]
+        return self.doc.get(name, default) if isinstance(self.doc, dict) else default
+
+    def set(self, name: str, value: Json) -> None:
+        self.edits[name] = value
+
+    def insert(self, role: Role, text: str, source: str, index: int = 0) -> None:
+        self.inserts.append(Insert(role, text, source, index))
+
+    def view(self) -> Request:
+        """A copy for shadow hooks: what they change is theirs."""
+        twin = Request(
+            self.dialect, self.method, self.path, self.query, list(self.headers), self.body,
+            doc=self.doc, model=self.model, stream=self.stream, walk=self._walk,
+        )  # fmt: skip
+        twin.edits = dict(self.edits)
+        twin.inserts = list(self.inserts)
+        twin._segments = [segment.copy() for segment in self.segments]
+        twin.uninspected = list(self.uninspected)
+        return twin
+
+
+@dataclass(slots=True)
+class Response:
+    """What comes back. From the provider, or from the plugin named in `source`.
+
+    A plugin that answers gives one of: `text` (the codec builds the answer in the caller's dialect, stream or not),
+    `body` (a complete JSON answer) or `events` (a complete recorded stream, as bytes)."""
+
+    status: int = 200
+    headers: Headers = field(default_factory=list)
+    source: str = "upstream"
+    text: str | None = None
+    body: bytes | None = None
+    events: Sequence[bytes] | None = None
+    segments: list[Segment] = field(default_factory=list)
+    """The texts of the answer as delivered (streams: filled as they come)."""
+    usage: Usage | None = None
+    usage_source: UsageSource = "none"
+    model: str = ""
+    """The model that served, as the answer names it."""
+    finish: str = ""
+    """Why it ended: stop, length, tool_calls, content_filter, ... in the dialect's word; empty while it runs."""
+    complete: bool = False
+    """It ended properly: only then may it be remembered."""
+    delivered_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a guard found: becomes a security event. Never holds the text."""
+
+    plugin: str
+    type: str
+    severity: Literal["low", "medium", "high", "critical"]
+    action: str
+    score: float = 1.0
+    reasons: tuple[str, ...] = ()
+    counts: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(slots=True)
+class Step:
+    """What one plugin did with this call, for audit and explain."""
+
+    plugin: str
+    hook: str
+    what: str
+    """edited n, answered, refused CODE, failed KIND, skipped WHY, would ..."""
+
+
+class Timeline:
+    """Monotonic seconds of what happened when; 0.0 means not (yet)."""
+
+    __slots__ = ("busy", "ended", "first", "headers", "plugins", "queue_s", "read", "sent", "start", "upstream_end")
+
+    def __init__(self, start: float) -> None:
+        self.start = start
+        """The request line was there."""
+        self.read = 0.0
+        """The body was there."""
+        self.sent = 0.0
+        """The last attempt was given to the upstream."""
+        self.headers = 0.0
+        """The upstream's status was there."""
+        self.first = 0.0
+        """The first content went to the caller."""
+        self.upstream_end = 0.0
+        """The upstream's last byte was there."""
+        self.ended = 0.0
+        """The caller's last byte was written."""
+        self.queue_s = 0.0
+        self.busy = 0.0
+        """Seconds Weir itself worked on the answer while it ran (streams)."""
+        self.plugins: dict[str, float] = {}
+        """Seconds inside each plugin's hooks and filters."""
+
+
+class Exchange:
+    """One call and its answer, from the first byte to the record."""
+
+    __slots__ = ("_options", "at_s", "attempts", "audit", "caller", "conversation", "error", "fallbacks", "findings", "id",
+                 "notes", "outcome", "parent", "purpose", "request", "response", "snapshot", "state", "steps", "target",
+                 "timeline", "variant")  # fmt: skip
+
+    def __init__(self, id: str, caller: Caller, request: Request, *, at_s: float, start: float, snapshot: Any) -> None:
+        self.id = id
+        self.at_s = at_s
+        """Wall time of the start, seconds since the epoch."""
+        self.caller = caller
+        self.request = request
+        self.response: Response | None = None
+        self.target: Target | None = None
+        self.fallbacks: list[Target] = []
+        self.attempts = 0
+        self.error: Exception | None = None
+        self.outcome: Outcome = "ok"
+        self.timeline = Timeline(start)
+        self.notes = Notes()
+        self.findings: list[Finding] = []
+        self.steps: list[Step] = []
+        self.snapshot = snapshot
+        """The settings this exchange began with; it keeps them."""
+        self.state: dict[str, Any] = {}
+        """A plugin's own state of this exchange, by plugin name."""
+        self.conversation = ""
+        self.variant = ""
+        self.parent: str | None = None
+        self.purpose = ""
+        self.audit: dict[str, Any] | None = None
+        self._options: dict[str, Any] = {}
+
+    def options(self, plugin: Plugin[T]) -> T:
+        """The plugin's options, resolved for this agent and variant."""
+        name = plugin.name
+        found = self._options.get(name)
+        if found is None:
+            found = self._options[name] = self.snapshot.options(name, self.caller.agent, self.variant)
+        return cast("T", found)
+
+    def find(self, finding: Finding) -> None:
+        self.findings.append(finding)
+
+    def step(self, plugin: str, hook: str, what: str) -> None:
+        self.steps.append(Step(plugin, hook, what))

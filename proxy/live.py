@@ -1,0 +1,180 @@
+"""Live settings: an immutable, versioned snapshot, swapped whole; a running exchange keeps the one it began with.
+
+The control process validates the configuration (`settings`) and writes the snapshot as plain JSON; workers build these
+values from it and import neither pydantic nor yaml. Secrets are references (`env:NAME`, `file:PATH`) and are resolved
+here, in the worker, so that no snapshot on disk holds one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Json = Any
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds; 0 means none."""
+
+    connect_s: float = 10.0
+    first_byte_s: float = 300.0
+    idle_s: float = 300.0
+    total_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """One provider: where it is, how it wants to be spoken to, what it serves."""
+
+    name: str
+    url: str
+    dialects: tuple[str, ...] = ()
+    models: tuple[str, ...] = ("*",)
+    auth: Literal["bearer", "x-api-key", "api-key", "none"] = "bearer"
+    key: str | None = None
+    """The secret itself (resolved), or None: the caller's own credential is passed on."""
+    headers: tuple[tuple[str, str], ...] = ()
+    query: tuple[tuple[str, str], ...] = ()
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    ca_file: str | None = None
+    client_cert: str | None = None
+    verify: bool = True
+    proxy: str | None = None
+    pool_size: int = 512
+    ask_usage: Literal["auto", "always", "never"] = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class Alias:
+    """A name that callers may use for a model: what it stands for, and what to try when that fails."""
+
+    model: str
+    upstream: str | None = None
+    fallbacks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class When:
+    """Which calls a plugin is for. Empty means all; patterns end in `*` or are exact; share is 0 to 1."""
+
+    agents: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ()
+    share: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the chain: a plugin and its envelope."""
+
+    name: str
+    uses: str
+    """Entry-point name or dotted path of the class."""
+    enabled: bool = True
+    when: When = field(default_factory=When)
+    mode: Literal["enforce", "shadow"] = "enforce"
+    on_error: Literal["open", "closed"] = "open"
+    timeout_ms: float = 1000.0
+    overlap: bool = False
+    options: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CallerKey:
+    """A key of Weir's own. `sha256` is the hex digest of the key."""
+
+    name: str
+    sha256: str
+    agent: str = ""
+    tenant: str = "default"
+    agents: tuple[str, ...] = ()
+    """Further agents this key may name; `*` for any."""
+    models: tuple[str, ...] = ()
+    debug: bool = False
+    priority: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    trust_headers: Literal["loopback", "always", "never"] = "loopback"
+    trusted_peers: tuple[str, ...] = ()
+    allow_anonymous: bool = False
+    pass_through: bool = True
+    keys: tuple[CallerKey, ...] = ()
+    debug: bool = True
+    """Whether callers without a key may use `x-weir-debug` (loopback only)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    body_bytes: int = 32 * 1024 * 1024
+    relay_bytes: int = 512 * 1024 * 1024
+    answer_bytes: int = 64 * 1024 * 1024
+    header_bytes: int = 32 * 1024
+    depth: int = 128
+    body_timeout_s: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Streams:
+    heartbeat_s: float = 15.0
+    early_answer_s: float = 10.0
+    """After this long without the provider's headers a stream gets its 200 and heartbeats; 0 turns it off."""
+    hold_bytes: int = 16 * 1024
+    hold_s: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """What differs for one agent: envelope and options by plugin name, and what is kept of its texts."""
+
+    plugins: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
+    content: Literal["none", "masked", "full"] = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything that may change while running."""
+
+    version: int
+    upstreams: Mapping[str, Upstream]
+    aliases: Mapping[str, Alias]
+    chain: tuple[Entry, ...]
+    agents: Mapping[str, Agent]
+    identity: Identity
+    limits: Limits
+    streams: Streams
+    uninspected: Literal["record", "refuse"] = "record"
+    content: Literal["none", "masked", "full"] = "none"
+    stream_buffer: bool = False
+    bypass: bool = False
+    """Break-glass: only audit and metering run."""
+    resolve: Callable[[str, str, str], Any] | None = None
+    """(plugin, agent, variant) -> options; set by whoever knows the plugin classes."""
+
+    def options(self, plugin: str, agent: str, variant: str) -> Any:
+        if self.resolve is None:
+            raise RuntimeError("the snapshot has no option resolver")
+        return self.resolve(plugin, agent, variant)
+
+
+class Live:
+    """Holds the newest snapshot; listeners are told after each swap."""
+
+    def __init__(self, first: Snapshot) -> None:
+        self._current = first
+        self._listeners: list[Callable[[Snapshot], None]] = []
+
+    @property
+    def current(self) -> Snapshot:
+        return self._current
+
+    def swap(self, snapshot: Snapshot) -> None:
+        self._current = snapshot
+        for listener in self._listeners:
+            listener(snapshot)
+
+    def listen(self, listener: Callable[[Snapshot], None]) -> None:
+        self._listeners.append(listener)

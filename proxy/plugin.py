@@ -1,0 +1,136 @@
+"""The whole contract for plugin authors: Plugin, Filter, Hold, Tape, Kit.
+
+A plugin is one object per process; it lives through reloads, and its options are resolved per call.
+Hooks that are not overridden cost nothing. On the way out plugins run top to bottom as the configuration
+lists them, on the way back bottom to top, starting from whoever answered. Nothing sorts the list.
+
+To decide against a call, raise `errors.Refused` (or `Limited`): that is not a failure. Anything else that
+a hook raises is one, and the plugin's envelope (`on_error: open | closed`) says what follows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
+
+from proxy.exchange import Exchange, Response, Segment, Target
+from proxy.ports import Clock, Live, Metrics, Prices, Store, Tasks, Tokens
+
+OptionsT = TypeVar("OptionsT")
+
+
+@dataclass(frozen=True, slots=True)
+class NoOptions:
+    """For plugins without options."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Text that waits for a judgement. `check` gives the text to release, or raises `Refused`.
+    Until then nothing after it is delivered."""
+
+    text: str
+    check: Callable[[], Awaitable[str]]
+
+
+class Filter(Protocol):
+    """Rewrites one text that arrives in pieces. What comes out must not depend on how it was cut."""
+
+    def feed(self, piece: str) -> str | Hold:
+        """The text that is now sure; may hold back; may raise `Refused`."""
+        ...
+
+    def close(self) -> str | Hold:
+        """What was held back. Called once, at the text's end."""
+        ...
+
+
+class Tape(Protocol):
+    """Takes the answer as it passes the plugin's place: SSE events as bytes, or one JSON body."""
+
+    def write(self, data: bytes) -> None: ...
+
+    def close(self, complete: bool) -> None:
+        """`complete`: the answer ended properly and nothing was refused; only then may it be remembered."""
+        ...
+
+
+class AskKit(Protocol):
+    """A sub-call without the chain, charged to its parent, at low priority."""
+
+    async def __call__(self, exchange: Exchange, target: Target, call: dict[str, Any], purpose: str) -> Response: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Kit:
+    """All that a plugin may reach of the world."""
+
+    clock: Clock
+    store: Store
+    tokens: Tokens
+    prices: Prices
+    metrics: Metrics
+    tasks: Tasks
+    live: Live
+    ask: AskKit
+
+
+class Plugin(Generic[OptionsT]):
+    """Override what you need; the rest costs nothing."""
+
+    name: ClassVar[str] = ""
+    Options: ClassVar[type[Any]] = NoOptions
+    """A frozen dataclass; the docstring under a field is its line in the reference."""
+    after: ClassVar[frozenset[str]] = frozenset()
+    """Plugins that must stand above this one where both are on: checked at start."""
+    egress: ClassVar[bool] = False
+    """Sends text elsewhere: gets only `segment.text` as at its place; above `pii` it is refused at start."""
+    overlap: ClassVar[bool] = False
+    """A yes/no guard that may judge while the upstream call is under way (option `overlap` of the envelope)."""
+    positions: ClassVar[frozenset[str]] = frozenset()
+    """What the plugin inspects (`request`, `answer`): the rows of the coverage matrix."""
+
+    def __init__(self, kit: Kit) -> None:
+        self.kit = kit
+
+    async def start(self) -> None:
+        """Load models, open files. Raise `ConfigError` where the configuration cannot work."""
+
+    async def stop(self) -> None:
+        """Close what `start` opened."""
+
+    async def request(self, exchange: Exchange) -> Response | None:
+        """Out: edit segments, set parameters or target, refuse (raise), or answer at once (return)."""
+        return None
+
+    def filter(self, exchange: Exchange, segment: Segment) -> Filter | None:
+        """Back: once for each text of the answer, JSON and streams alike."""
+        return None
+
+    def tape(self, exchange: Exchange) -> Tape | None:
+        """Back: a recorder of the answer as it passes this place. Not called for an answer of the plugin itself."""
+        return None
+
+    async def response(self, exchange: Exchange) -> None:
+        """Back: status and headers are known, no byte is sent yet."""
+
+    async def answer(self, exchange: Exchange, error: Exception | None) -> Response | Target | None:
+        """A complete answer (`exchange.response`) or a final failure (`error`), nothing sent yet: replace it, or name
+        another target. Overriding it makes Weir hold JSON answers; streams reach it only with `stream_buffer`."""
+        return None
+
+    async def finish(self, exchange: Exchange) -> None:
+        """Always, for every plugin whose `request` was entered; the caller waits no more."""
+
+    def scan(self, row: dict[str, Any], options: OptionsT) -> dict[str, Any]:
+        """The pure judgement behind `weir scan`, tune and explain: what to add to a row with `text` (and `role`)."""
+        raise NotImplementedError(f"{self.name} has no scan")
+
+
+HOOKS = ("request", "filter", "tape", "response", "answer", "finish")
+
+
+def overrides(plugin: Plugin[Any], hook: str) -> bool:
+    """Whether the plugin has this hook of its own."""
+    return getattr(type(plugin), hook) is not getattr(Plugin, hook)

@@ -1,0 +1,164 @@
+"""What the core asks of the world: protocols only, no code."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
+
+T = TypeVar("T")
+Json = Any
+Headers = list[tuple[str, str]]
+
+
+class Clock(Protocol):
+    """The only source of time. Wall time is for records, monotonic time for limits and latencies."""
+
+    def wall_s(self) -> float: ...
+
+    def monotonic_s(self) -> float: ...
+
+
+class Store(Protocol):
+    """Hot state. Every verb is atomic; keys are partitioned by tenant by whoever builds them. TTLs in seconds."""
+
+    async def get(self, key: str) -> bytes | None: ...
+
+    async def put(self, key: str, value: bytes, ttl_s: float | None = None) -> None: ...
+
+    async def put_if(self, key: str, value: bytes, expected: bytes | None, ttl_s: float | None = None) -> bool:
+        """Writes only where the present value equals `expected` (None: absent). True if written."""
+        ...
+
+    async def delete(self, key: str) -> bool: ...
+
+    async def add(self, key: str, amount: int, ttl_s: float | None = None) -> int:
+        """Adds to a counter and returns the new value; the TTL starts when the counter does."""
+        ...
+
+    async def take(self, buckets: Sequence[Bucket], amounts: Sequence[int]) -> Taken:
+        """Reserves `amounts[i]` from `buckets[i]`, all or none, refilling them to now first."""
+        ...
+
+    async def append(self, log: str, value: bytes, limit: int) -> None:
+        """Adds to a log that keeps its newest `limit` entries."""
+        ...
+
+    def watch(self, prefix: str) -> AsyncIterator[str]:
+        """The keys under `prefix` that were written or deleted since the watch began."""
+        ...
+
+
+class Bucket(Protocol):
+    """A token bucket: `capacity` units, refilled with `refill_per_s`."""
+
+    @property
+    def key(self) -> str: ...
+
+    @property
+    def capacity(self) -> int: ...
+
+    @property
+    def refill_per_s(self) -> float: ...
+
+
+class Taken(Protocol):
+    """`ok` or the seconds until it would be, and what is left in each bucket."""
+
+    @property
+    def ok(self) -> bool: ...
+
+    @property
+    def wait_s(self) -> float: ...
+
+    @property
+    def left(self) -> Sequence[int]: ...
+
+
+class Counter(Protocol):
+    def add(self, amount: float = 1.0) -> None: ...
+
+
+class Histogram(Protocol):
+    def observe(self, value: float) -> None: ...
+
+
+class Metrics(Protocol):
+    """Handles are resolved once and kept; asking again with the same labels gives the same handle.
+    Past the series bound of a metric the labels become `other`."""
+
+    def counter(self, name: str, **labels: str) -> Counter: ...
+
+    def histogram(self, name: str, **labels: str) -> Histogram: ...
+
+    def gauge(self, name: str, **labels: str) -> Callable[[float], None]: ...
+
+
+class Tokens(Protocol):
+    """Token counts per model family. `exact` is False where the family's table is not public."""
+
+    def count(self, text: str, model: str) -> int: ...
+
+    def exact(self, model: str) -> bool: ...
+
+
+class Prices(Protocol):
+    """Money is an integer of nano-dollars; None means the price is not known (never 0)."""
+
+    def cost_nano_usd(self, upstream: str, model: str, usage: Any, at_s: float) -> tuple[int | None, str]:
+        """Cost of a `Usage` and its `price_source`."""
+        ...
+
+
+class Tasks(Protocol):
+    async def in_thread(self, work: Callable[..., T], *arguments: Any) -> T: ...
+
+    def spawn(self, name: str, work: Coroutine[Any, Any, Any]) -> None:
+        """Runs beside; failures are logged and counted; awaited (bounded) at shutdown."""
+        ...
+
+
+class Live(Protocol):
+    """Settings that change while running: the newest snapshot."""
+
+    @property
+    def current(self) -> Any: ...
+
+
+class Incoming(Protocol):
+    """One HTTP request as the server hands it to the pipeline. `path` and `query` are as sent, undecoded."""
+
+    method: str
+    path: str
+    query: str
+    headers: Headers
+    remote: str
+    length: int | None
+
+    async def read(self) -> bytes:
+        """The whole body as sent (still content-coded); TooLarge and SlowCaller are raised here."""
+        ...
+
+    def chunks(self) -> AsyncIterator[bytes]: ...
+
+
+class Reply(Protocol):
+    """The way back to the caller. `start` once, then `write`, then `end`; or `send` for everything at once."""
+
+    @property
+    def started(self) -> bool: ...
+
+    async def start(self, status: int, headers: Headers) -> None: ...
+
+    async def write(self, data: bytes) -> None: ...
+
+    async def end(self) -> None: ...
+
+    async def send(self, status: int, headers: Headers, body: bytes) -> None: ...
+
+    def abort(self) -> None:
+        """Cuts the connection, so that the caller cannot take what came for the whole."""
+        ...
+
+
+Ask = Callable[..., Awaitable[Any]]
+Labels = Mapping[str, str]

@@ -1,0 +1,54 @@
+"""What a connection to a provider promises: the seam between the pool's rules and the socket."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from proxy.live import Upstream
+from proxy.ports import Headers
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """One HTTP request to a provider. `target` is path and query exactly as they go on the wire."""
+
+    method: str
+    target: str
+    headers: Headers
+    body: bytes | AsyncIterator[bytes]
+    length: int | None = None
+    """Of a body that is an iterator, where the caller declared it."""
+
+
+class Answering(Protocol):
+    """A provider's answer whose headers have come. Must be read to its end or closed."""
+
+    status: int
+    headers: Headers
+    reused: bool
+    """It came over a connection that had been used before."""
+
+    async def read(self, limit: int) -> bytes:
+        """The whole body; ProtocolViolation past `limit` bytes, StreamCut where it breaks off."""
+        ...
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """The body as it comes, with back-pressure; StreamCut where it breaks off, UpstreamTimeout where it hangs."""
+        ...
+
+    def close(self) -> None:
+        """Gives the connection back if the body was read to the end, else closes it at once (cancels the call)."""
+        ...
+
+
+class Link(Protocol):
+    """The only thing that talks to a provider. Cancelling `send` closes the connection at once."""
+
+    async def send(self, upstream: Upstream, outgoing: Outgoing) -> Answering:
+        """Raises Unreachable, UpstreamTimeout, ProtocolViolation. A POST that met a stale pooled connection
+        (reused, and no byte of an answer came) is sent once more on a fresh one, if its body can be."""
+        ...
+
+    async def stop(self) -> None: ...

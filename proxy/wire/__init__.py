@@ -1,0 +1,1 @@
+"""Bytes to exchange and back, pure: one file per dialect, no sockets, no clock."""
