@@ -20,6 +20,7 @@ WeirError
     ProtocolViolation 502     the answer is not HTTP, or not what it says it is
     StreamCut 502             the answer broke off
   PluginFailed 503            a plugin that must not fail has failed
+  StoreDown 503               hot state did not answer in time: whoever asked has a written fallback
 ConfigError                   at start and at reload only: file, line, key, what to write instead
 """
 
@@ -183,6 +184,14 @@ class PluginFailed(WeirError):
     def __init__(self, plugin: str, message: str) -> None:
         super().__init__(message)
         self.plugin = plugin
+
+
+class StoreDown(WeirError):
+    """Hot state is away. Raised by `Store`; a caller meets it only where a plugin's policy is `on_error: closed`."""
+
+    status = 503
+    code = "store_unavailable"
+    retryable = True
 
 
 class ConfigError(Exception):

@@ -51,7 +51,10 @@ class Caller:
     credential: str = ""
     priority: int = 0
     deadline_s: float | None = None
+    """Seconds from the start of the call."""
     debug: bool = False
+    vouched: bool = True
+    """May spend the upstream keys that Weir holds: known to Weir, not just bringing a credential of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,6 +257,8 @@ class Response:
     """The texts of the answer as delivered (streams: filled as they come)."""
     usage: Usage | None = None
     usage_source: UsageSource = "none"
+    id: str = ""
+    """The provider's own id of the answer."""
     model: str = ""
     """The model that served, as the answer names it."""
     finish: str = ""
@@ -261,6 +266,12 @@ class Response:
     complete: bool = False
     """It ended properly: only then may it be remembered."""
     delivered_bytes: int = 0
+    text_sample: Callable[[], tuple[str, float]] | None = None
+    """Streams without a filter: the text of what was delivered first, and by how much to scale its count."""
+
+
+DURABLE: Key[dict[str, Any]] = Key("durable")
+"""A line that must be on disk before the upstream is called (`audit.strict`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,13 +323,24 @@ class Timeline:
         self.plugins: dict[str, float] = {}
         """Seconds inside each plugin's hooks and filters."""
 
+    @property
+    def own_s(self) -> float:
+        """Weir's own share: before the call left (without the queue), while the answer ran, after its last byte."""
+        if not self.sent:
+            return max(0.0, self.ended - (self.read or self.start))
+        before = self.sent - (self.read or self.start) - self.queue_s
+        after = self.ended - self.upstream_end if self.upstream_end else 0.0
+        return max(0.0, before) + self.busy + max(0.0, after)
+
 
 class Exchange:
     """One call and its answer, from the first byte to the record."""
 
-    __slots__ = ("_options", "at_s", "attempts", "audit", "caller", "conversation", "error", "fallbacks", "findings", "id",
-                 "notes", "outcome", "parent", "purpose", "request", "response", "snapshot", "state", "steps", "target",
-                 "timeline", "variant")  # fmt: skip
+    __slots__ = (
+        "_options", "at_s", "attempts", "audit", "caller", "conversation", "cost_nano_usd", "error", "fallbacks",
+        "findings", "id", "notes", "outcome", "parent", "place", "price_source", "purpose", "request", "response",
+        "snapshot", "state", "steps", "target", "timeline", "variant", "verdicts", "wants_text",
+    )  # fmt: skip
 
     def __init__(self, id: str, caller: Caller, request: Request, *, at_s: float, start: float, snapshot: Any) -> None:
         self.id = id
@@ -345,6 +367,15 @@ class Exchange:
         self.parent: str | None = None
         self.purpose = ""
         self.audit: dict[str, Any] | None = None
+        """What the audit plugin wants chained: becomes part of the record."""
+        self.cost_nano_usd: int | None = None
+        self.price_source = "none"
+        self.place = -1
+        """How far down the chain the call has come: kept by the chain."""
+        self.wants_text = False
+        """A plugin wants the delivered text in `response.segments`, also of streams (audit with content)."""
+        self.verdicts: list[Any] = []
+        """Guards that judge beside the upstream call: kept by the chain."""
         self._options: dict[str, Any] = {}
 
     def options(self, plugin: Plugin[T]) -> T:

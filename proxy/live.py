@@ -151,8 +151,15 @@ class Snapshot:
     stream_buffer: bool = False
     bypass: bool = False
     """Break-glass: only audit and metering run."""
+    audit_strict: bool = False
+    """An audit entry must be durable before the upstream is called."""
     resolve: Callable[[str, str, str], Any] | None = None
     """(plugin, agent, variant) -> options; set by whoever knows the plugin classes."""
+
+    def content_of(self, agent: str) -> Literal["none", "masked", "full"]:
+        """What is kept of this agent's texts."""
+        own = self.agents.get(agent)
+        return own.content if own else self.content
 
     def options(self, plugin: str, agent: str, variant: str) -> Any:
         if self.resolve is None:

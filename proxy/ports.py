@@ -19,7 +19,9 @@ class Clock(Protocol):
 
 
 class Store(Protocol):
-    """Hot state. Every verb is atomic; keys are partitioned by tenant by whoever builds them. TTLs in seconds."""
+    """Hot state. Every verb is atomic; keys are partitioned by tenant by whoever builds them. TTLs in seconds.
+    A key holds one kind of thing (value or counter, bucket, log); another use of it is a ValueError.
+    A store that is away raises `errors.StoreDown`, at once or within its time-out."""
 
     async def get(self, key: str) -> bytes | None: ...
 
@@ -36,7 +38,7 @@ class Store(Protocol):
         ...
 
     async def take(self, buckets: Sequence[Bucket], amounts: Sequence[int]) -> Taken:
-        """Reserves `amounts[i]` from `buckets[i]`, all or none, refilling them to now first."""
+        """Reserves `amounts[i]` from `buckets[i]`, all or none, refilling them to now first. A negative amount gives back."""
         ...
 
     async def append(self, log: str, value: bytes, limit: int) -> None:
@@ -44,7 +46,9 @@ class Store(Protocol):
         ...
 
     def watch(self, prefix: str) -> AsyncIterator[str]:
-        """The keys under `prefix` that were written or deleted since the watch began."""
+        """The values under `prefix` that were put or deleted since the watch began (counters, buckets and logs are not
+        told). The prefix itself comes first, once the watch stands, and whenever changes may have been missed:
+        read everything under it anew."""
         ...
 
 
@@ -133,6 +137,8 @@ class Incoming(Protocol):
     headers: Headers
     remote: str
     length: int | None
+    websocket: bool
+    """The caller asks for a websocket."""
 
     async def read(self) -> bytes:
         """The whole body as sent (still content-coded); TooLarge and SlowCaller are raised here."""

@@ -5,7 +5,11 @@ The words that every figure of Weir uses are defined by the fields of `Record` a
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from typing import Any, TypedDict
+
+from proxy.exchange import Exchange
 
 
 class Record(TypedDict, total=False):
@@ -20,6 +24,8 @@ class Record(TypedDict, total=False):
     session: str | None
     conversation: str
     key: str | None
+    credential: str
+    """Keyed fingerprint of the caller's credential: who may ask for this call at /weir/calls."""
     surface: str
     """chat, responses, completions, embeddings, messages, relay."""
     method: str
@@ -69,3 +75,52 @@ class Record(TypedDict, total=False):
     settings: int
     """Version of the settings snapshot."""
     audit: dict[str, Any]
+
+
+def of(exchange: Exchange) -> Record:
+    """The record of an exchange that has ended."""
+    line, caller, request, response = exchange.timeline, exchange.caller, exchange.request, exchange.response
+    target, usage = exchange.target, response.usage if response else None
+    error = exchange.error
+    found = Record(
+        id=exchange.id, at=exchange.at_s,
+        agent=caller.agent, tenant=caller.tenant, user=caller.user, session=caller.session,
+        conversation=exchange.conversation, key=caller.key, credential=caller.credential,
+        surface=request.dialect, method=request.method, path=request.path, stream=request.stream,
+        model=request.model, upstream=target.upstream if target else "", target_model=target.model if target else "",
+        served_model=response.model if response else "", variant=exchange.variant,
+        status=response.status if response else 0, outcome=exchange.outcome,
+        error_code=getattr(error, "code", None), error=str(error) if error else None, attempts=exchange.attempts,
+        answered_by=response.source if response else "", finish=response.finish if response else "",
+        complete=response.complete if response else False,
+        total_ms=_ms(line.ended - line.start), ttft_ms=_ms(line.first - line.start) if line.first else None,
+        queue_ms=_ms(line.queue_s), upstream_ms=_ms(line.upstream_end - line.sent) if line.upstream_end else None,
+        overhead_ms=_ms(line.own_s),
+        plugins_us={name: round(spent * 1e6) for name, spent in line.plugins.items()},
+        usage_source=response.usage_source if response else "none",
+        cost_nano_usd=exchange.cost_nano_usd, price_source=exchange.price_source,
+        bytes_in=len(request.body), bytes_out=response.delivered_bytes if response else 0,
+        uninspected=request.uninspected, settings=exchange.snapshot.version,
+        parent=exchange.parent, purpose=exchange.purpose,
+        input_tokens=usage.input if usage else None, cache_read_tokens=usage.cache_read if usage else None,
+        cache_write_tokens=usage.cache_write if usage else None, output_tokens=usage.output if usage else None,
+        reasoning_tokens=usage.reasoning if usage else None,
+    )  # fmt: skip
+    if exchange.steps:
+        found["steps"] = [[step.plugin, step.hook, step.what] for step in exchange.steps]
+    if exchange.findings:
+        found["findings"] = [asdict(finding) for finding in exchange.findings]
+    if exchange.audit is not None:
+        found["audit"] = exchange.audit
+    return found
+
+
+def steps_line(exchange: Exchange) -> str:
+    """What each plugin did and took, for the `x-weir-debug` header: JSON on one line, ASCII."""
+    spent = {name: round(seconds * 1e6) for name, seconds in exchange.timeline.plugins.items()}
+    steps = [f"{step.plugin} {step.hook} {step.what}" for step in exchange.steps]
+    return json.dumps({"steps": steps, "plugins_us": spent, "attempts": exchange.attempts})
+
+
+def _ms(seconds: float) -> float:
+    return round(seconds * 1000, 3)

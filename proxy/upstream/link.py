@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from proxy.live import Upstream
 from proxy.ports import Headers
@@ -49,6 +49,10 @@ class Link(Protocol):
     async def send(self, upstream: Upstream, outgoing: Outgoing) -> Answering:
         """Raises Unreachable, UpstreamTimeout, ProtocolViolation. A POST that met a stale pooled connection
         (reused, and no byte of an answer came) is sent once more on a fresh one, if its body can be."""
+        ...
+
+    async def websocket(self, upstream: Upstream, target: str, headers: Headers, protocols: list[str]) -> Any:
+        """An open websocket to the provider (aiohttp's, which `server.tunnel` knows). Raises as `send` does."""
         ...
 
     async def stop(self) -> None: ...

@@ -1,0 +1,1 @@
+"""Measurements, and the simulated provider that they and the tests run against."""

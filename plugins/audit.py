@@ -1,0 +1,117 @@
+"""Audit: one entry per call that says who asked, which plugins ran and what each decided. Changes nothing.
+
+The worker numbers its entries; the control process chains them (`control.audit`), so a gap is seen. Text stands in an
+entry only where the operator asks for it (`content: masked | full`), never otherwise.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from dataclasses import dataclass
+from typing import Any
+
+from proxy.exchange import DURABLE, Exchange, Response
+from proxy.plugin import Kit, Plugin
+
+CONTENT_CHARS = 65_536
+"""Of each side, input and output; longer texts are cut and say so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What is audited, and how surely."""
+
+    strict: bool = False
+    """Make an entry durable before the upstream is called: nothing happens that is not on disk (costs a disk write)."""
+
+
+class Audit(Plugin[Options]):
+    name = "audit"
+    Options = Options
+
+    def __init__(self, kit: Kit) -> None:
+        super().__init__(kit)
+        self._worker = os.urandom(4).hex()
+        self._numbers = itertools.count(1)
+
+    async def request(self, exchange: Exchange) -> Response | None:
+        if exchange.snapshot.content_of(exchange.caller.agent) != "none":
+            exchange.wants_text = True
+        if exchange.options(self).strict:
+            exchange.notes[DURABLE] = {"audit": self._entry(exchange, "llm.call.begin")}
+        return None
+
+    async def finish(self, exchange: Exchange) -> None:
+        entry = self._entry(exchange, "llm.call")
+        response = exchange.response
+        entry["outcome"] = exchange.outcome
+        entry["plugins"] = _plugins(exchange)
+        entry["metadata"] |= {
+            "status": response.status if response else 0,
+            "answered_by": response.source if response else "",
+            "upstream": exchange.target.upstream if exchange.target else "",
+            "served_model": response.model if response else "",
+            "finish": response.finish if response else "",
+            "complete": response.complete if response else False,
+            "findings": [[found.plugin, found.type, found.action, found.severity] for found in exchange.findings],
+            "uninspected": exchange.request.uninspected,
+        }
+        mode = exchange.snapshot.content_of(exchange.caller.agent)
+        if mode != "none" and exchange.request.doc is not None:
+            entry["content"] = {"mode": mode, "input": _input(exchange), "output": _output(exchange)}
+        exchange.audit = entry
+
+    def _entry(self, exchange: Exchange, action: str) -> dict[str, Any]:
+        caller, request = exchange.caller, exchange.request
+        return {
+            "seq": next(self._numbers),
+            "worker": self._worker,
+            "at": exchange.at_s,
+            "call": exchange.id,
+            "action": action,
+            "agent": caller.agent,
+            "tenant": caller.tenant,
+            "user": caller.user,
+            "session": caller.session,
+            "metadata": {
+                "surface": request.dialect,
+                "method": request.method,
+                "path": request.path,
+                "model": request.model,
+                "stream": request.stream,
+                "key": caller.key,
+                "settings": exchange.snapshot.version,
+            },
+        }
+
+
+def _plugins(exchange: Exchange) -> dict[str, list[str]]:
+    """By plugin: what it did; an empty list means it ran and let pass."""
+    found: dict[str, list[str]] = {name: [] for name in exchange.timeline.plugins}
+    for step in exchange.steps:
+        found.setdefault(step.plugin, []).append(f"{step.hook} {step.what}")
+    return found
+
+
+def _input(exchange: Exchange) -> list[dict[str, str]]:
+    return _cut([{"role": one.role, "kind": one.kind, "text": one.text} for one in exchange.request.segments])
+
+
+def _output(exchange: Exchange) -> list[dict[str, str]]:
+    response = exchange.response
+    if response is None:
+        return []
+    return _cut([{"role": one.role, "kind": one.kind, "text": one.text} for one in response.segments])
+
+
+def _cut(texts: list[dict[str, str]]) -> list[dict[str, str]]:
+    room = CONTENT_CHARS
+    kept: list[dict[str, str]] = []
+    for one in texts:
+        if room <= 0:
+            kept.append({"role": "", "kind": "cut", "text": f"{len(texts) - len(kept)} more texts"})
+            break
+        kept.append({**one, "text": one["text"][:room]})
+        room -= len(one["text"])
+    return kept

@@ -1,0 +1,259 @@
+"""A worker: one event loop that serves calls. `Worker` builds its objects from a snapshot; `main` is the process."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import logging
+import os
+import signal
+import socket
+import ssl
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import uvloop
+
+from proxy import life, snapshot
+from proxy.ask import Asker
+from proxy.chain import Chain
+from proxy.channel import Sender
+from proxy.clock import SystemClock
+from proxy.errors import ConfigError
+from proxy.held import Held
+from proxy.house import House, Records
+from proxy.live import Live, Snapshot
+from proxy.local import Calls, Models, summary_of
+from proxy.pipeline import Pipeline
+from proxy.plugin import Kit
+from proxy.ports import Metrics, Prices, Store
+from proxy.registry import Registry, find, resolver
+from proxy.relay import Relay
+from proxy.server.auth import allowed, identify
+from proxy.server.encodings import inflate
+from proxy.server.front import Front
+from proxy.server.probes import Probes
+from proxy.server.tunnel import tunnel
+from proxy.shadow import ShadowStore
+from proxy.store import open_store
+from proxy.tasks import Tasks
+from proxy.telemetry.page import Page
+from proxy.tokens import Tokens
+from proxy.upstream.client import Client
+from proxy.upstream.pool import Pool
+
+log = logging.getLogger("weir.worker")
+
+
+@dataclass(slots=True)
+class Chains:
+    """The chain of the newest snapshot."""
+
+    current: Chain
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a worker gets from its surroundings: real in a process, fakes in tests."""
+
+    records: Records
+    metrics: Metrics
+    store: Store
+    prices: Prices
+    secret: bytes
+    details: Mapping[str, Callable[[], Any]]
+
+
+class Worker:
+    """One worker's objects. `start` on a bound socket, `swap` on new settings, `stop` drains."""
+
+    def __init__(self, first: Snapshot, parts: Parts) -> None:
+        self._parts = parts
+        self._clock = SystemClock()
+        self._first = first
+        self.live = Live(first)
+        self.tasks = Tasks(parts.metrics, _task_failed)
+        self.client = Client(self._clock)
+        self._asker = Asker()
+        self._registry = Registry(
+            Kit(
+                clock=self._clock,
+                store=ShadowStore(parts.store),
+                tokens=Tokens(),
+                prices=parts.prices,
+                metrics=parts.metrics,
+                tasks=self.tasks,
+                live=self.live,
+                ask=self._asker,
+            )
+        )
+        self.front: Front
+        self.chains: Chains
+        self.pipeline: Pipeline
+
+    async def start(self, sock: socket.socket, tls: ssl.SSLContext | None = None) -> None:
+        """Raises ConfigError where a plugin cannot work with the settings."""
+        parts, now = self._parts, self._clock.monotonic_s
+        self.chains = Chains(await self._chain(self._first))
+        pool = Pool(self.client, self._clock, parts.metrics)
+        held = Held(parts.store)
+        calls, models = Calls(parts.records), Models(self.client)
+        house = House(
+            now=now,
+            wall=self._clock.wall_s,
+            chains=self.chains,
+            pool=pool,
+            link=self.client,
+            store=parts.store,
+            records=parts.records,
+            tasks=self.tasks,
+            metrics=parts.metrics,
+            identify=identify,
+            allowed=allowed,
+            inflate=inflate,
+            secret=parts.secret,
+            local={"GET /v1/models": models, "GET /v1/models/": models, "GET /weir/calls/": calls},
+            held=held,
+            kept=lambda exchange, record: calls.keep(exchange, summary_of(record)),
+            relay=Relay(now, pool, self.client, held, tunnel),
+        )
+        self._asker.bind(house)
+        self.pipeline = Pipeline(house)
+        await self.client.prepare(self._first.upstreams.values())
+        probes = Probes(lambda: self.live.current, dict(parts.details))
+        self.front = Front(self.pipeline.handle, limits=lambda: self.live.current.limits, probes=probes)
+        self._version = parts.metrics.gauge("weir_settings_version")
+        self._version(self.live.current.version)
+        await self.front.start(sock, tls)
+
+    async def _chain(self, made: Snapshot) -> Chain:
+        plugins = await self._registry.prepare(made)
+        classes = {entry.name: find(entry.uses) for entry in made.chain}
+        whole = replace(made, resolve=resolver(made, classes))
+        self._first = whole
+        return Chain(whole, plugins, self._clock.monotonic_s)
+
+    async def swap(self, made: Snapshot) -> None:
+        """New settings, whole or not at all. Running calls keep theirs."""
+        chain = await self._chain(made)
+        await self.client.prepare(made.upstreams.values())
+        self.chains.current = chain
+        self.live.swap(chain.snapshot)
+        self._version(made.version)
+
+    async def stop(self, drain_s: float) -> None:
+        """Drains to the cap, then ends what is left, plugins included."""
+        await self.front.drain(drain_s)
+        await self.front.stop()
+        await self.tasks.stop(2.0)
+        await self._registry.stop()
+        await self.client.stop()
+
+
+def _task_failed(name: str, error: BaseException) -> None:
+    log.error("work beside the calls failed: %s: %r", name, error)
+
+
+def main(arguments: list[str]) -> int:
+    """The process: `--fd N --slot I --run DIR ...` as the supervisor gives them."""
+    options = _options(arguments)
+    gc.set_threshold(50_000, 20, 100)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_serve(options))
+
+
+def _options(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="weir worker")
+    parser.add_argument("--fd", type=int, required=True)
+    parser.add_argument("--slot", type=int, required=True)
+    parser.add_argument("--run", type=Path, required=True)
+    parser.add_argument("--drain-s", type=float, default=30.0)
+    parser.add_argument("--unready-ms", type=float, default=0.0)
+    parser.add_argument("--ready-fd", type=int, default=-1)
+    parser.add_argument("--life-fd", type=int, default=-1)
+    parser.add_argument("--tls-cert")
+    parser.add_argument("--tls-key")
+    return parser.parse_args(arguments)
+
+
+async def _serve(options: argparse.Namespace) -> int:
+    process = Process(options)
+    try:
+        await process.start()
+    except ConfigError as error:
+        sys.stderr.write(f"weir worker {options.slot}: {error}\n")
+        return 2
+    return await process.until_stopped()
+
+
+class Process:
+    """The worker as a process: the channel to control, signals, the supervisor's pipes."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self._options = options
+        self._run: Path = options.run
+        self._stopping = asyncio.Event()
+        self._page = Page.create(self._run, options.slot)
+        self._sender = Sender(self._run / "control.sock", slot=options.slot, page=self._page.path, metrics=self._page)
+        self._sender.on_push = self._pushed
+        self._worker: Worker
+
+    async def start(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stopping.set)
+        if self._options.life_fd >= 0:
+            life.watch(self._options.life_fd, loop, self._stopping.set)
+        facts = snapshot.read_facts(self._run)
+        store = open_store(facts.store, SystemClock())
+        await self._sender.start()
+        parts = Parts(
+            records=self._sender,
+            metrics=self._page,
+            store=store,
+            prices=snapshot.LazyPrices(self._run / "prices.json"),
+            secret=facts.secret,
+            details={"records": self._sender.state},
+        )
+        self._worker = Worker(self._read(), parts)
+        sock = socket.socket(fileno=self._options.fd)
+        await self._worker.start(sock, self._tls())
+        gc.collect()
+        gc.freeze()
+        if self._options.ready_fd >= 0:
+            life.ready(self._options.ready_fd)
+
+    def _read(self) -> Snapshot:
+        return snapshot.load((self._run / "snapshot.json").read_bytes(), os.environ)
+
+    def _tls(self) -> ssl.SSLContext | None:
+        if not self._options.tls_cert:
+            return None
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.load_cert_chain(self._options.tls_cert, self._options.tls_key)
+        return context
+
+    def _pushed(self, message: dict[str, Any]) -> None:
+        if "snapshot" in message:
+            self._worker.tasks.spawn("swap", self._swap())
+
+    async def _swap(self) -> None:
+        try:
+            await self._worker.swap(self._read())
+        except (ConfigError, OSError) as error:
+            log.error("the new settings were not taken: %s", error)
+            self._page.counter("weir_settings_rejected_total").add()
+
+    async def until_stopped(self) -> int:
+        await self._stopping.wait()
+        self._worker.front.unready()
+        await asyncio.sleep(self._options.unready_ms / 1000)
+        await self._worker.stop(self._options.drain_s)
+        await self._sender.stop(5.0)
+        self._page.close()
+        return 0

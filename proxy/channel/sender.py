@@ -1,0 +1,293 @@
+"""The worker's side of the channel: buffers records, sends them in batches, asks, hears pushes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, cast
+
+from proxy.channel.frames import (
+    BadFrame,
+    Frames,
+    Kind,
+    batch_frame,
+    json_frame,
+    read_json,
+    read_number,
+)
+from proxy.channel.outbox import HELD_BYTES, Outbox
+
+Message = dict[str, Any]
+FLUSH_S = 0.05
+FLUSH_BYTES = 64 * 1024
+REDIAL_S = (0.02, 1.0)
+ASKS = 1000
+PUSHES = 1000
+
+
+class ChannelError(Exception):
+    """Control could not be reached, or did not do what was asked."""
+
+
+class ChannelFull(ChannelError):
+    """The buffer, or the list of open questions, is full."""
+
+
+class ChannelDown(ChannelError):
+    """The connection broke while waiting, or the channel has been stopped."""
+
+
+class AskFailed(ChannelError):
+    """Control answered with an error."""
+
+
+class Sender(asyncio.Protocol):
+    """The worker's side. To be used from its event loop only. Costs nothing while there is nothing to send.
+
+    `hello` says who this is: pid, slot, page. `on_push` handles control's messages in order; what it returns is the
+    acknowledgement. `on_drop` is told how many records were lost.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        hello: Mapping[str, Any],
+        *,
+        on_push: Callable[[Message], Awaitable[Message | None]] | None = None,
+        on_drop: Callable[[int], None] | None = None,
+        held_bytes: int = HELD_BYTES,
+    ) -> None:
+        self._path = path
+        self._hello = {**hello, "id": os.urandom(8).hex()}
+        self._on_push = on_push
+        self._on_drop = on_drop
+        self._outbox: Outbox[asyncio.Future[None]] = Outbox(held_bytes)
+        self._frames = Frames()
+        self._transport: asyncio.Transport | None = None
+        self._connected = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._gone = asyncio.Event()
+        self._blocked = True
+        self._soon = False
+        self._timer: asyncio.Handle | None = None
+        self._dialer: asyncio.Task[None] | None = None
+        self._redial_s = REDIAL_S[0]
+        self._asks: dict[int, asyncio.Future[Message]] = {}
+        self._asked = 0
+        self._pushes: deque[Message] = deque()
+        self._pusher: asyncio.Task[None] | None = None
+        self._stopped = False
+
+    @property
+    def dropped(self) -> int:
+        """Records lost so far."""
+        return self._outbox.dropped
+
+    @property
+    def connected(self) -> bool:
+        return self._transport is not None
+
+    def start(self) -> None:
+        """Begins to dial, and goes on for as long as it takes."""
+        self._loop = asyncio.get_running_loop()
+        self._dialer = self._loop.create_task(self._dial(), name="channel dial")
+
+    def put(self, line: bytes) -> bool:
+        """Takes one record (JSON, no line feed). Never waits; False where the buffer is full and it was dropped."""
+        if not self._outbox.add(line):
+            self._lost(1)
+            return False
+        if self._blocked:
+            return True  # the next connection or acknowledgement sends it
+        if self._timer is None:
+            self._timer = self._loop.call_later(FLUSH_S, self._flush)
+        elif self._outbox.waiting >= FLUSH_BYTES and not self._soon:
+            self._soon = True
+            self._timer.cancel()
+            self._timer = self._loop.call_soon(self._flush)
+        return True
+
+    async def put_durable(self, line: bytes, timeout_s: float = 5.0) -> None:
+        """Returns when control has dealt with the record. `ChannelFull`, `ChannelDown` and TimeoutError say that this
+        is not known; the record may still arrive."""
+        waiter = self._loop.create_future()
+        if not self._outbox.add_awaited(line, waiter):
+            self._lost(1)
+            raise ChannelFull("the buffer to the control process is full")
+        if not self._blocked:
+            self._flush()
+        async with asyncio.timeout(timeout_s):
+            await waiter
+
+    async def ask(self, message: Message, timeout_s: float = 5.0) -> Message:
+        """Control's answer. `AskFailed` where it failed there; a question is never sent twice."""
+        if len(self._asks) >= ASKS:
+            raise ChannelFull("too many questions to the control process are open")
+        self._asked += 1
+        number = self._asked
+        answer: asyncio.Future[Message] = self._loop.create_future()
+        self._asks[number] = answer
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._connected.wait()
+                if self._transport is None:
+                    raise ChannelDown("the channel is closed")
+                self._flush()
+                self._transport.write(json_frame(Kind.ASK, {"id": number, "body": message}))
+                return await answer
+        finally:
+            self._asks.pop(number, None)
+
+    async def stop(self, timeout_s: float) -> int:
+        """Sends what is left and waits for it to be acknowledged, at most `timeout_s`. Returns the records lost."""
+        self._flush()
+        if not self._outbox.empty:
+            self._idle.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(timeout_s):
+                    await self._idle.wait()
+        self._stopped = True
+        before = self._outbox.dropped
+        self._fail(self._outbox.close())
+        lost = self._outbox.dropped - before
+        self._lost(lost)
+        if self._timer is not None:
+            self._timer.cancel()
+        await self._hang_up()
+        return lost
+
+    async def _hang_up(self) -> None:
+        tasks = [task for task in (self._dialer, self._pusher) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._transport is not None:
+            self._transport.abort()
+            await self._gone.wait()
+        self._connected.set()  # whoever still waits to ask learns that it is over
+
+    def _lost(self, count: int) -> None:
+        if count and self._on_drop is not None:
+            self._on_drop(count)
+
+    def _fail(self, waiters: list[asyncio.Future[None]]) -> None:
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_exception(ChannelDown("the record was not acknowledged"))
+
+    # Connection
+
+    async def _dial(self) -> None:
+        while self._transport is None:
+            with contextlib.suppress(OSError):
+                await self._loop.create_unix_connection(lambda: self, self._path)
+                return
+            await asyncio.sleep(self._redial_s)
+            self._redial_s = min(self._redial_s * 2, REDIAL_S[1])
+
+    async def _redial(self) -> None:
+        await asyncio.sleep(self._redial_s)
+        self._redial_s = min(self._redial_s * 2, REDIAL_S[1])
+        await self._dial()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        if self._stopped:
+            self._transport.abort()
+            return
+        self._frames = Frames()
+        self._gone.clear()
+        self._transport.write(json_frame(Kind.HELLO, dict(self._hello)))
+        before = self._outbox.dropped
+        self._fail(self._outbox.hopeless())
+        self._lost(self._outbox.dropped - before)
+        for batch in self._outbox.again():
+            self._transport.write(batch_frame(batch.number, batch.payload))
+        self._connected.set()
+        self._flush()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._transport = None
+        self._connected.clear()
+        self._blocked = True
+        for answer in self._asks.values():
+            if not answer.done():
+                answer.set_exception(ChannelDown("the control process went away"))
+        self._asks.clear()
+        self._gone.set()
+        if not self._stopped:
+            self._dialer = self._loop.create_task(self._redial(), name="channel dial")
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            for kind, payload in self._frames.feed(data):
+                self._handle(kind, payload)
+        except BadFrame:
+            if self._transport is not None:
+                self._transport.abort()
+
+    def _flush(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._soon = False
+        if self._transport is None:
+            self._blocked = True
+            return
+        while (batch := self._outbox.take()) is not None:
+            self._transport.write(batch_frame(batch.number, batch.payload))
+        self._blocked = self._outbox.waiting > 0  # enough is under way: the next acknowledgement goes on
+
+    # Control's words
+
+    def _handle(self, kind: Kind, payload: bytes) -> None:
+        if kind is Kind.ACK:
+            self._acknowledged(read_number(payload))
+        elif kind is Kind.REPLY:
+            self._answered(read_json(payload))
+        elif kind is Kind.PUSH:
+            self._pushed(read_json(payload))
+        else:
+            raise BadFrame(f"control sent a {kind.name}")
+
+    def _acknowledged(self, number: int) -> None:
+        self._redial_s = REDIAL_S[0]
+        for waiter in self._outbox.acknowledge(number):
+            if not waiter.done():
+                waiter.set_result(None)
+        if self._blocked:
+            self._flush()
+        if self._outbox.empty:
+            self._idle.set()
+
+    def _answered(self, reply: Message) -> None:
+        answer = self._asks.get(reply.get("id", 0))
+        if answer is None or answer.done():
+            return
+        if "error" in reply:
+            answer.set_exception(AskFailed(str(reply["error"])))
+        else:
+            answer.set_result(reply.get("body") or {})
+
+    def _pushed(self, push: Message) -> None:
+        if self._on_push is None:
+            return
+        if len(self._pushes) >= PUSHES:
+            raise BadFrame("more pushes than can be handled")  # a new connection begins with what is current
+        self._pushes.append(push)
+        if self._pusher is None or self._pusher.done():
+            self._pusher = self._loop.create_task(self._push_all(), name="channel push")
+
+    async def _push_all(self) -> None:
+        while self._pushes and self._on_push is not None:
+            push = self._pushes.popleft()
+            said: Message = {"id": push.get("id", 0)}
+            try:
+                said["body"] = await self._on_push(push.get("body") or {})
+            except Exception as error:  # noqa: BLE001 control is told; one bad message must not end the channel
+                said["error"] = f"{type(error).__name__}: {error}"
+            if said["id"] and self._transport is not None:
+                self._transport.write(json_frame(Kind.PUSHED, said))

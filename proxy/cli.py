@@ -1,0 +1,55 @@
+"""The command line: `weir COMMAND`. Each command is a module of `proxy.commands`, loaded when it is asked for."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+from proxy import __version__
+
+COMMANDS = {
+    "serve": "run Weir in the foreground",
+    "run": "run a command with a Weir of its own: weir run -- python agent.py",
+    "check": "say what a configuration would do, and what is wrong with it",
+    "options": "list every option with default, environment name and help",
+    "schema": "print the JSON Schema of the configuration",
+    "explain": "say what every plugin would do with a call, without sending it",
+    "scan": "run one plugin's judgement over a corpus of JSON lines",
+    "audit": "verify, list or export the audit trail",
+    "overlay": "list, set, undo or export what was changed at run time",
+    "key": "make a key for a caller, and the line of configuration for it",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs a command and returns its exit code: 0 done, 1 failed, 2 wrong usage or configuration."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(usage())
+        return 0 if arguments else 2
+    if arguments[0] in ("-V", "--version", "version"):
+        print(f"weir {__version__}")
+        return 0
+    command = arguments[0]
+    if command not in COMMANDS:
+        print(f"weir: there is no command {command!r}\n\n{usage()}", file=sys.stderr)
+        return 2
+    module = importlib.import_module(f"proxy.commands.{command}")
+    try:
+        return int(module.main(arguments[1:]))
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+
+
+def usage() -> str:
+    width = max(map(len, COMMANDS))
+    lines = "\n".join(f"  {name:<{width}}  {what}" for name, what in COMMANDS.items())
+    return f"usage: weir COMMAND [options]\n\n{lines}\n\nweir COMMAND --help tells more; weir --version says which this is."
+
+
+if __name__ == "__main__":
+    sys.exit(main())

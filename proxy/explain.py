@@ -1,0 +1,112 @@
+"""What every plugin would do with a call, and why, without sending it: the chain in shadow, out of the server."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import orjson
+
+from proxy import wire
+from proxy.chain import Chain
+from proxy.errors import MalformedBody
+from proxy.exchange import Caller, Exchange, Request
+from proxy.live import Agent, Entry, Snapshot
+from proxy.plugin import Plugin
+from proxy.upstream import endpoint
+
+
+@dataclass(slots=True)
+class Explanation:
+    """One line per plugin, and where the call would go."""
+
+    surface: str
+    model: str
+    agent: str
+    segments: int
+    uninspected: list[str]
+    targets: list[str]
+    plugins: list[dict[str, Any]] = field(default_factory=list)
+
+
+async def explain(
+    snapshot: Snapshot, plugins: dict[str, Plugin[Any]], body: bytes, *, path: str, caller: Caller, now: Any
+) -> Explanation:
+    """Runs the request hooks in shadow, one after the other, each on the call as it came. Raises WeirErrors for a call
+    that would be turned away before the chain."""
+    dialect = wire.route(path)
+    if dialect is None:
+        raise MalformedBody(f"no codec reads {path}: such a call would be relayed uninspected")
+    codec = wire.codec(dialect)
+    doc = codec.read(body)
+    request = Request(
+        dialect, "POST", path, "", [], body,
+        doc=doc, model=doc.get("model", ""), stream=doc.get("stream") is True, walk=codec.walk,
+    )  # fmt: skip
+    exchange = Exchange("explain", caller, request, at_s=0.0, start=now(), snapshot=snapshot)
+    targets = endpoint.resolve(snapshot, dialect, request.model)
+    exchange.target, exchange.fallbacks = targets[0], list(targets[1:])
+    made = Explanation(
+        dialect, request.model, caller.agent, len(request.segments), request.uninspected,
+        [f"{target.upstream}: {target.model}" for target in targets],
+    )  # fmt: skip
+    shadowed = replace(
+        snapshot,
+        chain=tuple(replace(entry, mode="shadow") for entry in snapshot.chain),
+        agents={name: _in_shadow(agent) for name, agent in snapshot.agents.items()},
+    )
+    chain = Chain(shadowed, plugins, now)
+    route = chain.route(caller.agent, request.model, path)
+    listed = {member.name: member for member in route.members}
+    for entry in snapshot.chain:
+        member = listed.get(entry.name)
+        if member is None:
+            made.plugins.append({"plugin": entry.name, "runs": False, "why": _why_not(entry, plugins)})
+            continue
+        before = len(exchange.steps)
+        if "request" in member.hooks:
+            await chain.call(exchange, member, "request", member.plugin.request)
+        made.plugins.append(
+            {
+                "plugin": entry.name,
+                "runs": True,
+                "mode": entry.mode,
+                "hooks": sorted(member.hooks),
+                "would": [step.what for step in exchange.steps[before:]] or ["let pass"],
+                "us": round(exchange.timeline.plugins.get(entry.name, 0.0) * 1e6),
+            }
+        )
+    return made
+
+
+def _in_shadow(agent: Agent) -> Agent:
+    plugins = {name: {key: value for key, value in own.items() if key != "mode"} for name, own in agent.plugins.items()}
+    return replace(agent, plugins=plugins)
+
+
+def _why_not(entry: Entry, plugins: dict[str, Plugin[Any]]) -> str:
+    if not entry.enabled:
+        return "it is not enabled"
+    return "its `when` does not match this call" if entry.name in plugins else "it is not loaded"
+
+
+def lines(made: Explanation) -> list[str]:
+    """For people."""
+    found = [
+        f"A {made.surface} call of agent {made.agent!r} for model {made.model!r}, with {made.segments} texts.",
+        f"It would go to {made.targets[0]}" + (f", then {', '.join(made.targets[1:])}." if made.targets[1:] else "."),
+    ]
+    if made.uninspected:
+        found.append(f"Parts that no codec reads: {', '.join(made.uninspected)}.")
+    for one in made.plugins:
+        if not one["runs"]:
+            found.append(f"  {one['plugin']}: does not run, {one['why']}.")
+            continue
+        mode = " (in shadow)" if one["mode"] == "shadow" else ""
+        hooks = ", ".join(one["hooks"]) or "none"
+        found.append(f"  {one['plugin']}{mode}: {'; '.join(one['would'])} [{one['us']} us; hooks: {hooks}]")
+    return found
+
+
+def document(made: Explanation) -> bytes:
+    return orjson.dumps(made, option=orjson.OPT_INDENT_2)

@@ -1,0 +1,109 @@
+"""What a worker's calls are run with: the parts that `app` puts together, and a call's own papers (`Trip`)."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from proxy.chain import Chain, Route
+from proxy.exchange import Caller, Exchange, Target
+from proxy.held import Held
+from proxy.live import Snapshot, Upstream
+from proxy.ports import Headers, Incoming, Metrics, Reply, Store, Tasks
+from proxy.upstream.link import Answering, Link, Outgoing
+from proxy.wire.codec import Codec
+
+Now = Callable[[], float]
+
+
+@dataclass(slots=True)
+class Trip:
+    """A call on its way through the house: what plugins need not see."""
+
+    exchange: Exchange
+    chain: Chain
+    incoming: Incoming
+    reply: Reply
+    codec: Codec | None = None
+    route: Route | None = None
+    below: int = 0
+    """The way back begins under this place."""
+    ours: bool = False
+    """The credential is a key of Weir's own and is never forwarded."""
+    coded: bytes | None = None
+    """The body as sent, where it has a content coding."""
+    withhold: bool = False
+    """The provider was asked for usage by Weir; its event is not the caller's."""
+    recorded: bool = True
+
+
+class Identified(Protocol):
+    """What identity makes of a request: the caller, the path without an agent's prefix, whose credential it is."""
+
+    @property
+    def caller(self) -> Caller: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def credential_is_ours(self) -> bool: ...
+
+
+class Pool(Protocol):
+    async def send(
+        self, exchange: Exchange, build: Callable[[Target, Upstream, bool], Outgoing]
+    ) -> tuple[Answering, Target, Upstream]: ...
+
+
+class Records(Protocol):
+    """The bounded queue to the cold path."""
+
+    def put(self, line: bytes) -> None: ...
+    async def put_durable(self, line: bytes) -> None: ...
+    async def ask(self, question: dict[str, Any]) -> dict[str, Any]: ...
+
+
+class Chains(Protocol):
+    @property
+    def current(self) -> Chain: ...
+
+
+Send = Callable[[], Awaitable[tuple[Answering, Target, Upstream]]]
+Local = Callable[[Trip], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """What the pipeline is built from; `app` makes it."""
+
+    now: Now
+    wall: Now
+    chains: Chains
+    pool: Pool
+    link: Link
+    store: Store
+    records: Records
+    tasks: Tasks
+    metrics: Metrics
+    identify: Callable[[Snapshot, Incoming, bytes], Identified]
+    allowed: Callable[[Snapshot, str | None, str], bool]
+    inflate: Callable[[Headers, bytes, int], bytes]
+    """The body with its content coding taken off, bounded."""
+    secret: bytes
+    local: Mapping[str, Local]
+    """Weir's own endpoints on the data port, by `METHOD /path` (a trailing `/` takes all below it)."""
+    held: Held
+    kept: Callable[[Exchange, Any], None]
+    """Told of every record, for `/weir/calls`."""
+    relay: Local
+    """For every path without a codec."""
+
+
+def watchers(route: Route) -> int:
+    """For a call that never entered the chain (refused at the door, relayed): audit and metering still see its end."""
+    place = -1
+    for member in route.members:
+        if member.name not in ("audit", "metering"):
+            break
+        place = member.place
+    return place

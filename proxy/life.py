@@ -1,0 +1,37 @@
+"""What a child owes the supervisor: the word that it is ready, and leaving when the supervisor is gone.
+
+Both go over inherited pipes. `--ready-fd` is the child's own: one line when it can serve. `--life-fd` is shared and
+nobody ever writes to it: it ends when the supervisor dies, however it dies, and that is the sign to drain and exit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Callable, Mapping
+
+
+def ready(fd: int, facts: Mapping[str, object] | None = None) -> None:
+    """Tells the supervisor that this process serves. `facts` (`admin_port` ...) go into the lock file. Once only."""
+    line = json.dumps(dict(facts or {})) + "\n"
+    try:
+        os.write(fd, line.encode())
+    except BrokenPipeError:
+        pass  # the supervisor is gone; the other pipe says so too
+    finally:
+        os.close(fd)
+
+
+def watch(fd: int, loop: asyncio.AbstractEventLoop, gone: Callable[[], None]) -> None:
+    """Calls `gone` once, from the loop, when the supervisor is dead."""
+
+    def readable() -> None:
+        if os.read(fd, 1):
+            return
+        loop.remove_reader(fd)
+        os.close(fd)
+        gone()
+
+    os.set_blocking(fd, False)
+    loop.add_reader(fd, readable)

@@ -1,0 +1,157 @@
+"""Weir's own endpoints on the data port: the merged model list, and what a caller's own call came to."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+from proxy.delivery import own_headers
+from proxy.errors import BadRequest, UnknownModel, WeirError
+from proxy.exchange import Exchange, Json, Response
+from proxy.house import Records, Trip
+from proxy.live import Upstream
+from proxy.upstream import endpoint
+from proxy.upstream.link import Link, Outgoing
+
+LIST_S = 10.0
+LIST_BYTES = 16 * 1024 * 1024
+KEPT = 4096
+JSON = [("content-type", "application/json")]
+
+
+class Models:
+    """`GET /v1/models` and `/v1/models/{id}`: what the upstreams offer, one list, in the caller's shape."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+
+    async def __call__(self, trip: Trip) -> None:
+        exchange = trip.exchange
+        exchange.request.uninspected.clear()
+        snapshot, anthropic = exchange.snapshot, _speaks_messages(trip)
+        lists = await asyncio.gather(*(self._of(trip, upstream) for upstream in snapshot.upstreams.values()))
+        found: dict[str, Json] = {}
+        for models in lists:
+            for model in models or ():
+                found.setdefault(model["id"], model)
+        for alias in snapshot.aliases:
+            found.setdefault(alias, {"id": alias, "created": 0, "owned_by": "weir"})
+        if not found and all(models is None for models in lists):
+            raise WeirError("no upstream gave its models", code="no_models")
+        wanted = exchange.request.path.removeprefix("/v1/models").strip("/")
+        if wanted:
+            if wanted not in found:
+                raise UnknownModel(f"there is no model {wanted!r} here", param="model")
+            body = _shaped(found[wanted], anthropic)
+        else:
+            body = _listed([_shaped(model, anthropic) for model in found.values()], anthropic)
+        exchange.response = Response(source="weir", complete=True)
+        await trip.reply.send(200, [*JSON, *own_headers(exchange)], orjson.dumps(body))
+
+    async def _of(self, trip: Trip, upstream: Upstream) -> list[Json] | None:
+        """None where it cannot be asked or does not answer: the others still count."""
+        request = trip.exchange.request
+        headers = endpoint.headers(
+            request.headers, upstream, body_length=None, identity=True, credential_is_ours=trip.ours
+        )
+        outgoing = Outgoing("GET", endpoint.target(upstream, "", "/v1/models", ""), headers, b"")
+        try:
+            async with asyncio.timeout(LIST_S):
+                answering = await self._link.send(upstream, outgoing)
+                try:
+                    doc = orjson.loads(await answering.read(LIST_BYTES)) if answering.status == 200 else None
+                finally:
+                    answering.close()
+        except (WeirError, TimeoutError, orjson.JSONDecodeError):
+            return None
+        data = doc.get("data") if isinstance(doc, dict) else None
+        if not isinstance(data, list):
+            return None
+        models = [model for model in data if isinstance(model, dict) and isinstance(model.get("id"), str)]
+        return [model for model in models if endpoint.serves(upstream, model["id"])]
+
+
+def _speaks_messages(trip: Trip) -> bool:
+    return any(name.lower() == "anthropic-version" for name, _ in trip.exchange.request.headers)
+
+
+def _shaped(model: Json, anthropic: bool) -> Json:
+    if anthropic:
+        if model.get("type") == "model":
+            return model
+        created = datetime.fromtimestamp(model.get("created") or 0, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return {"type": "model", "id": model["id"], "display_name": model["id"], "created_at": created}
+    if model.get("object") == "model":
+        return model
+    return {
+        "id": model["id"],
+        "object": "model",
+        "created": model.get("created") or _seconds(model.get("created_at")),
+        "owned_by": model.get("owned_by") or ("anthropic" if model.get("type") == "model" else "unknown"),
+    }
+
+
+def _seconds(iso: Any) -> int:
+    try:
+        return int(datetime.fromisoformat(iso).timestamp())
+    except (TypeError, ValueError):
+        return 0
+
+
+def _listed(models: list[Json], anthropic: bool) -> Json:
+    if not anthropic:
+        return {"object": "list", "data": models}
+    ids = [model["id"] for model in models]
+    return {"data": models, "has_more": False, "first_id": ids[0] if ids else None, "last_id": ids[-1] if ids else None}
+
+
+class Calls:
+    """`GET /weir/calls/{id}`: the final cost, usage and overhead of a call, for the credential that made it. The newest
+    are remembered here; older ones, and those of other workers, are asked of the control process."""
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+        self._kept: OrderedDict[str, tuple[str, Json]] = OrderedDict()
+
+    def keep(self, exchange: Exchange, summary: Json) -> None:
+        self._kept[exchange.id] = (exchange.caller.credential, summary)
+        while len(self._kept) > KEPT:
+            self._kept.popitem(last=False)
+
+    async def __call__(self, trip: Trip) -> None:
+        wanted = trip.exchange.request.path.rsplit("/", 1)[1]
+        credential = trip.exchange.caller.credential
+        owner, summary = self._kept.get(wanted, ("", None))
+        if summary is None or owner != credential:
+            summary = None
+            if wanted not in self._kept:
+                summary = (await self._records.ask({"call": wanted, "credential": credential})).get("call")
+        if summary is None:
+            raise _not_found()
+        await trip.reply.send(200, JSON, orjson.dumps(summary))
+
+
+def _not_found() -> BadRequest:
+    error = BadRequest("there is no call of yours with this id (or it has not ended yet)", code="call_not_found")
+    error.status = 404
+    return error
+
+
+SUMMARY = (
+    "id", "at", "agent", "surface", "model", "upstream", "target_model", "served_model", "status", "outcome", "stream",
+    "finish", "complete", "total_ms", "ttft_ms", "queue_ms", "upstream_ms", "overhead_ms", "plugins_us", "input_tokens",
+    "cache_read_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens", "usage_source", "cost_nano_usd",
+    "price_source",
+)  # fmt: skip
+"""What of a record its caller may see."""
+
+
+def summary_of(found: Any) -> Json:
+    summary = {name: found.get(name) for name in SUMMARY}
+    nano = found.get("cost_nano_usd")
+    summary["cost_usd"] = None if nano is None else nano / 1e9
+    return summary

@@ -1,0 +1,400 @@
+"""The way back: an answer passes filters and tapes, bottom to top, as JSON or event by event.
+
+Theory of operation
+-------------------
+The members that were passed on the way out are cut into stages at every tape: a tape takes what the filters below it
+made of the answer. A stage reads the dialect's events, gives each text to its filters, and writes the events again;
+a stage without filters passes the bytes on and only glances at them for usage and the end.
+
+The codec's `event` is a generator that yields pieces (see `wire.codec`); this file drives it, and is the only place
+where a filter's `Hold` is awaited: nothing behind it moves until it is released, so order keeps itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import xxhash
+
+from proxy.chain import SHADOW, Chain, Member, Route, bounded, skipped
+from proxy.errors import Limited, PluginFailed, Refused, WeirError
+from proxy.exchange import Exchange, Segment
+from proxy.plugin import Filter, Hold, Tape
+from proxy.wire.codec import Answer, Codec, Event, Steps, Stream
+from proxy.wire.sse import Reader
+
+Now = Callable[[], float]
+SAMPLE_BYTES = 64 * 1024
+HELD_CHARS = 64 * 1024
+"""A filter that holds back more than this is taken for broken."""
+
+
+@dataclass(slots=True)
+class Running:
+    """One filter at work on one text, and what it may still hold (so that failing open loses nothing)."""
+
+    member: Member
+    filter: Filter
+    fed: str = ""
+    given: int = 0
+
+    def note(self, piece: str, out: str) -> None:
+        if out == piece and len(self.fed) == self.given:
+            return
+        self.fed += piece
+        self.given += len(out)
+        if self.given >= len(self.fed) or out.endswith(self.fed):
+            self.fed, self.given = "", 0
+
+    def held(self) -> str:
+        return self.fed[self.given :] if self.given < len(self.fed) else ""
+
+
+class Filtered:
+    """The filters of one stage on one text, bottom to top."""
+
+    __slots__ = ("_chain", "_exchange", "_now", "_running")
+
+    def __init__(self, chain: Chain, exchange: Exchange, running: list[Running], now: Now) -> None:
+        self._chain = chain
+        self._exchange = exchange
+        self._running = running
+        self._now = now
+
+    async def pass_on(self, text: str, final: bool) -> str:
+        """What to deliver for this piece; with `final` also what was held back. Raises Refused, PluginFailed."""
+        index = 0
+        while index < len(self._running):
+            running = self._running[index]
+            try:
+                text = await self._through(running, text, final)
+            except _Removed as gone:
+                text = gone.text
+                self._running.remove(running)
+                continue
+            index += 1
+        return text
+
+    async def _through(self, running: Running, text: str, final: bool) -> str:
+        member = running.member
+        start = self._now()
+        try:
+            out = ""
+            if text or not final:
+                out = await self._take(running, running.filter.feed(text))
+                running.note(text, out)
+            if final:
+                out += await self._take(running, running.filter.close())
+        except (Refused, Limited) as decision:
+            self._exchange.step(member.name, "filter", f"refused {decision.code}")
+            raise
+        except Exception as error:
+            self._chain.failed(self._exchange, member, "filter", error)
+            raise _Removed(running.held() + text) from error
+        finally:
+            spent = self._now() - start
+            plugins = self._exchange.timeline.plugins
+            plugins[member.name] = plugins.get(member.name, 0.0) + spent
+        self._chain.measure(self._exchange, member, "filter", spent)
+        if len(running.fed) - running.given > HELD_CHARS:
+            self._chain.failed(self._exchange, member, "filter", BufferError())
+            raise _Removed(out + running.held())
+        return out
+
+    async def _take(self, running: Running, out: str | Hold) -> str:
+        if not isinstance(out, Hold):
+            return out
+        try:
+            return await bounded(_checked(out), running.member.limit_s)
+        except TimeoutError as error:
+            self._chain.failed(self._exchange, running.member, "filter", error)
+            return out.text
+
+
+class _Removed(Exception):
+    """A filter failed open: it is taken out, and this is the text it held."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.text = text
+
+
+async def _checked(hold: Hold) -> str:
+    return await hold.check()
+
+
+class Reading:
+    """A filter on a sealed text: it may refuse, what it would change is dropped."""
+
+    __slots__ = ("_filter",)
+
+    def __init__(self, filter_: Filter) -> None:
+        self._filter = filter_
+
+    def feed(self, piece: str) -> str:
+        self._filter.feed(piece)
+        return piece
+
+    def close(self) -> str:
+        self._filter.close()
+        return ""
+
+
+class Shadowed:
+    """A filter in shadow: fed, its output compared and dropped."""
+
+    __slots__ = ("_exchange", "_filter", "_in", "_member", "_out")
+
+    def __init__(self, exchange: Exchange, member: Member, filter_: Filter) -> None:
+        self._exchange = exchange
+        self._member = member
+        self._filter: Filter | None = filter_
+        self._in = xxhash.xxh3_64()
+        self._out = xxhash.xxh3_64()
+
+    def feed(self, piece: str) -> str:
+        self._run(piece, final=False)
+        return piece
+
+    def close(self) -> str:
+        self._run("", final=True)
+        return ""
+
+    def _run(self, piece: str, *, final: bool) -> None:
+        if self._filter is None:
+            return
+        token = SHADOW.set(True)
+        try:
+            out = self._filter.close() if final else self._filter.feed(piece)
+            self._in.update(piece.encode("utf-8", "surrogatepass"))
+            self._out.update((out.text if isinstance(out, Hold) else out).encode("utf-8", "surrogatepass"))
+            if final and self._in.digest() != self._out.digest():
+                self._exchange.step(self._member.name, "filter", "would edit")
+        except (Refused, Limited) as decision:
+            self._exchange.step(self._member.name, "filter", f"would refuse {decision.code}")
+            self._filter = None
+        except Exception as error:  # noqa: BLE001  a shadow plugin must never touch the call
+            self._exchange.step(self._member.name, "filter", f"would fail {type(error).__name__}")
+            self._filter = None
+        finally:
+            SHADOW.reset(token)
+
+
+@dataclass(slots=True)
+class Stage:
+    """Filters between two tapes, and the tape above them (if any)."""
+
+    members: list[Member] = field(default_factory=list)
+    tape: Tape | None = None
+    stream: Stream | None = None
+    reader: Reader | None = None
+
+
+class Passage:
+    """One answer on its way back."""
+
+    def __init__(self, chain: Chain, exchange: Exchange, route: Route, below: int, codec: Codec) -> None:
+        self._chain = chain
+        self._exchange = exchange
+        self._codec = codec
+        self._now = chain.now
+        self._texts: dict[tuple[int, int], Filtered | None] = {}
+        self.stages = self._cut(route, below)
+        self.filtering = any(stage.members for stage in self.stages)
+        self.broken: WeirError | None = None
+        """A filter refused or failed closed: what `feed` returned before it is still to be delivered."""
+        self.collect = False
+        """Keep the delivered text in `exchange.response.segments` (audit with content, plugins that read answers)."""
+        self._sample: list[bytes] = []
+        self._sampled = 0
+
+    def _cut(self, route: Route, below: int) -> list[Stage]:
+        stages = [Stage()]
+        for member in reversed(route.members):
+            if member.place >= below or skipped(self._exchange, member):
+                continue
+            if "filter" in member.hooks:
+                stages[-1].members.append(member)
+            if "tape" in member.hooks and not member.shadow:
+                tape = member.plugin.tape(self._exchange)
+                if tape is not None:
+                    stages[-1].tape = tape
+                    stages.append(Stage())
+        if len(stages) > 1 and not stages[-1].members:
+            stages.pop()
+        return stages
+
+    # --- texts
+
+    def _filtered(self, number: int, segment: Segment) -> Filtered | None:
+        key = (number, id(segment))
+        if key in self._texts:
+            return self._texts[key]
+        running = []
+        for member in self.stages[number].members:
+            found = self._open(member, segment)
+            if found is not None:
+                running.append(Running(member, found))
+        made = Filtered(self._chain, self._exchange, running, self._now) if running else None
+        self._texts[key] = made
+        return made
+
+    def _open(self, member: Member, segment: Segment) -> Filter | None:
+        try:
+            found = member.plugin.filter(self._exchange, segment)
+        except (Refused, Limited):
+            raise
+        except Exception as error:  # noqa: BLE001  any failure of a plugin is its envelope's matter
+            if not member.shadow:
+                self._chain.failed(self._exchange, member, "filter", error)
+            return None
+        if found is not None and member.shadow:
+            return Shadowed(self._exchange, member, found)
+        return Reading(found) if found is not None and segment.sealed else found
+
+    # --- JSON
+
+    async def whole(self, answer: Answer) -> bytes:
+        """A JSON answer through all stages. Raises Refused, PluginFailed."""
+        body = answer.raw
+        for number, stage in enumerate(self.stages):
+            changed = False
+            for segment in answer.segments if stage.members else ():
+                filtered = self._filtered(number, segment)
+                if filtered is not None:
+                    text = await filtered.pass_on(segment.text, True)
+                    changed = changed or text != segment.text
+                    segment.text = text
+            if changed:
+                body = self._codec.write_answer(answer)
+            if stage.tape is not None:
+                stage.tape.write(body)
+        return body
+
+    # --- streams
+
+    def open_stream(self, withhold_usage: bool) -> Stream:
+        """Prepares for events; returns the outermost stage's view of the stream (usage, finish, completeness)."""
+        for stage in self.stages:
+            stage.stream = self._codec.stream(self._exchange.request.doc)
+            stage.reader = Reader()
+        last = self.outer
+        last.withhold_usage = withhold_usage
+        return last
+
+    @property
+    def outer(self) -> Stream:
+        stream = self.stages[-1].stream
+        assert stream is not None
+        return stream
+
+    @property
+    def inner(self) -> Stream:
+        """The stream as the provider sent it."""
+        stream = self.stages[0].stream
+        assert stream is not None
+        return stream
+
+    async def feed(self, data: bytes) -> bytes:
+        """Provider's bytes in, caller's bytes out: whole events only. Look at `broken` afterwards."""
+        for number, stage in enumerate(self.stages):
+            assert stage.reader is not None
+            data = await self._stage(number, stage, stage.reader.feed(data))
+            if not data:
+                break
+        self._keep(data)
+        return data
+
+    async def _stage(self, number: int, stage: Stage, events: list[Event]) -> bytes:
+        out = []
+        for event in events:
+            try:
+                out.append(await self._event(number, stage, event))
+            except (Refused, Limited, PluginFailed) as error:
+                self.broken = error
+                break
+        return self._taped(stage, b"".join(out))
+
+    async def _event(self, number: int, stage: Stage, event: Event) -> bytes:
+        assert stage.stream is not None
+        if not stage.members and not (self.collect and number == len(self.stages) - 1):
+            return stage.stream.glance(event)
+        return await self._drive(number, stage.stream.event(event))
+
+    async def _drive(self, number: int, steps: Steps) -> bytes:
+        try:
+            piece = next(steps)
+            while True:
+                text = piece.text
+                filtered = self._filtered(number, piece.segment)
+                if filtered is not None:
+                    text = await filtered.pass_on(text, piece.final)
+                if piece.final:
+                    self._texts.pop((number, id(piece.segment)), None)
+                if self.collect and number == len(self.stages) - 1:
+                    self._note(piece.segment, text)
+                piece = steps.send(text)
+        except StopIteration as done:
+            return bytes(done.value)
+
+    def _note(self, segment: Segment, text: str) -> None:
+        response = self._exchange.response
+        if response is None:
+            return
+        if not any(known is segment for known in response.segments[-8:]):
+            response.segments.append(segment)
+            segment.original = ""
+        segment.original += text
+
+    async def drain(self) -> bytes:
+        """The provider has ended: what readers and filters still hold, as bytes for the caller."""
+        carry = b""
+        for number, stage in enumerate(self.stages):
+            assert stage.reader is not None and stage.stream is not None
+            carry = await self._stage(number, stage, [*stage.reader.feed(carry), *stage.reader.close()])
+            if stage.members and self.broken is None:
+                try:
+                    carry += self._taped(stage, await self._drive(number, stage.stream.finish_open()))
+                except (Refused, Limited, PluginFailed) as error:
+                    self.broken = error
+        self._keep(carry)
+        return carry
+
+    def _taped(self, stage: Stage, data: bytes) -> bytes:
+        if data and stage.tape is not None:
+            stage.tape.write(data)
+        return data
+
+    def close(self, complete: bool) -> None:
+        """Once, at the end of every answer, also of a broken one."""
+        for stage in self.stages:
+            if stage.tape is not None:
+                stage.tape.close(complete)
+
+    # --- what was delivered
+
+    def _keep(self, data: bytes) -> None:
+        response = self._exchange.response
+        if not data or response is None:
+            return
+        response.delivered_bytes += len(data)
+        if self._sampled < SAMPLE_BYTES:
+            self._sample.append(data)
+            self._sampled += len(data)
+
+    def text_sample(self) -> tuple[str, float]:
+        """The text of what was delivered first, and by how much to scale what is counted in it."""
+        response = self._exchange.response
+        stream, texts = self._codec.stream(self._exchange.request.doc), []
+        for event in Reader().feed(b"".join(self._sample)):
+            steps = stream.event(event)
+            try:
+                piece = next(steps)
+                while True:
+                    texts.append(piece.text)
+                    piece = steps.send(piece.text)
+            except StopIteration:
+                pass
+        scale = response.delivered_bytes / self._sampled if response and self._sampled else 1.0
+        return "".join(texts), max(1.0, scale)

@@ -1,0 +1,256 @@
+"""One exchange from first byte to record: the story of a request.
+
+handle      open the exchange, and whatever happens settle it: hooks, metrics, record
+  _serve    who asks, what for: an endpoint of Weir's own, a dialect with a codec, or a relay
+    _call   read, resolve, chain out, upstream, and the way back (`proxy.delivery`)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import orjson
+import xxhash
+
+from proxy import record, wire
+from proxy.delivery import Delivery, asks_debug
+from proxy.errors import BadMethod, Forbidden, PluginFailed, Refused, UpstreamTimeout, WeirError
+from proxy.exchange import DURABLE, Caller, Exchange, Outcome, Request, Response, Target
+from proxy.held import named_id
+from proxy.house import House, Local, Send, Trip, watchers
+from proxy.live import Upstream
+from proxy.ports import Incoming, Reply
+from proxy.upstream import endpoint
+from proxy.upstream.link import Answering, Outgoing
+from proxy.wire import faults
+from proxy.wire.codec import Codec
+
+log = logging.getLogger("weir")
+Now = Callable[[], float]
+
+
+class Pipeline:
+    """Runs calls. One object per worker."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+        self._seed = int.from_bytes(hmac.digest(house.secret, b"conversation", "sha256")[:8])
+        self._delivery = Delivery(house.now, house.tasks, house.inflate)
+        self.running = 0
+
+    async def handle(self, incoming: Incoming, reply: Reply) -> None:
+        """Never raises but for cancellation: every error becomes an answer, every call a record."""
+        house = self._house
+        chain = house.chains.current
+        exchange = Exchange(
+            "wr_" + os.urandom(9).hex(),
+            Caller(),
+            Request("relay", incoming.method, incoming.path, incoming.query, incoming.headers, b""),
+            at_s=house.wall(),
+            start=house.now(),
+            snapshot=chain.snapshot,
+        )
+        trip = Trip(exchange, chain, incoming, reply)
+        self.running += 1
+        try:
+            await self._serve(trip)
+        except asyncio.CancelledError:
+            exchange.outcome = "cancelled"
+            house.tasks.spawn("settle", self._settle(trip))
+            raise
+        except WeirError as error:
+            await self._fault(trip, error)
+        except Exception:
+            log.exception("a call failed inside Weir", extra={"call": exchange.id})
+            await self._fault(trip, WeirError("Weir failed on this call; its log says why"))
+        finally:
+            self.running -= 1
+        await self._settle(trip)
+
+    async def _serve(self, trip: Trip) -> None:
+        house, exchange, incoming = self._house, trip.exchange, trip.incoming
+        request = exchange.request
+        known = house.identify(trip.chain.snapshot, incoming, house.secret)
+        exchange.caller = known.caller
+        trip.ours = known.credential_is_ours
+        request.path = path = known.path
+        local = self._local(incoming.method, path)
+        if local is not None:
+            trip.recorded = False
+            await local(trip)
+            return
+        dialect = wire.route(path)
+        if dialect is None or (dialect == "chat" and incoming.method == "GET"):
+            await house.relay(trip)
+            return
+        request.dialect = dialect
+        if incoming.method != "POST":
+            raise BadMethod(f"{incoming.method} is not known here; use POST", headers=[("allow", "POST")])
+        trip.codec = wire.codec(dialect)
+        deadline = exchange.caller.deadline_s
+        if deadline is None:
+            await self._call(trip, trip.codec)
+            return
+        try:
+            async with asyncio.timeout(deadline):
+                await self._call(trip, trip.codec)
+        except TimeoutError as error:
+            raise UpstreamTimeout("the deadline of this call has passed", code="deadline_exceeded") from error
+
+    def _local(self, method: str, path: str) -> Local | None:
+        if not path.startswith(("/weir/", "/v1/models", "/v1/feedback")):
+            return None
+        endpoints = self._house.local
+        return endpoints.get(f"{method} {path}") or endpoints.get(f"{method} {path[: path.rfind('/') + 1]}")
+
+    async def _call(self, trip: Trip, codec: Codec) -> None:
+        exchange, chain = trip.exchange, trip.chain
+        await self._read(trip, codec)
+        exchange.timeline.read = self._house.now()
+        request = exchange.request
+        targets = endpoint.resolve(chain.snapshot, request.dialect, request.model)
+        exchange.target, exchange.fallbacks = targets[0], list(targets[1:])
+        if codec.dialect == "responses":
+            await self._follow_held(exchange)
+        trip.route = route = chain.route(exchange.caller.agent, request.model, request.path)
+        response, trip.below = await chain.out(exchange, route)
+        durable = exchange.notes.read(DURABLE)
+        if durable is not None:
+            await self._house.records.put_durable(orjson.dumps(durable))
+        if response is not None:
+            await self._delivery.own(trip, response)
+            return
+        self._check_rights(exchange)
+        try:
+            await self._delivery.upstream(trip, self._sender(trip, codec))
+        finally:
+            chain.drop_verdicts(exchange)
+        if codec.dialect == "responses" and exchange.response is not None:
+            await self._house.held.remember(exchange, exchange.response.id)
+
+    async def _read(self, trip: Trip, codec: Codec) -> None:
+        exchange, incoming = trip.exchange, trip.incoming
+        limits = exchange.snapshot.limits
+        raw = await incoming.read()
+        plain = self._house.inflate(incoming.headers, raw, limits.body_bytes)
+        trip.coded = None if plain is raw else raw
+        doc = codec.read(plain)
+        old = exchange.request
+        exchange.request = Request(
+            codec.dialect, old.method, old.path, old.query, old.headers, plain,
+            doc=doc, model=doc.get("model", ""), stream=doc.get("stream") is True, walk=codec.walk,
+        )  # fmt: skip
+        self._recognise(exchange, codec)
+
+    def _recognise(self, exchange: Exchange, codec: Codec) -> None:
+        """The user as the body names them, and the conversation by its opening: good for stickiness and statistics."""
+        doc, caller = exchange.request.doc, exchange.caller
+        if caller.user is None:
+            metadata = doc.get("metadata")
+            user = doc.get("safety_identifier") or doc.get("user")
+            user = user or (metadata.get("user_id") if isinstance(metadata, dict) else None)
+            if isinstance(user, str) and user:
+                exchange.caller = caller = replace(caller, user=user[:256])
+        opening: Any = caller.session or doc.get("conversation") or codec.opening(doc)
+        unit = orjson.dumps([caller.tenant, caller.agent, caller.user, opening], default=str)
+        exchange.conversation = xxhash.xxh3_128_hexdigest(unit, seed=self._seed)
+
+    async def _follow_held(self, exchange: Exchange) -> None:
+        """A call that builds on state kept by a provider goes to where that state lives, and nowhere else."""
+        stored = named_id(exchange.request.doc)
+        if stored is None or exchange.target is None:
+            return
+        upstream = await self._house.held.upstream_of(exchange, stored)
+        if upstream is not None and upstream in exchange.snapshot.upstreams:
+            exchange.target = replace(exchange.target, upstream=upstream)
+            exchange.fallbacks = []
+
+    def _check_rights(self, exchange: Exchange) -> None:
+        """After aliases and routing, so that neither widens what a key may use."""
+        target, key = exchange.target, exchange.caller.key
+        assert target is not None
+        if not self._house.allowed(exchange.snapshot, key, target.model):
+            raise Forbidden(f"this key may not use the model {target.model!r}", code="model_not_allowed")
+        exchange.fallbacks = [
+            other for other in exchange.fallbacks if self._house.allowed(exchange.snapshot, key, other.model)
+        ]
+
+    def _sender(self, trip: Trip, codec: Codec) -> Send:
+        request = trip.exchange.request
+        own_edits = dict(request.edits)
+        silent = request.stream and not codec.wants_usage(request.doc)
+
+        def build(target: Target, upstream: Upstream, ask_usage: bool) -> Outgoing:
+            request.edits = dict(own_edits)
+            if target.model != request.get("model"):
+                request.edits["model"] = target.model
+            trip.withhold = silent and ask_usage
+            if trip.withhold:
+                codec.ask_usage(request)
+            body = codec.write(request)
+            untouched = body is request.body
+            sent = trip.coded if untouched and trip.coded is not None else body
+            headers = endpoint.headers(
+                request.headers, upstream, body_length=len(sent), identity=True, credential_is_ours=trip.ours
+            )
+            if trip.coded is not None and sent is body:
+                headers = [pair for pair in headers if pair[0].lower() != "content-encoding"]
+            line = endpoint.target(upstream, target.model, request.path, request.query)
+            return Outgoing(request.method, line, headers, sent)
+
+        async def send() -> tuple[Answering, Target, Upstream]:
+            return await self._house.pool.send(trip.exchange, build)
+
+        return send
+
+    async def _fault(self, trip: Trip, error: WeirError) -> None:
+        """The error in the caller's dialect, where nothing has been sent; else the connection is cut."""
+        exchange, reply = trip.exchange, trip.reply
+        exchange.error = error
+        exchange.outcome = outcome_of(error)
+        if reply.started:
+            reply.abort()
+            return
+        request = exchange.request
+        headers = faults.headers(error, exchange.id)
+        if exchange.caller.debug and asks_debug(request.headers):
+            headers.append(("x-weir-debug", record.steps_line(exchange)))
+        if exchange.response is None:
+            exchange.response = Response(source="weir")
+        exchange.response.status = error.status
+        await reply.send(error.status, headers, faults.body(error, request.dialect, exchange.id))
+
+    async def _settle(self, trip: Trip) -> None:
+        """Finish hooks, then the record. The caller waits no more."""
+        exchange, chain = trip.exchange, trip.chain
+        if not trip.recorded:
+            return
+        if not exchange.timeline.ended:
+            exchange.timeline.ended = self._house.now()
+        route = trip.route
+        if route is None:
+            route = chain.route(exchange.caller.agent, exchange.request.model, exchange.request.path)
+            exchange.place = max(exchange.place, watchers(route))
+        try:
+            await chain.finish(exchange, route)
+        finally:
+            made = record.of(exchange)
+            self._house.records.put(orjson.dumps(made, default=str))
+            self._house.kept(exchange, made)
+
+
+def outcome_of(error: WeirError) -> Outcome:
+    if isinstance(error, Refused):
+        return "refused"
+    if isinstance(error, PluginFailed):
+        return "weir_error"
+    kinds: dict[str, Outcome] = {
+        "caller": "caller_error", "policy": "limited", "provider": "provider_error", "weir": "weir_error",
+    }  # fmt: skip
+    return kinds[error.fault]

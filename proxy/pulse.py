@@ -1,0 +1,99 @@
+"""The heart of a stream: start-up events held back for a while, early answers, heartbeats while the provider thinks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from proxy.exchange import Exchange
+from proxy.ports import Headers, Reply, Tasks
+
+COMMENT = b": keep-alive\n\n"
+PING = b'event: ping\ndata: {"type": "ping"}\n\n'
+EARLY: Headers = [("content-type", "text/event-stream"), ("cache-control", "no-cache")]
+
+
+class Pulse:
+    """Owns the moment a stream starts, and its silence after that. All writes are whole events, so a heartbeat
+    always falls between two."""
+
+    def __init__(self, reply: Reply, now: Callable[[], float], tasks: Tasks, exchange: Exchange) -> None:
+        self._reply = reply
+        self._now = now
+        self._tasks = tasks
+        self._exchange = exchange
+        self._streams = exchange.snapshot.streams
+        self._timer: asyncio.TimerHandle | None = None
+        self._status = 200
+        self._headers = EARLY
+        self._held: list[bytes] = []
+        self._size = 0
+        self._last = 0.0
+        self.holding = False
+        """Events wait here until content comes, the bounds are reached, or an error sends the call elsewhere."""
+
+    def await_headers(self) -> None:
+        """The call is on its way; past `early_answer_s` the caller gets its 200 and heartbeats."""
+        if self._streams.early_answer_s:
+            self._arm(self._streams.early_answer_s)
+
+    def hold(self, status: int, headers: Headers) -> None:
+        """The provider's headers are there."""
+        self._status, self._headers = status, headers
+        if self._reply.started:
+            return
+        self.holding = True
+        self._arm(self._streams.hold_s)
+
+    def keep(self, data: bytes) -> None:
+        if data:
+            self._held.append(data)
+            self._size += len(data)
+
+    @property
+    def full(self) -> bool:
+        return self._size >= int(self._streams.hold_bytes)
+
+    async def release(self) -> None:
+        """Starts the reply, if it has not been, and lets what was held go."""
+        self.holding = False
+        held, self._held, self._size = b"".join(self._held), [], 0
+        if not self._reply.started:
+            self._arm(self._streams.heartbeat_s)
+            await self._reply.start(self._status, self._headers)
+        if held:
+            await self.write(held)
+
+    async def write(self, data: bytes) -> None:
+        self._last = self._now()
+        await self._reply.write(data)
+
+    def stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _arm(self, after_s: float) -> None:
+        self.stop()
+        if after_s > 0:
+            self._timer = asyncio.get_running_loop().call_later(after_s, self._due)
+
+    def _due(self) -> None:
+        """One timer for all of it, re-armed when it fires: a stream that flows costs nothing."""
+        if not self._reply.started:
+            self._tasks.spawn("pulse", self._start())
+            return
+        silent = self._now() - self._last
+        if silent + 0.001 < self._streams.heartbeat_s:
+            self._arm(self._streams.heartbeat_s - silent)
+            return
+        self._arm(self._streams.heartbeat_s)
+        self._tasks.spawn("pulse", self._beat())
+
+    async def _start(self) -> None:
+        await self.release()
+        if self._headers is EARLY:
+            await self._beat()
+
+    async def _beat(self) -> None:
+        await self.write(PING if self._exchange.request.dialect == "messages" else COMMENT)

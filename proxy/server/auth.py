@@ -1,0 +1,340 @@
+"""Who asks: agent, tenant, user and rights, from the credential, the peer, the path and the headers.
+
+Identity, strongest first: a key of Weir's own, a trusted peer, the path `/agents/{agent}/v1`, the header
+`x-weir-agent`, the default. Path and header may only narrow what a key allows; without a key they are believed where
+`identity.trust_headers` says so. A caller is *vouched for* if it holds a key, stands on this machine (and is no web
+page from elsewhere), is a trusted peer, or if anonymous callers are allowed: only such callers may spend the keys that
+Weir holds. Others bring a credential of their own, and it serves only upstreams that take the caller's (`may_use`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import ipaddress
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final, NamedTuple
+from urllib.parse import urlsplit
+
+from proxy.errors import BadRequest, Forbidden, Unauthorized, UnknownPath
+from proxy.exchange import Caller
+from proxy.live import CallerKey, Identity, Snapshot, Upstream
+from proxy.ports import Headers, Incoming
+
+AGENT: Final = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9._-]{1,64}")
+HEADERS: Final = frozenset(
+    {
+        "authorization", "x-api-key", "api-key", "sec-websocket-protocol", "host", "origin", "x-weir-agent",
+        "x-weir-user", "x-weir-session", "x-weir-priority", "x-weir-deadline-ms", "x-weir-debug",
+    }
+)  # fmt: skip
+CREDENTIALS: Final = frozenset({"authorization", "x-api-key", "api-key", "sec-websocket-protocol"})
+KEY_PROTOCOL: Final = "openai-insecure-api-key."
+"""How browsers send a key for a websocket: as one of the subprotocols they offer."""
+PRIVATE_HOSTS: Final = (".localhost", ".local", ".internal")
+"""Endings of names that nobody can register: no web page from elsewhere can be rebound to them."""
+PRIORITY_MOST: Final = 100
+DEADLINE_MOST_MS: Final = 24 * 3600 * 1000
+NAME_CHARS_MOST: Final = 256
+PEERS_MOST: Final = 1024
+"""Judgements remembered per snapshot; when it is full all are forgotten."""
+ANONYMOUS: Final = "this call needs a key: Authorization: Bearer ..., x-api-key or api-key"
+UNKNOWN: Final = "this key is not known here"
+
+
+@dataclass(frozen=True, slots=True)
+class Identified:
+    caller: Caller
+    path: str
+    """As sent, without an agent's prefix."""
+    credential_is_ours: bool
+    """It is a key of Weir's own and never goes to a provider, neither in a header nor as a websocket's protocol."""
+
+
+class _Peer(NamedTuple):
+    """What is known of a caller from where it stands."""
+
+    believed: bool
+    vouched: bool
+    debug: bool
+
+
+class _Book:
+    """The identity settings of one snapshot, made ready for look-up."""
+
+    __slots__ = ("_peers", "by_digest", "gives_away", "identity", "networks")
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.identity: Identity = snapshot.identity
+        self.by_digest: Mapping[bytes, CallerKey] = MappingProxyType(
+            {bytes.fromhex(key.sha256): key for key in self.identity.keys}
+        )
+        self.networks = tuple(ipaddress.ip_network(peer, strict=False) for peer in self.identity.trusted_peers)
+        upstreams = snapshot.upstreams.values()
+        self.gives_away = bool(upstreams) and not any(takes_credential(upstream) for upstream in upstreams)
+        self._peers: dict[tuple[str, str | None, str], _Peer] = {}
+
+    def key(self, credential: str) -> CallerKey | None:
+        """By digest, so that many keys cost no more than one and equal beginnings tell nothing."""
+        if not self.by_digest:
+            return None
+        digest = hashlib.sha256(credential.encode("utf-8", "surrogateescape")).digest()
+        found = self.by_digest.get(digest)
+        if found is None or not hmac.compare_digest(bytes.fromhex(found.sha256), digest):
+            return None
+        return found
+
+    def peer(self, remote: str, origin: str | None, host: str) -> _Peer:
+        place = (remote, origin, host)
+        found = self._peers.get(place)
+        if found is None:
+            if len(self._peers) >= PEERS_MOST:
+                self._peers.clear()
+            found = self._peers[place] = self._judge(*place)
+        return found
+
+    def _judge(self, remote: str, origin: str | None, host: str) -> _Peer:
+        identity = self.identity
+        trusted = self._trusts(remote)
+        near = loopback(remote) and not foreign(origin) and not rebound(host)
+        trust = identity.trust_headers
+        return _Peer(
+            believed=trusted or trust == "always" or (trust == "loopback" and near),
+            vouched=trusted or near or identity.allow_anonymous,
+            debug=identity.debug and near,
+        )
+
+    def _trusts(self, remote: str) -> bool:
+        if not self.networks:
+            return False
+        try:
+            address = ipaddress.ip_address(remote.partition("%")[0])
+        except ValueError:
+            return False
+        mapped = getattr(address, "ipv4_mapped", None)
+        return any((mapped or address) in network for network in self.networks)
+
+
+class Auth:
+    """Identifies callers. Keeps no credential: a fingerprint costs about a microsecond and is made anew each time."""
+
+    def __init__(self) -> None:
+        self._snapshot: Snapshot | None = None
+        self._book: _Book | None = None
+
+    def identify(self, snapshot: Snapshot, incoming: Incoming, secret: bytes) -> Identified:
+        """Who asks. Raises Unauthorized, Forbidden, BadRequest (a header that cannot be read), UnknownPath."""
+        book = self._book
+        if book is None or self._snapshot is not snapshot:
+            book = self._book = _Book(snapshot)
+            self._snapshot = snapshot
+        said: dict[str, str] = {}
+        shown: list[tuple[str, str]] = []
+        for name, value in incoming.headers:
+            lower = name.lower()
+            if lower in HEADERS:
+                said[lower] = value
+                if lower in CREDENTIALS:
+                    shown.append((lower, value))
+        credential = presented(shown) if shown else ""
+        path, path_agent = split(incoming.path)
+        key = book.key(credential) if credential else None
+        if key is None:
+            return _stranger(book, incoming, said, credential, (path, path_agent), secret)
+        wanted = path_agent or agent_named(said)
+        caller = Caller(
+            agent=_granted(key, wanted),
+            tenant=key.tenant,
+            user=_name(said, "x-weir-user"),
+            session=_name(said, "x-weir-session"),
+            key=key.name,
+            credential=fingerprints(credential, secret)[0],
+            priority=_priority(said, key.priority, key.priority),
+            deadline_s=_deadline_s(said),
+            debug=key.debug and "x-weir-debug" in said,
+        )
+        return Identified(caller, path, credential_is_ours=True)
+
+
+def _stranger(
+    book: _Book, incoming: Incoming, said: dict[str, str], credential: str, where: tuple[str, str], secret: bytes
+) -> Identified:
+    """A caller without a key of Weir's: in pass-through, on this machine, or anonymous."""
+    identity = book.identity
+    path, path_agent = where
+    peer = book.peer(incoming.remote, said.get("origin"), said.get("host", ""))
+    if identity.keys and not identity.pass_through and (credential or not identity.allow_anonymous):
+        raise Unauthorized(UNKNOWN if credential else ANONYMOUS)
+    brings_own = bool(credential) and identity.pass_through
+    if not peer.vouched and (not brings_own or book.gives_away):
+        raise Unauthorized(UNKNOWN if credential else ANONYMOUS)
+    fingerprint, tenant = fingerprints(credential, secret) if brings_own else ("", "default")
+    wanted = path_agent or agent_named(said)
+    caller = Caller(
+        agent=wanted if wanted and peer.believed else "default",
+        tenant=tenant,
+        user=_name(said, "x-weir-user"),
+        session=_name(said, "x-weir-session"),
+        credential=fingerprint,
+        priority=_priority(said, 0, PRIORITY_MOST if peer.believed else 0),
+        deadline_s=_deadline_s(said),
+        debug=peer.debug and "x-weir-debug" in said,
+        vouched=peer.vouched,
+    )
+    return Identified(caller, path, credential_is_ours=False)
+
+
+def allowed(snapshot: Snapshot, key: str | None, model: str) -> bool:
+    """Whether the key of this name (None: no key) may use this model. Patterns end in `*` or are exact."""
+    if key is None:
+        return True
+    found = next((known for known in snapshot.identity.keys if known.name == key), None)
+    if found is None:
+        return False
+    return not found.models or any(
+        model.startswith(pattern[:-1]) if pattern.endswith("*") else model == pattern for pattern in found.models
+    )
+
+
+def takes_credential(upstream: Upstream) -> bool:
+    """Whether it is paid for with the caller's own credential."""
+    return upstream.key is None and upstream.auth != "none"
+
+
+def may_use(caller: Caller, upstream: Upstream) -> bool:
+    """Whether this caller may be sent to this upstream: no stranger spends a key that Weir holds."""
+    return caller.vouched or takes_credential(upstream)
+
+
+def presented(shown: Headers) -> str:
+    """The one credential a call brings, or nothing, from its credential headers (names in lower case).
+    Two different ones are refused: they may speak for two callers."""
+    found: set[str] = set()
+    for name, value in shown:
+        if name == "authorization":
+            scheme, _, token = value.partition(" ")
+            value = token if scheme.lower() == "bearer" else value
+        elif name == "sec-websocket-protocol":
+            offered = [item.strip() for item in value.split(",")]
+            value = next((item[len(KEY_PROTOCOL) :] for item in offered if item.startswith(KEY_PROTOCOL)), "")
+        value = value.strip()
+        if value:
+            found.add(value)
+    if len(found) > 1:
+        raise Unauthorized("two different credentials were sent; keep one of Authorization, x-api-key and api-key")
+    return found.pop() if found else ""
+
+
+def split(path: str) -> tuple[str, str]:
+    """The path without its `/agents/{agent}` prefix, and that agent; no agent where there is no prefix."""
+    if not path.startswith("/agents/"):
+        return path, ""
+    agent, slash, rest = path[len("/agents/") :].partition("/")
+    if not AGENT.fullmatch(agent):
+        raise BadRequest("an agent's name has 1 to 64 of A-Z a-z 0-9 . _ -", code="bad_agent")
+    if not slash or not (rest == "v1" or rest.startswith("v1/")):
+        raise UnknownPath("below /agents/{agent} there is only /v1")
+    return "/" + rest, agent
+
+
+def agent_named(said: Mapping[str, str]) -> str:
+    agent = said.get("x-weir-agent")
+    if agent is None:
+        return ""
+    agent = agent.strip()
+    if agent and not AGENT.fullmatch(agent):
+        raise BadRequest("x-weir-agent has 1 to 64 of A-Z a-z 0-9 . _ -", code="bad_agent")
+    return agent
+
+
+def _granted(key: CallerKey, wanted: str) -> str:
+    own = key.agent or "default"
+    if not wanted or wanted == own:
+        return own
+    if wanted not in key.agents and "*" not in key.agents:
+        raise Forbidden("this key may not speak for that agent", code="agent_not_allowed")
+    return wanted
+
+
+def fingerprints(credential: str, secret: bytes) -> tuple[str, str]:
+    """Two keyed digests of a credential, for record and tenant; neither leads back to it or to the other."""
+    key = secret if len(secret) <= hashlib.blake2b.MAX_KEY_SIZE else hashlib.sha256(secret).digest()
+    digest = hashlib.blake2b(
+        credential.encode("utf-8", "surrogateescape"), key=key, digest_size=32, person=b"weir-credential"
+    ).hexdigest()
+    return digest[:32], "t-" + digest[32:]
+
+
+def loopback(remote: str) -> bool:
+    """For an address as the kernel tells it; never for a name that somebody sent."""
+    return remote.startswith(("127.", "::ffff:127.")) or remote == "::1"
+
+
+def foreign(origin: str | None) -> bool:
+    """Whether a web page from elsewhere speaks: a browser on this machine would lend it the machine's standing."""
+    if origin is None:
+        return False
+    try:
+        host = urlsplit(origin).hostname or ""
+    except ValueError:
+        return True
+    return not (host == "localhost" or host.endswith(".localhost") or _loopback_literal(host))
+
+
+def rebound(host: str) -> bool:
+    """Whether the Host is a public name: then a web page may have had its name pointed at this machine."""
+    if host.startswith("["):
+        return False
+    name = host.partition(":")[0].rstrip(".").lower()
+    if name in ("127.0.0.1", "localhost", "") or "." not in name or name.endswith(PRIVATE_HOSTS):
+        return False
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return True
+    return False
+
+
+def _loopback_literal(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _name(said: Mapping[str, str], header: str) -> str | None:
+    value = said.get(header)
+    value = value.strip() if value else None
+    if not value:
+        return None
+    if len(value) > NAME_CHARS_MOST:
+        raise BadRequest(f"{header} has at most {NAME_CHARS_MOST} characters", code="bad_header")
+    return value
+
+
+def _priority(said: Mapping[str, str], unsaid: int, ceiling: int) -> int:
+    if "x-weir-priority" not in said:
+        return unsaid
+    asked = _number(said, "x-weir-priority", int)
+    return max(-PRIORITY_MOST, min(int(asked), ceiling))
+
+
+def _deadline_s(said: Mapping[str, str]) -> float | None:
+    if "x-weir-deadline-ms" not in said:
+        return None
+    asked = _number(said, "x-weir-deadline-ms", float)
+    return max(1.0, min(asked, DEADLINE_MOST_MS)) / 1000
+
+
+def _number(said: Mapping[str, str], header: str, read: Callable[[str], float]) -> float:
+    value = said[header]
+    try:
+        number = read(value) if len(value) <= 20 and value.isascii() and "_" not in value else None
+    except ValueError:
+        number = None
+    if number is None or number != number:
+        raise BadRequest(f"{header} is not a number", code="bad_header")
+    return number

@@ -1,0 +1,156 @@
+"""The front door of a worker: takes connections, answers probes, refuses what is not to be served, hands on the rest.
+
+The listening socket stays open as long as the worker lives, also while it drains: in a SO_REUSEPORT group a closed
+socket takes the connections waiting on it along. A draining worker is not ready, answers what still comes with
+`Connection: close`, and waits for what runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import traceback
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from ssl import SSLContext
+
+from proxy.errors import BadMethod, Overloaded, WeirError
+from proxy.live import Limits
+from proxy.ports import Headers
+from proxy.server.connection import Patience, Server
+from proxy.server.incoming import Incoming
+from proxy.server.probes import PATHS, Probes
+from proxy.server.reply import JSON, Reply
+
+log = logging.getLogger("weir.server")
+
+BACKLOG = 1024
+Handle = Callable[[Incoming, Reply], Awaitable[None]]
+PROBE_HEADERS: Headers = [*JSON, ("cache-control", "no-store")]
+
+
+class Front:
+    """One per worker. `handle` gets every request but probes; it answers through the reply and may raise WeirErrors."""
+
+    def __init__(
+        self, handle: Handle, *, limits: Callable[[], Limits], probes: Probes, patience: Patience | None = None
+    ) -> None:
+        self._handle = handle
+        self._limits = limits
+        self._probes = probes
+        self._patience = patience or Patience()
+        self._server: Server | None = None
+        self._listeners: list[asyncio.Server] = []
+        self._running: set[asyncio.Task[object]] = set()
+        self._quiet = asyncio.Event()
+        self._quiet.set()
+
+    @property
+    def running(self) -> int:
+        """Calls under way."""
+        return len(self._running)
+
+    @property
+    def connections(self) -> int:
+        return len(self._server.connections) if self._server is not None else 0
+
+    async def start(self, sock: socket.socket, ssl: SSLContext | None = None) -> None:
+        """Serves on a bound socket; may be called for several."""
+        if self._server is None:
+            self._server = Server(self._serve, self._limits, self._patience)
+        loop = asyncio.get_running_loop()
+        self._listeners.append(await loop.create_server(self._server, sock=sock, ssl=ssl, backlog=BACKLOG))
+        self._probes.started = True
+
+    async def drain(self, cap_s: float) -> int:
+        """Not ready from here on; waits for running calls, at most `cap_s`. Gives the number of those still running."""
+        self._probes.draining = True
+        if self._server is not None:
+            self._server.draining = True
+        try:
+            async with asyncio.timeout(cap_s):
+                await self._quiet.wait()
+        except TimeoutError:
+            log.warning("%d calls were still running when draining ended", self.running)
+        return self.running
+
+    async def stop(self, grace_s: float = 2.0) -> None:
+        """Ends what still runs (cancelled, with `grace_s` to settle), then closes every connection and the listener."""
+        for listener in self._listeners:
+            listener.close()
+        self._listeners.clear()
+        running = [task for task in self._running if task is not asyncio.current_task()]
+        for task in running:
+            task.cancel()
+        if running:
+            await asyncio.wait(running, timeout=grace_s)
+        if self._server is not None:
+            await self._server.shutdown(grace_s)
+            self._server = None
+
+    async def _serve(self, incoming: Incoming) -> Reply:
+        reply = Reply(incoming, self._patience.stall_s)
+        task = asyncio.current_task()
+        assert task is not None
+        self._running.add(task)
+        self._quiet.clear()
+        try:
+            await self._answer(incoming, reply)
+        finally:
+            self._running.discard(task)
+            if not self._running:
+                self._quiet.set()
+        return reply
+
+    async def _answer(self, incoming: Incoming, reply: Reply) -> None:
+        """Whatever the handler does, the caller gets a whole answer or a cut connection."""
+        try:
+            refusal = incoming.refusal()
+            if refusal is not None:
+                incoming.closing = True
+                reply.fail(refusal)
+            elif incoming.path in PATHS:
+                self._probe(incoming, reply)
+            else:
+                await self._handle(incoming, reply)
+        except asyncio.CancelledError:
+            if not reply.ended:
+                _cut(reply, Overloaded("Weir is shutting down"))
+            raise
+        except WeirError as error:
+            _cut(reply, error)
+        except ConnectionError:
+            reply.abort()
+        except Exception as error:  # noqa: BLE001  # the last resort: the pipeline answers for its own errors
+            log.error("a call failed in the server: %s at %s", type(error).__name__, _place(error))
+            _cut(reply, WeirError("Weir failed on this call; its log says why"))
+        if not reply.ended:
+            _cut(reply, WeirError("Weir failed on this call; its log says why"))
+
+    def _probe(self, incoming: Incoming, reply: Reply) -> None:
+        if incoming.method not in ("GET", "HEAD"):
+            reply.fail(BadMethod("a probe is asked with GET or HEAD", headers=[("allow", "GET, HEAD")]))
+            return
+        answer = self._probes.answer(incoming.path)
+        assert answer is not None
+        reply.put(answer[0], PROBE_HEADERS, answer[1])
+
+
+def _cut(reply: Reply, error: WeirError) -> None:
+    """The error, where nothing has been sent yet; else the end of the connection."""
+    if reply.ended:
+        return
+    if reply.started:
+        reply.abort()
+        return
+    try:
+        reply.fail(error)
+    except ConnectionError:
+        reply.abort()
+
+
+def _place(error: Exception) -> str:
+    """Where it happened. The error's own text is left out: it may quote a body or a key."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "an unknown place"

@@ -1,0 +1,251 @@
+"""What happened: one row per call in daily SQLite files, written by one thread, read across days newest first.
+
+A file a day (UTC, by the start of the call) makes retention an unlink. WAL with `synchronous=NORMAL`: a killed process
+loses nothing that was committed, a power cut at most the last moments, and neither damages the file.
+"""
+
+from __future__ import annotations
+
+import datetime
+import logging
+import math
+import os
+import sqlite3
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from functools import lru_cache
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from proxy.ports import Clock
+from proxy.store import rows as sql
+from proxy.store.rows import COLUMNS, Cursor, Filter, Page, conditions
+
+LOG = logging.getLogger("weir.history")
+OPEN_FILES = 3
+"""Day files the writer keeps open: calls that began yesterday still end today."""
+DAY_S = 86_400
+READ_TIMEOUT_S = 2.0
+UNSTORABLE = (sqlite3.InterfaceError, sqlite3.ProgrammingError, sqlite3.IntegrityError, OverflowError)
+
+Row = Mapping[str, Any]
+
+
+class History:
+    """`write`, `sweep` and `close` belong to one thread; the rest may be called from any."""
+
+    def __init__(self, directory: Path, clock: Clock) -> None:
+        self.directory = directory
+        self._clock = clock
+        self._files: OrderedDict[str, sqlite3.Connection] = OrderedDict()
+        self._values = itemgetter(*COLUMNS)
+        self._empty: dict[str, Any] = dict.fromkeys(COLUMNS)
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def write(self, rows: Iterable[Row]) -> int:
+        """Commits before it returns, one transaction per day touched; rows already there are left as they are.
+        Returns how many could not be stored because of what they are; raises sqlite3.Error where the disk is at fault.
+        """
+        by_day: dict[str, list[tuple[Any, ...]]] = {}
+        for row in rows:
+            day, values = self._shape(row)
+            by_day.setdefault(day, []).append(values)
+        return sum(self._commit(day, batch) for day, batch in by_day.items())
+
+    def sweep(self, keep_days: int) -> list[str]:
+        """Unlinks the files of days older than `keep_days` (0 keeps all) and returns those days."""
+        if keep_days <= 0:
+            return []
+        oldest = day_of(self._clock.wall_s() - keep_days * DAY_S)
+        gone = [day for day in self.days() if day < oldest]
+        for day in gone:
+            self._close(day)
+            for suffix in ("", "-wal", "-shm"):
+                self._path(day).with_name(f"{day}.db{suffix}").unlink(missing_ok=True)
+        return gone
+
+    def close(self) -> None:
+        for day in list(self._files):
+            self._close(day)
+
+    def days(self) -> list[str]:
+        """The days on disk, newest first."""
+        return sorted((path.stem for path in self.directory.glob("????-??-??.db")), reverse=True)
+
+    def find(self, id: str) -> dict[str, Any] | None:
+        """The row of one call, newest day first."""
+        for day in self.days():
+            for row in self._read(day, sql.FIND, (id,)):
+                return _record(row)
+        return None
+
+    def page(self, wanted: Filter, limit: int, cursor: Cursor | None = None) -> Page:
+        """The newest `limit` calls that `wanted` describes, from the cursor on downwards."""
+        found: list[sqlite3.Row] = []
+        days = [day for day in self.days() if wanted.covers(day) and (cursor is None or day <= cursor.day)]
+        for day in days:
+            where, values = conditions(wanted, cursor if cursor is not None and cursor.day == day else None)
+            statement = " ".join((sql.PAGE, where, sql.PAGE_ORDER))
+            found += self._read(day, statement, (*values, limit + 1 - len(found)))
+            if len(found) > limit:
+                return Page([_record(row) for row in found[:limit]], _cursor(found[limit - 1]))
+        return Page([_record(row) for row in found], None)
+
+    def counts(self, wanted: Filter) -> list[dict[str, Any]]:
+        """Calls, money and tokens per agent and outcome."""
+        sums: dict[tuple[str, str], list[int]] = {}
+        where, values = conditions(wanted, None)
+        statement = " ".join((sql.COUNT, where, sql.COUNT_GROUPS))
+        for day in self.days():
+            if not wanted.covers(day):
+                continue
+            for agent, outcome, *numbers in self._read(day, statement, values):
+                total = sums.setdefault((agent or "", outcome or ""), [0, 0, 0, 0])
+                for place, number in enumerate(numbers):
+                    total[place] += number
+        names = ("calls", "cost_nano_usd", "input_tokens", "output_tokens")
+        return [
+            {"agent": agent, "outcome": outcome, **dict(zip(names, total, strict=True))}
+            for (agent, outcome), total in sorted(sums.items())
+        ]
+
+    def _shape(self, row: Row) -> tuple[str, tuple[Any, ...]]:
+        values = {**self._empty, **row}
+        at = row.get("at")
+        if not isinstance(at, (int, float)) or not math.isfinite(at) or not 0 <= at < 253_402_300_800:
+            at = values["at"] = self._clock.wall_s()
+        if len(values) > len(self._empty):
+            rest = {name: row[name] for name in row.keys() - self._empty.keys()}
+            values["detail"] = orjson.dumps(rest, option=orjson.OPT_SORT_KEYS).decode()
+        return day_of(at), self._values(values)
+
+    def _commit(self, day: str, batch: Sequence[tuple[Any, ...]]) -> int:
+        try:
+            return self._insert(self._file(day), batch)
+        except sqlite3.OperationalError:
+            self._close(day)
+            raise
+        except sqlite3.DatabaseError:
+            self._close(day)
+            self._set_aside(day)
+            return self._insert(self._file(day), batch)
+
+    def _insert(self, file: sqlite3.Connection, batch: Sequence[tuple[Any, ...]]) -> int:
+        try:
+            with file:
+                file.execute("BEGIN IMMEDIATE")
+                file.executemany(sql.INSERT, batch)
+            return 0
+        except UNSTORABLE:
+            return self._insert_one_by_one(file, batch)
+
+    def _insert_one_by_one(self, file: sqlite3.Connection, batch: Sequence[tuple[Any, ...]]) -> int:
+        bad = 0
+        with file:
+            file.execute("BEGIN IMMEDIATE")
+            for values in batch:
+                try:
+                    file.execute(sql.INSERT, values)
+                except UNSTORABLE:
+                    bad += 1
+        return bad
+
+    def _file(self, day: str) -> sqlite3.Connection:
+        file = self._files.get(day)
+        if file is not None:
+            self._files.move_to_end(day)
+            return file
+        try:
+            file = _open(self._path(day))
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.OperationalError):
+                raise
+            self._set_aside(day)
+            file = _open(self._path(day))
+        self._files[day] = file
+        while len(self._files) > OPEN_FILES:
+            self._close(next(iter(self._files)))
+        return file
+
+    def _set_aside(self, day: str) -> None:
+        """A file that is no database any more is kept for whoever can read it, and a new one begun."""
+        aside = self._path(day).with_name(f"{day}.damaged-{self._clock.wall_s():.0f}")
+        self._path(day).rename(aside)
+        for suffix in ("-wal", "-shm"):
+            self._path(day).with_name(f"{day}.db{suffix}").unlink(missing_ok=True)
+        LOG.error("the records of %s are damaged: the file was set aside as %s", day, aside.name)
+
+    def _close(self, day: str) -> None:
+        file = self._files.pop(day, None)
+        if file is not None:
+            file.close()
+
+    def _path(self, day: str) -> Path:
+        return self.directory / f"{day}.db"
+
+    def _read(self, day: str, statement: str, values: Sequence[Any]) -> list[sqlite3.Row]:
+        """Rows of one day; a file that was just unlinked, just begun or is damaged has none."""
+        try:
+            uri = f"{self._path(day).absolute().as_uri()}?mode=ro"
+            with closing(sqlite3.connect(uri, uri=True, timeout=READ_TIMEOUT_S)) as file:
+                file.row_factory = sqlite3.Row
+                return file.execute(statement, values).fetchall()
+        except sqlite3.DatabaseError as error:
+            if self._path(day).exists() and "no such table" not in str(error):
+                LOG.warning("the records of %s cannot be read: %s", day, error)
+            return []
+
+
+def day_of(at_s: float) -> str:
+    """The UTC day of a moment, as the files are named."""
+    return _name(int(at_s // DAY_S))
+
+
+@lru_cache(maxsize=64)
+def _name(day: int) -> str:
+    return datetime.datetime.fromtimestamp(day * DAY_S, datetime.UTC).strftime("%Y-%m-%d")
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    file = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    try:
+        for statement in (*sql.PRAGMAS, *sql.CREATE):
+            file.execute(statement)
+        present = {row[1] for row in file.execute("PRAGMA table_info(executions)")}
+        for name, kind in COLUMNS.items():
+            if name not in present:
+                file.execute("ALTER TABLE executions ADD COLUMN " + name + " " + kind)
+    except sqlite3.Error:
+        file.close()
+        raise
+    return file
+
+
+def _record(row: sqlite3.Row) -> dict[str, Any]:
+    found = dict(row)
+    del found["place"]
+    detail = found.pop("detail", None)
+    for name in ("stream", "complete"):
+        if found.get(name) is not None:
+            found[name] = bool(found[name])
+    return {**found, **(orjson.loads(detail) if detail else {})}
+
+
+def _cursor(row: sqlite3.Row) -> Cursor:
+    return Cursor(day_of(row["at"]), row["at"], row["place"])
+
+
+def walk(history: History, wanted: Filter, step: int = 500) -> Iterator[dict[str, Any]]:
+    """Every call that `wanted` describes, newest first, read in pages."""
+    cursor: Cursor | None = None
+    while True:
+        page = history.page(wanted, step, cursor)
+        yield from page.rows
+        if page.next is None:
+            return
+        cursor = page.next

@@ -1,0 +1,182 @@
+"""Hot state in this process: the store of the embedded default, bounded in entries and bytes.
+
+When it is full the entry that was used least recently leaves. For a bucket that is the one nearest to being full
+again, so little is forgiven; whoever needs limits that outlive this process configures Redis.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict, deque
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+
+from proxy.ports import Bucket, Clock
+from proxy.store import bucket as buckets_
+from proxy.store.bucket import Level, Taken
+from proxy.store.watch import Watch
+
+ENTRY_BYTES = 200
+"""What an entry costs beside its key and value: measured roughly, meant as a bound."""
+LINE_BYTES = 64
+"""The same for one line of a log."""
+
+Value = bytes | int | Level | deque[bytes]
+
+
+@dataclass(slots=True)
+class Entry:
+    value: Value
+    expires_s: float = math.inf
+    size_bytes: int = ENTRY_BYTES
+
+
+@dataclass(slots=True)
+class MemoryStore:
+    """`ports.Store` in memory. Single-threaded: it belongs to one event loop."""
+
+    clock: Clock
+    max_entries: int = 100_000
+    max_bytes: int = 64 * 1024 * 1024
+    used_bytes: int = 0
+    _entries: OrderedDict[str, Entry] = field(default_factory=OrderedDict)
+    _watches: list[Watch] = field(default_factory=list)
+
+    async def get(self, key: str) -> bytes | None:
+        entry = self._find(key)
+        return None if entry is None else _as_bytes(key, entry.value)
+
+    async def put(self, key: str, value: bytes, ttl_s: float | None = None) -> None:
+        self._set(key, value, self._expiry(ttl_s))
+        self._tell(key)
+
+    async def put_if(self, key: str, value: bytes, expected: bytes | None, ttl_s: float | None = None) -> bool:
+        entry = self._find(key)
+        present = None if entry is None else _as_bytes(key, entry.value)
+        if present != expected:
+            return False
+        await self.put(key, value, ttl_s)
+        return True
+
+    async def delete(self, key: str) -> bool:
+        if self._find(key) is None:
+            return False
+        self._drop(key)
+        self._tell(key)
+        return True
+
+    async def add(self, key: str, amount: int, ttl_s: float | None = None) -> int:
+        entry = self._find(key)
+        if entry is None:
+            self._set(key, amount, self._expiry(ttl_s))
+            return amount
+        total = _as_int(key, entry.value) + amount
+        expires_s = self._expiry(ttl_s) if entry.expires_s == math.inf else entry.expires_s
+        self._set(key, total, expires_s)
+        return total
+
+    async def take(self, buckets: Sequence[Bucket], amounts: Sequence[int]) -> Taken:
+        now_s = self.clock.monotonic_s()
+        present = [buckets_.refill(each, self._level(each.key), now_s) for each in buckets]
+        taken, after = buckets_.take(buckets, amounts, present)
+        if taken.ok:
+            for each, units in zip(buckets, after, strict=True):
+                self._set(each.key, Level(units, now_s), _full_again(each, units, now_s))
+        return taken
+
+    async def append(self, log: str, value: bytes, limit: int) -> None:
+        entry = self._find(log)
+        lines = deque[bytes]() if entry is None else entry.value
+        if not isinstance(lines, deque):
+            raise ValueError(f"{log} is not a log")
+        size = len(value) + LINE_BYTES + (ENTRY_BYTES + len(log) if entry is None else entry.size_bytes)
+        lines.append(value)
+        while len(lines) > limit:
+            size -= len(lines.popleft()) + LINE_BYTES
+        self._set(log, lines, math.inf, size)
+
+    async def tail(self, log: str, limit: int) -> list[bytes]:
+        """The newest `limit` entries of a log, newest first."""
+        entry = self._find(log)
+        if entry is None or not isinstance(entry.value, deque):
+            return []
+        return list(entry.value)[-limit:][::-1]
+
+    def watch(self, prefix: str) -> AsyncIterator[str]:
+        watch = Watch(prefix, self._watches)
+        self._watches.append(watch)
+        return watch
+
+    async def start(self) -> None:
+        """Nothing to open."""
+
+    async def stop(self) -> None:
+        for watch in list(self._watches):
+            watch.end()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def _find(self, key: str) -> Entry | None:
+        entry = self._entries.get(key)
+        if entry is None:
+            return None
+        if entry.expires_s <= self.clock.monotonic_s():
+            self._drop(key)
+            return None
+        self._entries.move_to_end(key)
+        return entry
+
+    def _level(self, key: str) -> Level | None:
+        entry = self._find(key)
+        if entry is None:
+            return None
+        if not isinstance(entry.value, Level):
+            raise ValueError(f"{key} is not a bucket")
+        return entry.value
+
+    def _expiry(self, ttl_s: float | None) -> float:
+        return math.inf if ttl_s is None else self.clock.monotonic_s() + ttl_s
+
+    def _set(self, key: str, value: Value, expires_s: float, size: int = 0) -> None:
+        size = size or ENTRY_BYTES + len(key) + (len(value) if isinstance(value, bytes) else 0)
+        self._drop(key)
+        if size > self.max_bytes:
+            return
+        self._entries[key] = Entry(value, expires_s, size)
+        self.used_bytes += size
+        while len(self._entries) > self.max_entries or self.used_bytes > self.max_bytes:
+            self._drop(next(iter(self._entries)))
+
+    def _drop(self, key: str) -> None:
+        entry = self._entries.pop(key, None)
+        if entry is not None:
+            self.used_bytes -= entry.size_bytes
+
+    def _tell(self, key: str) -> None:
+        for watch in self._watches:
+            watch.tell(key)
+
+
+def _full_again(bucket: Bucket, units: float, now_s: float) -> float:
+    """When the bucket will be full: from then on it need not be remembered."""
+    if bucket.refill_per_s <= 0:
+        return math.inf
+    return now_s + (bucket.capacity - units) / bucket.refill_per_s
+
+
+def _as_bytes(key: str, value: Value) -> bytes:
+    if isinstance(value, bytes):
+        return value
+    if isinstance(value, int):
+        return str(value).encode()
+    raise ValueError(f"{key} holds no value: it is a bucket or a log")
+
+
+def _as_int(key: str, value: Value) -> int:
+    if isinstance(value, int):
+        return value
+    try:
+        return int(_as_bytes(key, value))
+    except ValueError as error:
+        raise ValueError(f"{key} is not a counter") from error

@@ -1,0 +1,143 @@
+"""The table of calls: its columns, its statements, and what a question to it may filter by."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass
+from typing import Any
+
+TEXT, INTEGER, REAL = "TEXT", "INTEGER", "REAL"
+
+COLUMNS = {
+    "id": "TEXT PRIMARY KEY NOT NULL",
+    "at": "REAL NOT NULL",
+    "agent": TEXT,
+    "tenant": TEXT,
+    "user": TEXT,
+    "session": TEXT,
+    "conversation": TEXT,
+    "key": TEXT,
+    "credential": TEXT,
+    "surface": TEXT,
+    "method": TEXT,
+    "path": TEXT,
+    "stream": INTEGER,
+    "model": TEXT,
+    "upstream": TEXT,
+    "target_model": TEXT,
+    "served_model": TEXT,
+    "variant": TEXT,
+    "status": INTEGER,
+    "outcome": TEXT,
+    "error_code": TEXT,
+    "error": TEXT,
+    "attempts": INTEGER,
+    "answered_by": TEXT,
+    "finish": TEXT,
+    "complete": INTEGER,
+    "total_ms": REAL,
+    "ttft_ms": REAL,
+    "queue_ms": REAL,
+    "upstream_ms": REAL,
+    "overhead_ms": REAL,
+    "input_tokens": INTEGER,
+    "cache_read_tokens": INTEGER,
+    "cache_write_tokens": INTEGER,
+    "output_tokens": INTEGER,
+    "reasoning_tokens": INTEGER,
+    "usage_source": TEXT,
+    "cost_nano_usd": INTEGER,
+    "price_source": TEXT,
+    "bytes_in": INTEGER,
+    "bytes_out": INTEGER,
+    "parent": TEXT,
+    "purpose": TEXT,
+    "settings": INTEGER,
+    "detail": TEXT,
+}
+"""What a record has beyond these (plugins, findings, steps, later fields) is JSON in `detail`.
+A new column is added to files that lack it when they are next written."""
+
+PRAGMAS = (
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = NORMAL",
+    "PRAGMA busy_timeout = 5000",
+    "PRAGMA journal_size_limit = 67108864",
+    "PRAGMA trusted_schema = OFF",
+)
+
+# No index by agent: it would touch a page per agent in every batch and cost as much as the row. A page of one agent's
+# newest calls is found by walking back in time.
+CREATE = (
+    "CREATE TABLE IF NOT EXISTS executions ("
+    + ", ".join('"' + name + '" ' + kind for name, kind in COLUMNS.items())
+    + ")",
+    "CREATE INDEX IF NOT EXISTS executions_at ON executions (at)",
+    "CREATE INDEX IF NOT EXISTS executions_trouble ON executions (at) WHERE outcome <> 'ok'",
+)
+
+NAMES = ", ".join('"' + name + '"' for name in COLUMNS)
+INSERT = " ".join(("INSERT OR IGNORE INTO executions (", NAMES, ") VALUES (", ", ".join("?" for _ in COLUMNS), ")"))
+FIND = "SELECT rowid AS place, * FROM executions WHERE id = ?"
+PAGE = "SELECT rowid AS place, * FROM executions"
+PAGE_ORDER = "ORDER BY at DESC, rowid DESC LIMIT ?"
+COUNT = (
+    "SELECT agent, outcome, COUNT(*), COALESCE(SUM(cost_nano_usd), 0), COALESCE(SUM(input_tokens), 0),"
+    " COALESCE(SUM(output_tokens), 0) FROM executions"
+)
+COUNT_GROUPS = "GROUP BY agent, outcome"
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which calls; None means any. Times are seconds since the epoch: `since_s` included, `until_s` not."""
+
+    agent: str | None = None
+    outcome: str | None = None
+    model: str | None = None
+    since_s: float | None = None
+    until_s: float | None = None
+
+    def covers(self, day: str) -> bool:
+        """Whether calls of that day can be among them."""
+        begin = datetime.datetime.strptime(day, "%Y-%m-%d").replace(tzinfo=datetime.UTC).timestamp()
+        if self.since_s is not None and begin + 86_400 <= self.since_s:
+            return False
+        return self.until_s is None or begin < self.until_s
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """The last row of a page: the next one begins below it."""
+
+    day: str
+    at: float
+    place: int
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    rows: list[dict[str, Any]]
+    next: Cursor | None
+
+
+def conditions(wanted: Filter, cursor: Cursor | None) -> tuple[str, tuple[Any, ...]]:
+    """The WHERE of a filter, made of fixed sentences only; every value is bound."""
+    parts: list[tuple[str, tuple[Any, ...]]] = []
+    if wanted.agent is not None:
+        parts.append(("agent = ?", (wanted.agent,)))
+    if wanted.outcome is not None:
+        # The second half says what the planner cannot see in a bound value: the small index of trouble will do.
+        parts.append(("outcome = ?" + ("" if wanted.outcome == "ok" else " AND outcome <> 'ok'"), (wanted.outcome,)))
+    if wanted.model is not None:
+        parts.append(("(model = ? OR served_model = ?)", (wanted.model, wanted.model)))
+    if wanted.since_s is not None:
+        parts.append(("at >= ?", (wanted.since_s,)))
+    if wanted.until_s is not None:
+        parts.append(("at < ?", (wanted.until_s,)))
+    if cursor is not None:
+        parts.append(("(at, rowid) < (?, ?)", (cursor.at, cursor.place)))
+    if not parts:
+        return "", ()
+    where = "WHERE " + " AND ".join(sentence for sentence, _ in parts)
+    return where, tuple(value for _, values in parts for value in values)

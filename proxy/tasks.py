@@ -1,0 +1,85 @@
+"""Work beside the calls: threads for what blocks, named tasks for what may take its time."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from proxy.errors import Overloaded
+from proxy.ports import Metrics
+
+T = TypeVar("T")
+Failed = Callable[[str, BaseException], None]
+THREADS = 4
+WAITING = 256
+SPAWNED = 10_000
+
+
+class Tasks:
+    """Implements `ports.Tasks`. Bounded both ways: `in_thread` raises `Overloaded` when `waiting` works are under way
+    or wait already; `spawn` turns a work away (closed, reported, counted) when `spawned` tasks run."""
+
+    def __init__(
+        self,
+        metrics: Metrics,
+        on_failure: Failed,
+        *,
+        threads: int = THREADS,
+        waiting: int = WAITING,
+        spawned: int = SPAWNED,
+    ) -> None:
+        self._metrics = metrics
+        self._on_failure = on_failure
+        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="weir")
+        self._room = threading.Semaphore(waiting)
+        self._spawned = spawned
+        self._running: set[asyncio.Task[Any]] = set()
+        self._stopped = False
+        self._closed = False
+
+    async def in_thread(self, work: Callable[..., T], *arguments: Any) -> T:
+        """What `work` returns or raises. A cancelled caller leaves at once; the thread finishes what it began."""
+        if self._closed or not self._room.acquire(blocking=False):
+            raise Overloaded("Too much work is waiting for a thread.")
+        future = self._executor.submit(work, *arguments)
+        # (told by the thread, not by the waiting caller: who leaves early leaves the work behind)
+        future.add_done_callback(lambda _: self._room.release())
+        return await asyncio.wrap_future(future)
+
+    def spawn(self, name: str, work: Coroutine[Any, Any, Any]) -> None:
+        """Runs beside; failures are reported under `name` and counted; awaited (bounded) by `stop`."""
+        if self._stopped or len(self._running) >= self._spawned:
+            work.close()
+            self._failed(name, Overloaded("Too many tasks are running beside the calls."))
+            return
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self._running.add(task)
+        task.add_done_callback(self._task_done)
+
+    def _task_done(self, task: asyncio.Task[Any]) -> None:
+        self._running.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._failed(task.get_name(), error)
+
+    def _failed(self, name: str, error: BaseException) -> None:
+        self._metrics.counter("weir_task_failures_total", task=name).add()
+        self._on_failure(name, error)
+
+    async def stop(self, timeout_s: float) -> None:
+        """Waits for what runs, at most `timeout_s`, then cancels it. New tasks are turned away from
+        here on; running ones may use threads to their end."""
+        self._stopped = True
+        loop = asyncio.get_running_loop()
+        end_s = loop.time() + timeout_s
+        while self._running and (left_s := end_s - loop.time()) > 0:
+            await asyncio.wait(self._running, timeout=left_s)
+        late = list(self._running)
+        for task in late:
+            task.cancel()
+        if late:
+            await asyncio.gather(*late, return_exceptions=True)
+        self._closed = True
+        self._executor.shutdown(wait=False, cancel_futures=True)

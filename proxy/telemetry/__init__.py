@@ -1,0 +1,1 @@
+"""What Weir tells about itself: metrics, logs, and the words both use."""

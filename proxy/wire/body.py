@@ -1,0 +1,166 @@
+"""A call's body: parsed without loss, encoded, edited by byte splice, and the slots through which texts are written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Protocol
+
+import orjson
+
+from proxy.exchange import Kind, Role, Segment
+from proxy.ports import Json
+from proxy.wire.coding import encode, load, parse
+from proxy.wire.leaves import Part, Scanner
+from proxy.wire.splice import Span, spans, splice
+
+__all__ = ["Embedded", "Leaf", "Place", "Slot", "Span", "argument_segments", "descriptions", "encode", "encode_with",
+           "load", "parse", "spans", "splice", "string_leaves", "write_segments"]  # fmt: skip
+
+
+class Slot(Protocol):
+    """Where a segment's text stands. `put` may be called again and again; the last one counts."""
+
+    def put(self, text: str) -> None: ...
+
+    def flush(self) -> None:
+        """After all texts have been put."""
+        ...
+
+
+class Place:
+    """A text that is a value of the document itself: `container[key]`."""
+
+    __slots__ = ("container", "key")
+
+    def __init__(self, container: Any, key: str | int) -> None:
+        self.container = container
+        self.key = key
+
+    def put(self, text: str) -> None:
+        self.container[self.key] = text
+
+    def flush(self) -> None:
+        """Nothing is left to do."""
+
+
+class Embedded:
+    """A string of the document that holds JSON. `parts` is that JSON cut into structure and string leaves."""
+
+    __slots__ = ("_texts", "parts", "place")
+
+    def __init__(self, place: Place, parts: list[Part]) -> None:
+        self.place = place
+        self.parts = parts
+        self._texts = [part.raw for part in parts]
+
+    def put(self, index: int, text: str) -> None:
+        self._texts[index] = self.parts[index].written(text)
+
+    def flush(self) -> None:
+        self.place.put("".join(self._texts))
+
+
+class Leaf:
+    """A string value inside an `Embedded` JSON."""
+
+    __slots__ = ("document", "index")
+
+    def __init__(self, document: Embedded, index: int) -> None:
+        self.document = document
+        self.index = index
+
+    def put(self, text: str) -> None:
+        self.document.put(self.index, text)
+
+    def flush(self) -> None:
+        self.document.flush()
+
+
+def write_segments(segments: Iterable[Segment], *, original: bool = False) -> None:
+    """Puts every changed text where it stands (`original`: what stood there before). Unchanged ones are not touched."""
+    slots: list[Slot] = []
+    for segment in segments:
+        slot = segment.slot
+        if slot is not None and segment.changed:
+            slot.put(segment.original if original else segment.text)
+            slots.append(slot)
+    for slot in slots:
+        slot.flush()
+
+
+def encode_with(
+    doc: Json,
+    segments: Iterable[Segment],
+    *,
+    also: Iterable[tuple[Any, Any, Json]] = (),
+    shape: Callable[[Json], Json] | None = None,
+) -> bytes:
+    """The document with the changed texts in it. `also` are further values to set (container, key, value) and `shape`
+    a last change of outline (inserted messages) that must copy what it changes. The document itself is afterwards as
+    it was before, so that a second writing (a retry, a shadow view, another target) starts from the caller's words."""
+    changed = [segment for segment in segments if segment.changed]
+    undo = []
+    try:
+        write_segments(changed)
+        for container, key, value in also:
+            undo.append((container, key, container[key]))
+            container[key] = value
+        return encode(shape(doc) if shape else doc)
+    finally:
+        for container, key, value in reversed(undo):
+            container[key] = value
+        write_segments(changed, original=True)
+
+
+def argument_segments(place: Place, text: str, role: Role = "assistant", *, index: int, part: int = 0,
+                      fresh: bool = False, sealed: bool = False) -> list[Segment]:  # fmt: skip
+    """One segment for each string leaf of a string that holds JSON, numbered from `part`; where it holds none after
+    all, the whole string is one. Keys are not segments; unchanged arguments stay the same string."""
+    kind: Kind = "tool_arguments"
+    parts = _leaves(text)
+    if parts is None:
+        return [Segment(role, kind, text, place, index=index, part=part, fresh=fresh, sealed=sealed)] if text else []
+    document = Embedded(place, parts)
+    leaves = [(position, piece) for position, piece in enumerate(parts) if piece.leaf >= 0 and piece.text]
+    return [
+        Segment(role, kind, piece.text, Leaf(document, position),
+                index=index, part=part + number, fresh=fresh, sealed=sealed)
+        for number, (position, piece) in enumerate(leaves)
+    ]  # fmt: skip
+
+
+def _leaves(text: str) -> list[Part] | None:
+    try:
+        orjson.loads(text)
+    except ValueError:
+        return None
+    return Scanner().feed(text)
+
+
+def string_leaves(container: Any, key: str | int) -> Iterator[tuple[Place, str]]:
+    """Every non-empty string value at and under `container[key]`, in order, with its place. Keys are not among them."""
+    value = container[key]
+    if type(value) is str:
+        if value:
+            yield Place(container, key), value
+    elif type(value) is dict:
+        for name in value:
+            yield from string_leaves(value, name)
+    elif type(value) is list:
+        for position in range(len(value)):
+            yield from string_leaves(value, position)
+
+
+def descriptions(container: Any, key: str | int) -> Iterator[tuple[Place, str]]:
+    """Every `description` string at and under `container[key]`: what a tool or schema says about itself."""
+    value = container[key]
+    if type(value) is list:
+        for position in range(len(value)):
+            yield from descriptions(value, position)
+    elif type(value) is dict:
+        for name, inner in value.items():
+            if name == "description" and type(inner) is str:
+                if inner:
+                    yield Place(value, name), inner
+            elif type(inner) in (dict, list):
+                yield from descriptions(value, name)

@@ -1,0 +1,171 @@
+"""The chat dialect: `/v1/chat/completions` of OpenAI and of everyone who speaks it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from proxy.exchange import Dialect, Insert, Request, Role, Segment, Usage
+from proxy.ports import Json
+from proxy.wire import chat_texts, sse
+from proxy.wire.body import Place, encode, load
+from proxy.wire.chat_stream import ChatStream, moved
+from proxy.wire.chat_texts import Walk
+from proxy.wire.codec import Answer, Stream
+from proxy.wire.dialect import DialectCodec, expect, expect_objects
+from proxy.wire.usage import normalised, reported
+
+_SYSTEM = ("system", "developer")
+
+
+class ChatCodec(DialectCodec):
+    """See `wire.codec.Codec`."""
+
+    dialect: ClassVar[Dialect] = "chat"
+
+    def check(self, doc: dict[str, Json]) -> None:
+        expect(doc, "model", str, required="model" in doc)
+        expect_objects(doc, "messages", required=True)
+        expect(doc, "stream", bool)
+        expect(doc, "n", int)
+        expect(doc, "stream_options", dict)
+        expect(doc, "tools", list)
+        expect(doc, "max_tokens", int)
+        expect(doc, "max_completion_tokens", int)
+        for position, message in enumerate(doc["messages"]):
+            where = f"messages[{position}]"
+            expect(message, "role", str, where=where)
+            expect(message, "content", str, list, where=where)
+            expect(message, "tool_calls", list, where=where)
+
+    def walk(self, doc: Json) -> tuple[list[Segment], list[str]]:
+        segments, uninspected = chat_texts.messages(doc)
+        fresh = not any(message.get("role") == "assistant" for message in doc.get("messages") or ())
+        return segments + chat_texts.settings(doc, fresh), list(dict.fromkeys(uninspected))
+
+    def placed(self, doc: Json, inserts: Sequence[Insert]) -> Json:
+        messages = list(doc["messages"])
+        lead = _lead(messages)
+        later: dict[int, list[Json]] = {}
+        for insert in inserts:
+            if insert.role != "system":
+                role: Role = "user" if insert.role == "tool" else insert.role
+                at = min(max(insert.index, lead), len(messages))
+                later.setdefault(at, []).append({"role": role, "content": insert.text})
+        placed: list[Json] = []
+        for position in range(len(messages) + 1):
+            placed += later.get(position, ())
+            placed += messages[position : position + 1]
+        for insert in inserts:
+            if insert.role == "system":
+                _add_system(placed, insert.text)
+        return {**doc, "messages": placed}
+
+    def opening(self, doc: Json) -> Json:
+        messages = doc.get("messages") or []
+        first = next((at for at, message in enumerate(messages) if message.get("role") == "user"), len(messages))
+        return messages[: first + 1]
+
+    def wants_usage(self, doc: Json) -> bool:
+        options = doc.get("stream_options")
+        return type(options) is dict and options.get("include_usage") is True
+
+    def ask_usage(self, request: Request) -> None:
+        request.set("stream_options.include_usage", True)
+
+    def answer(self, body: bytes) -> Answer | None:
+        try:
+            doc = load(body)
+        except ValueError:
+            return None
+        choices = doc.get("choices") if type(doc) is dict else None
+        if type(choices) is not list or not all(type(choice) is dict for choice in choices):
+            return None
+        segments: list[Segment] = []
+        for position, choice in enumerate(choices):
+            message = choice.get("message")
+            if type(message) is dict:
+                walk = Walk("assistant", place_of(choice, position))
+                walk.message(message)
+                segments += walk.segments
+        return Answer(body, doc, segments, normalised(doc), named(doc), finish_of(choices))
+
+    def settle(self, answer: Answer, changed: list[Segment]) -> list[tuple[Any, Any, Json]]:
+        also: list[tuple[Any, Any, Json]] = []
+        for position, choice in enumerate(answer.doc["choices"]):
+            here = [segment for segment in changed if segment.index == place_of(choice, position)]
+            if here and choice.get("logprobs") is not None:
+                also.append((choice, "logprobs", None))
+            message = choice.get("message")
+            for segment in here:
+                slot = segment.slot
+                if isinstance(slot, Place) and slot.container is message and slot.key == "content":
+                    notes = message.get("annotations")
+                    if type(notes) is list and notes:
+                        also.append((message, "annotations", moved(notes, segment.original, segment.text)))
+        return also
+
+    def stream(self, doc: Json) -> Stream:
+        n = doc.get("n")
+        return ChatStream(model=named(doc), n=n if type(n) is int else 1)
+
+    def compose(self, text: str, *, model: str, id: str, stream: bool, finish: str, usage: Usage | None) -> bytes:
+        if not stream:
+            message = {"role": "assistant", "content": text, "refusal": None}
+            choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": finish}
+            doc = {"id": id, "object": "chat.completion", "created": 0, "model": model, "choices": [choice]}
+            return encode({**doc, "usage": reported(usage)} if usage else doc)
+        head = {"id": id, "object": ChatStream.kind, "created": 0, "model": model}
+        deltas: list[tuple[Json, str | None]] = [
+            ({"role": "assistant", "content": "", "refusal": None}, None),
+            ({"content": text}, None),
+            ({}, finish),
+        ]
+        events = [
+            sse.write("", {**head, "choices": [{"index": 0, "delta": said, "logprobs": None, "finish_reason": reason}]})
+            for said, reason in deltas
+        ]
+        if usage:
+            events.append(sse.write("", {**head, "choices": [], "usage": reported(usage)}))
+        return b"".join(events) + sse.DONE
+
+    def output_cap(self, doc: Json) -> int | None:
+        cap: int | None = doc.get("max_completion_tokens")
+        return doc.get("max_tokens") if cap is None else cap
+
+
+def named(doc: dict[str, Json]) -> str:
+    """The model that a call or answer names."""
+    model = doc.get("model")
+    return model if type(model) is str else ""
+
+
+def place_of(choice: dict[str, Json], position: int) -> int:
+    index = choice.get("index")
+    return index if type(index) is int else position
+
+
+def finish_of(choices: list[dict[str, Json]]) -> str:
+    """Why the first choice ended."""
+    first = min(enumerate(choices), key=lambda pair: place_of(pair[1], pair[0]), default=(0, {}))[1]
+    reason = first.get("finish_reason")
+    return reason if type(reason) is str else ""
+
+
+def _lead(messages: list[Json]) -> int:
+    """How many messages the system prompt takes at the top."""
+    return next((at for at, message in enumerate(messages) if message.get("role") not in _SYSTEM), len(messages))
+
+
+def _add_system(messages: list[Json], text: str) -> None:
+    lead = _lead(messages)
+    if not lead:
+        messages.insert(0, {"role": "system", "content": text})
+        return
+    last = messages[lead - 1]
+    content = last.get("content")
+    if type(content) is list:
+        added: Json = [*content, {"type": "text", "text": text}]
+    else:
+        added = f"{content}\n\n{text}" if content else text
+    messages[lead - 1] = {**last, "content": added}

@@ -1,0 +1,182 @@
+"""Where texts stand in chat messages and choices: strings, parts, refusals, reasoning, tool calls, descriptions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from proxy.exchange import Kind, Role, Segment
+from proxy.ports import Json
+from proxy.wire.body import Place, argument_segments, descriptions
+
+ROLES: dict[str, Role] = {
+    "system": "system",
+    "developer": "system",
+    "user": "user",
+    "assistant": "assistant",
+    "tool": "tool",
+    "function": "tool",
+}
+_UNREAD = {
+    "image_url": "image",
+    "image": "image",
+    "input_image": "image",
+    "input_audio": "audio",
+    "audio": "audio",
+    "audio_url": "audio",
+    "video_url": "video",
+    "file": "file",
+    "input_file": "file",
+    "document": "file",
+}
+REASONING = ("reasoning_content", "reasoning")
+
+
+class Walk:
+    """Collects the segments of one message, numbered in order."""
+
+    __slots__ = ("fresh", "index", "kind", "role", "segments", "uninspected")
+
+    def __init__(self, role: Role, index: int, *, fresh: bool = False) -> None:
+        self.role: Role = role
+        self.kind: Kind = "tool_result" if role == "tool" else "text"
+        self.index = index
+        self.fresh = fresh
+        self.segments: list[Segment] = []
+        self.uninspected: list[str] = []
+
+    def message(self, message: dict[str, Any]) -> None:
+        """Every text of a message of a call, or of a choice's `message`."""
+        for name in REASONING:
+            self.text(message, name, "reasoning")
+        self._reasoning_details(message)
+        sealed = is_signed(message)
+        content = message.get("content")
+        if type(content) is list:
+            for position in range(len(content)):
+                self._part(content, position, sealed)
+        elif content is not None and not self.text(message, "content", self.kind, sealed=sealed):
+            self._miss(content)
+        self.text(message, "refusal", "refusal")
+        self._calls(message)
+        audio = message.get("audio")
+        if type(audio) is dict:
+            self.uninspected.append("audio")
+            self.text(audio, "transcript", "text")
+
+    def text(self, container: Any, key: str | int, kind: Kind, *, sealed: bool = False) -> bool:
+        """Points at `container[key]`; False where that is no string."""
+        value = container.get(key) if type(container) is dict else container[key]
+        if type(value) is not str:
+            return False
+        if value:
+            self.segments.append(
+                Segment(self.role, kind, value, Place(container, key), index=self.index, part=len(self.segments),
+                        fresh=self.fresh, sealed=sealed)
+            )  # fmt: skip
+        return True
+
+    def _miss(self, content: Json) -> None:
+        self.uninspected.append("unknown")
+
+    def _part(self, content: list[Any], position: int, sealed: bool) -> None:
+        part = content[position]
+        if type(part) is str:
+            self.text(content, position, self.kind, sealed=sealed)
+            return
+        if type(part) is not dict:
+            self.uninspected.append("unknown")
+            return
+        type_ = part.get("type")
+        sealed = sealed or is_signed(part)
+        if type_ in ("text", "input_text", "output_text") and self.text(part, "text", self.kind, sealed=sealed):
+            return
+        if type_ == "refusal" and self.text(part, "refusal", "refusal", sealed=sealed):
+            return
+        if type_ == "thinking" and self._thinking(part, sealed):
+            return
+        self.uninspected.append(_UNREAD.get(type_, "unknown") if type(type_) is str else "unknown")
+
+    def _thinking(self, part: dict[str, Any], sealed: bool) -> bool:
+        thinking = part.get("thinking")
+        if type(thinking) is not list:
+            return self.text(part, "thinking", "reasoning", sealed=sealed)
+        for piece in thinking:
+            if type(piece) is not dict or not self.text(piece, "text", "reasoning", sealed=sealed):
+                self.uninspected.append("unknown")
+        return True
+
+    def _reasoning_details(self, message: dict[str, Any]) -> None:
+        details = [item for item in message.get("reasoning_details") or () if type(item) is dict]
+        sealed = any(is_signed(item) for item in details)
+        for item in details:
+            for name in ("text", "summary"):
+                self.text(item, name, "reasoning", sealed=sealed)
+
+    def _calls(self, message: dict[str, Any]) -> None:
+        calls = message.get("tool_calls")
+        for call in calls if type(calls) is list else ():
+            if type(call) is not dict:
+                continue
+            sealed = is_signed(call) or is_signed(call.get("function"))
+            custom = call.get("custom")
+            if type(custom) is dict:
+                self.text(custom, "input", "tool_arguments", sealed=sealed)
+            self._arguments(call.get("function"), sealed)
+        self._arguments(message.get("function_call"), is_signed(message))
+
+    def _arguments(self, function: Json, sealed: bool) -> None:
+        if type(function) is not dict or type(arguments := function.get("arguments")) is not str:
+            return
+        self.segments += argument_segments(
+            Place(function, "arguments"), arguments, self.role,
+            index=self.index, part=len(self.segments), fresh=self.fresh, sealed=sealed,
+        )  # fmt: skip
+
+
+def is_signed(item: Json) -> bool:
+    """A provider's signature or cipher covers it: its texts may be read and refused, never changed."""
+    if type(item) is not dict:
+        return False
+    if item.get("signature") or item.get("thought_signature") or item.get("type") == "reasoning.encrypted":
+        return True
+    extra = item.get("extra_content")
+    google = extra.get("google") if type(extra) is dict else None
+    return type(google) is dict and bool(google.get("thought_signature"))
+
+
+def messages(doc: dict[str, Json]) -> tuple[list[Segment], list[str]]:
+    """The texts of a call's messages in order."""
+    found = doc.get("messages") or []
+    last = max((at for at, message in enumerate(found) if message.get("role") == "assistant"), default=-1)
+    segments: list[Segment] = []
+    uninspected: list[str] = []
+    for index, message in enumerate(found):
+        walk = Walk(ROLES.get(message.get("role"), "user"), index, fresh=index > last)
+        walk.message(message)
+        segments += walk.segments
+        uninspected += walk.uninspected
+    return segments, uninspected
+
+
+def settings(doc: dict[str, Json], fresh: bool) -> list[Segment]:
+    """The texts beside the messages: what tools and schemas say of themselves, and the predicted output."""
+    segments = []
+    for name in ("tools", "functions", "response_format"):
+        value = doc.get(name)
+        for index, (container, key) in enumerate(_elements(doc, name, value)):
+            for part, (place, text) in enumerate(descriptions(container, key)):
+                segments.append(Segment("system", "tool_description", text, place, index=index, part=part, fresh=fresh))
+    prediction = doc.get("prediction")
+    if type(prediction) is dict:
+        walk = Walk("assistant", 0, fresh=fresh)
+        walk.message({"content": prediction["content"]} if type(prediction.get("content")) is list else prediction)
+        segments += walk.segments
+    return segments
+
+
+def _elements(doc: dict[str, Json], name: str, value: Json) -> Iterator[tuple[Any, Any]]:
+    if type(value) is list:
+        yield from ((value, position) for position in range(len(value)))
+    elif value is not None:
+        yield doc, name

@@ -1,0 +1,123 @@
+"""JSON bytes to documents without loss, and back."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import NoReturn
+
+import orjson
+
+from proxy.errors import MalformedBody
+from proxy.ports import Json
+
+_ENCODABLE_DEPTH = 254
+"""What orjson writes; it reads deeper than that."""
+_SMALL_BYTES = 4096
+_BLANKS = b" \t\r\n"
+_LOOKED_AT_BYTES = 65536
+_BRACKET_OR_STRING = re.compile(rb'[{}\[\]]|"(?:[^"\\]++|\\.)*+"', re.DOTALL)
+_LONG_NUMBER = re.compile(rb"[0-9]{19}")
+
+
+def parse(raw: bytes, *, depth: int = 128) -> dict[str, Json]:
+    """The body as an object. Raises `MalformedBody` with a sentence for the caller where it is none, where it is nested
+    deeper than `depth`, or where a key stands twice (whoever reads it next might take the other one)."""
+    try:
+        doc = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        _explain(raw, error, depth)
+    if type(doc) is not dict:
+        raise MalformedBody(f"The request body must be a JSON object, not {_kind(doc)}.")
+    if _dumped(doc, raw, depth) == raw:
+        return doc
+    return _closely(raw)
+
+
+def load(raw: bytes | str) -> Json:
+    """Any JSON, exact integers included; ValueError where it is none. For what providers send: doubled keys pass."""
+    doc = orjson.loads(raw)
+    if _may_lose(raw):
+        return json.loads(raw)
+    return doc
+
+
+def encode(doc: Json) -> bytes:
+    """Compact JSON."""
+    try:
+        return orjson.dumps(doc)
+    except TypeError:  # an integer over 64 bits, half a surrogate pair, or too deep
+        text = json.dumps(doc, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        try:
+            return text.encode()
+        except UnicodeEncodeError:
+            return json.dumps(doc, separators=(",", ":"), allow_nan=False).encode()
+
+
+def _dumped(doc: Json, raw: bytes, depth: int) -> bytes:
+    """The document as orjson would write it; raises where it is too deep."""
+    if len(raw) <= _SMALL_BYTES and raw.count(b"{") + raw.count(b"[") <= depth:
+        return orjson.dumps(doc)
+    # Wrapped in as many lists as orjson has levels to spare, so that its own limit is ours.
+    wraps = max(0, _ENCODABLE_DEPTH - depth)
+    for _ in range(wraps):
+        doc = [doc]
+    try:
+        dumped = orjson.dumps(doc)
+    except TypeError as error:
+        raise MalformedBody(f"The request body is nested deeper than {depth} levels.") from error
+    return dumped[wraps : len(dumped) - wraps]
+
+
+def _closely(raw: bytes) -> dict[str, Json]:
+    """Parses anew, slower, keeping integers exact and refusing doubled keys."""
+    doc: dict[str, Json] = json.loads(raw, object_pairs_hook=_unique)
+    return doc
+
+
+def _unique(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+    found = dict(pairs)
+    if len(found) == len(pairs):
+        return found
+    seen: set[str] = set()
+    for key, _ in pairs:
+        if key in seen:
+            raise MalformedBody(f"The request body has the key {_shown(key)} twice in one object.", param=key[:64])
+        seen.add(key)
+    return found
+
+
+def _may_lose(raw: bytes | str) -> bool:
+    return _LONG_NUMBER.search(raw if isinstance(raw, bytes) else raw.encode("utf-8", "replace")) is not None
+
+
+def _explain(raw: bytes, error: orjson.JSONDecodeError, depth: int) -> NoReturn:
+    if not raw.strip(_BLANKS):
+        raise MalformedBody("The request body is empty; a JSON object is expected.") from error
+    try:
+        raw.decode()
+    except UnicodeDecodeError as broken:
+        raise MalformedBody(f"The request body is not valid UTF-8 (at byte {broken.start}).") from error
+    if _opens_deeper(raw[:_LOOKED_AT_BYTES], depth):
+        raise MalformedBody(f"The request body is nested deeper than {depth} levels.") from error
+    where = f"{error.msg[:120]} at line {error.lineno} column {error.colno}"
+    raise MalformedBody(f"The request body is not valid JSON: {where}.") from error
+
+
+def _opens_deeper(raw: bytes, depth: int) -> bool:
+    level = 0
+    for found in _BRACKET_OR_STRING.finditer(raw):
+        mark = found[0]
+        level += (mark in (b"{", b"[")) - (mark in (b"}", b"]"))
+        if level > depth:
+            return True
+    return False
+
+
+def _kind(doc: Json) -> str:
+    names = {list: "an array", str: "a string", bool: "a boolean", type(None): "null"}
+    return names.get(type(doc), "a number")
+
+
+def _shown(key: str) -> str:
+    return json.dumps(key[:64])

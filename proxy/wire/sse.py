@@ -1,0 +1,110 @@
+"""Server-sent events: cut out of the bytes as they come, however they were cut, and written again."""
+
+from __future__ import annotations
+
+import re
+
+from proxy.errors import ProtocolViolation
+from proxy.ports import Json
+from proxy.wire.body import encode
+from proxy.wire.codec import Event
+
+MAX_BYTES = 8 * 1024 * 1024
+DONE = b"data: [DONE]\n\n"
+
+_BOM = b"\xef\xbb\xbf"
+_BLANK_LINE = re.compile(rb"(?>\r\n|[\r\n])(?>\r\n|[\r\n])")
+
+
+class Reader:
+    """Cuts a stream into events; their `raw`, joined, is the stream. An event that grows past `max_bytes` raises
+    `ProtocolViolation`. Comments and blank lines come as events without data."""
+
+    __slots__ = ("_buffer", "_max_bytes", "_scanned", "_started")
+
+    def __init__(self, max_bytes: int = MAX_BYTES) -> None:
+        self._buffer = bytearray()
+        self._max_bytes = max_bytes
+        self._scanned = 0
+        self._started = False
+
+    def feed(self, data: bytes) -> list[Event]:
+        """The events that are complete now."""
+        if self._buffer:
+            self._buffer += data
+            # A blank line is at most four bytes: what was looked at before cannot hold the begin of another one.
+            if _BLANK_LINE.search(self._buffer, max(0, self._scanned - 3)) is None:
+                self._bound(len(self._buffer))
+                self._scanned = len(self._buffer)
+                return []
+            data = bytes(self._buffer)
+            self._buffer.clear()
+        return self._simple(data) if b"\r" not in data else self._any(data)
+
+    def close(self) -> list[Event]:
+        """The last event, where the stream ended without its blank line."""
+        rest = bytes(self._buffer)
+        self._buffer.clear()
+        self._scanned = 0
+        if not rest:
+            return []
+        ended = _BLANK_LINE.search(rest)
+        if ended is None or ended.end() == len(rest):
+            return [self._event(rest)]
+        return [self._event(rest[: ended.end()]), self._event(rest[ended.end() :])]
+
+    def _simple(self, data: bytes) -> list[Event]:
+        """Where all lines end in a newline."""
+        pieces = data.split(b"\n\n")
+        self._keep(pieces.pop())
+        return [self._event(piece + b"\n\n") for piece in pieces]
+
+    def _any(self, data: bytes) -> list[Event]:
+        events = []
+        at = 0
+        for found in _BLANK_LINE.finditer(data):
+            end = found.end()
+            if end == len(data) and data.endswith(b"\r"):  # its newline may be still to come
+                break
+            events.append(self._event(data[at:end]))
+            at = end
+        self._keep(data[at:])
+        return events
+
+    def _keep(self, rest: bytes) -> None:
+        self._bound(len(rest))
+        self._buffer += rest
+        self._scanned = len(rest)
+
+    def _bound(self, size: int) -> None:
+        if size > self._max_bytes:
+            raise ProtocolViolation(f"The provider sent an event of more than {self._max_bytes} bytes.")
+
+    def _event(self, raw: bytes) -> Event:
+        self._bound(len(raw))
+        text = raw
+        if not self._started:
+            self._started = True
+            text = raw.removeprefix(_BOM)
+        if text.startswith(b"data: ") and text.find(b"\n") == len(text) - 2 and b"\r" not in text:
+            return Event(raw, "", text[6:-2])
+        name = ""
+        data: list[bytes] = []
+        for line in text.splitlines():
+            field, _, value = line.partition(b":")
+            if field == b"data":
+                data.append(value.removeprefix(b" "))
+            elif field == b"event":
+                name = value.removeprefix(b" ").decode("utf-8", "replace")
+        return Event(raw, name, data[0] if len(data) == 1 else b"\n".join(data))
+
+
+def write(name: str, doc: Json) -> bytes:
+    """One event; without `name` only its data."""
+    data = b"data: " + encode(doc) + b"\n\n"
+    return b"event: " + name.encode() + b"\n" + data if name else data
+
+
+def comment(text: str) -> bytes:
+    """What no client reads: a heartbeat."""
+    return b": " + text.encode() + b"\n\n"
