@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import base64
+import contextlib
 import dataclasses
 import ssl
 from collections import deque
@@ -244,16 +245,15 @@ def main() -> None:
         tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         tls.load_cert_chain(given.certificate)
     provider = Provider(given.port, tls, host=given.host, key=given.key, keep=given.keep)
+    loop_factory: Callable[[], asyncio.AbstractEventLoop]
     try:
         import uvloop  # noqa: PLC0415  not there on every system
 
-        run = uvloop.run
+        loop_factory = uvloop.new_event_loop
     except ImportError:
-        run = asyncio.run
-    try:
-        run(serve(provider))
-    except KeyboardInterrupt:
-        pass
+        loop_factory = asyncio.new_event_loop
+    with contextlib.suppress(KeyboardInterrupt), asyncio.Runner(loop_factory=loop_factory) as runner:
+        runner.run(serve(provider))
 
 
 if __name__ == "__main__":

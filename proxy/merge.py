@@ -122,14 +122,15 @@ class Merge:
 
     def place(self, path: Path) -> Origin:
         """Who mentioned it, or the section around it."""
-        return _up(self.places, path)
+        return up(self.places, path)
 
     def leaf(self, path: Path) -> Origin:
         """Who set the value, or the list or mapping it is part of."""
-        return _up(self.leaves, path)
+        return up(self.leaves, path)
 
 
-def _up(origins: Mapping[Path, Origin], path: Path) -> Origin:
+def up(origins: Mapping[Path, Origin], path: Path) -> Origin:
+    """What is known of a path, or of the nearest one around it."""
     for end in range(len(path), 0, -1):
         if path[:end] in origins:
             return origins[path[:end]]

@@ -218,13 +218,13 @@ class Pipeline:
             reply.abort()
             return
         request = exchange.request
-        headers = faults.headers(error, exchange.id)
+        body, headers = faults.body(error, request.dialect, exchange.id)
         if exchange.caller.debug and asks_debug(request.headers):
             headers.append(("x-weir-debug", record.steps_line(exchange)))
         if exchange.response is None:
             exchange.response = Response(source="weir")
         exchange.response.status = error.status
-        await reply.send(error.status, headers, faults.body(error, request.dialect, exchange.id))
+        await reply.send(error.status, headers, body)
 
     async def _settle(self, trip: Trip) -> None:
         """Finish hooks, then the record. The caller waits no more."""

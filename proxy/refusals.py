@@ -117,6 +117,9 @@ def tls(settings: Settings, environ: Environ) -> Iterator[Fault]:
         yield (there,), f"{missing} is missing: TLS needs both"
     elif cert is not None:
         yield from _pem(("tls_cert",), cert, lambda context, file: context.load_cert_chain(file, key, lambda: ""))
+
+
+def upstream_tls(settings: Settings, environ: Environ) -> Iterator[Fault]:
     for name, upstream in settings.upstreams.items():
         here = ("upstreams", name)
         if upstream.ca_file is not None:
@@ -261,7 +264,8 @@ RULES: tuple[tuple[frozenset[str], Rule], ...] = (
     (frozenset({"admin_host", "admin_token"}), open_admin),
     (frozenset({"host", "port", "admin_host", "admin_port", "metrics_listen"}), ports),
     (frozenset({"host", "port", "admin_host", "admin_port", "upstreams"}), loops),
-    (frozenset({"tls_cert", "tls_key", "upstreams"}), tls),
+    (frozenset({"tls_cert", "tls_key"}), tls),
+    (frozenset({"upstreams"}), upstream_tls),
     (frozenset({"aliases", "upstreams"}), aliases),
     (frozenset({"upstreams", "store", "audit", "admin_token", "monitoring"}), references),
     (frozenset({"audit", "agents"}), contents),

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, Field
+from pydantic.fields import FieldInfo
 
 from proxy import fields, live
 from proxy.fields import Agents, Json, Names, Port, Seconds, Secret
@@ -49,19 +50,16 @@ SECRETS: tuple[Path, ...] = (
 )  # fmt: skip
 """May be written so, because a secret may be part of them."""
 STANDARD: tuple[tuple[str, str], ...] = (
-    ("audit", "on top, so that its entry has what every plugin below decided, refusals and cache hits included"),
-    ("metering", "near the top: it times and prices the whole chain, and what the plugins below answer themselves"),
+    ("audit", "on top: its entry has what all below it decided, refusals and cache hits included"),
+    ("metering", "near the top: it times and prices the whole chain, and what plugins below answer"),
     ("ratelimit", "before anything costs work: a call over its limit goes no further"),
     ("injection", "a guard reads what the caller wrote, before anything changes or adds to it"),
-    ("pii", "masks what goes out and restores what comes back; nothing below it sees personal data"),
-    ("output_filter", "below pii: raw personal data in an answer not yet restored is not the caller's own"),
+    ("pii", "masks what goes out, restores what comes back; nothing below sees personal data"),
+    ("output_filter", "below pii: raw personal data in an answer not yet restored is not the caller's"),
     ("variants", "chooses the prompt of an experiment before anything depends on it"),
     ("fewshot", "adds examples to the prompt that was chosen"),
     ("routing", "chooses the model for the prompt as it now stands"),
-    (
-        "cache",
-        "below all that chooses and above what only shrinks: it keeps masked text, and guards above see its hits",
-    ),
+    ("cache", "below all that chooses, above what only shrinks; guards above still see its hits"),
     ("compression", "last: shrinks what really goes out"),
 )
 """The plugins of the standard order, and why each stands where it does."""
@@ -254,12 +252,12 @@ def reference(model: type[BaseModel] = Settings, above: Path = ()) -> Iterator[O
     """Every option, sections before what they hold, in the order of the file."""
     for name, info in model.model_fields.items():
         path = (*above, name)
-        inner = bare(info.annotation)
-        section = below(inner)
+        found = inner(info)
+        section = below(found)
         default = info.get_default(call_default_factory=True) if not info.is_required() else None
-        yield Option(path, kind(inner), _shown(default), info.description or "", section is not None)
+        yield Option(path, kind(found), _shown(default), info.description or "", section is not None)
         if section is not None:
-            yield from reference(section, (*path, "<name>") if get_origin(inner) is dict else path)
+            yield from reference(section, (*path, "<name>") if get_origin(found) is dict else path)
 
 
 def _shown(default: object) -> Json:
@@ -279,10 +277,15 @@ def bare(annotation: Any) -> Any:
     return annotation
 
 
+def inner(info: FieldInfo) -> Any:
+    """The kind of value of a field."""
+    return bare(info.annotation)
+
+
 def below(annotation: Any) -> type[BaseModel] | None:
     """The section inside: of a section itself, or of names that each have one."""
-    inner = bare(get_args(annotation)[1]) if get_origin(annotation) is dict else annotation
-    return inner if isinstance(inner, type) and issubclass(inner, BaseModel) else None
+    found = bare(get_args(annotation)[1]) if get_origin(annotation) is dict else annotation
+    return found if isinstance(found, type) and issubclass(found, BaseModel) else None
 
 
 def at(path: Path) -> Any:
@@ -295,7 +298,7 @@ def at(path: Path) -> Any:
             info = found.model_fields.get(part)
             if info is None:
                 return None
-            found = bare(info.annotation)
+            found = inner(info)
         elif found is not Any:
             return None
     return found
@@ -307,8 +310,8 @@ def kind(annotation: Any) -> str:
     if origin is Literal:
         return " | ".join(str(choice) for choice in get_args(annotation))
     if origin is tuple:
-        inner = bare(get_args(annotation)[0])
-        return "list" if inner is str else f"list of {kind(inner)}"
+        item = bare(get_args(annotation)[0])
+        return "list" if item is str else f"list of {kind(item)}"
     if origin is dict:
         return "names and values" if below(annotation) is None else "sections by name"
     names = {bool: "true | false", int: "whole number", float: "number", str: "text"}

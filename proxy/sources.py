@@ -2,27 +2,29 @@
 
 Theory of operation
 -------------------
-`Merge` is a tree of plain values with the origin of every leaf. Layers are placed on it from the weakest up. A file
-that lists `plugins` or `upstreams` replaces the defaults, because what is listed is what runs; the stronger layers
-change single values in it. Then pydantic judges the tree, what it finds is told with the origin of the value, the
-wrong branches are cut off, and the rules of `refusals` judge what is left: so every error is told, not only the first.
+Layers are put on a tree (`merge`) from the weakest up. A file that lists `plugins` or `upstreams` replaces the
+defaults, because what is listed is what runs; the stronger layers change single values in it. Then pydantic judges the
+tree, what it finds is told with the place of the value, the wrong branches are cut off, and the rules of `refusals`
+judge what is left: so every error is told, not only the first.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path as File
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
 from proxy import document, environment, refusals
 from proxy.errors import ConfigError
+from proxy.merge import Merge, Origin, shaped, up
 from proxy.overlay import Overlay
-from proxy.settings import AT_START, CHAIN, PROVIDERS, Settings, at, below, reference
+from proxy.sections import Plugin
+from proxy.settings import AT_START, PROVIDERS, Settings, at, below, reference
 from proxy.wording import Path, dotted, nearest, parts, sentence
 
 Json = Any
@@ -40,20 +42,17 @@ class ConfigErrors(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A configuration that may run. `origins` has an entry for every value, by dotted key."""
+    """A configuration that may run. `origins` says for every value, by dotted key, where it comes from."""
 
     settings: Settings
     origins: Mapping[str, Origin]
     warnings: tuple[str, ...]
-    file: str | None = None
+    file: str | None
+    places: Mapping[Path, Origin]
 
-    def origin(self, path: Path) -> Origin:
-        """Of a value, or of the section around it."""
-        while path:
-            if dotted(path) in self.origins:
-                return self.origins[dotted(path)]
-            path = path[:-1]
-        return DEFAULT
+    def place(self, path: Path) -> Origin:
+        """Who mentioned a value or section, or what is around it: where an error in it is told."""
+        return up(self.places, path)
 
 
 def read(file: File | None, flags: Mapping[str, Json], environ: Mapping[str, str], overlay: Overlay | None) -> Loaded:
@@ -91,6 +90,7 @@ def _read_file(merge: Merge, file: File | None, environ: Mapping[str, str]) -> b
         return False
     found = document.read(text, str(file), environ)
     merge.errors.extend(found.errors)
+    merge.told.update(parts(error.key) for error in found.errors if error.key)
     merge.broken = bool(found.errors) and not found.values
     values, moved = shaped((), found.values)
     for path, written in moved.items():
@@ -99,7 +99,7 @@ def _read_file(merge: Merge, file: File | None, environ: Mapping[str, str]) -> b
             for known, line in list(found.lines.items())
             if known[: len(written)] == written
         })  # fmt: skip
-    merge.place((), values, lambda path: Origin("file", str(file), found.line(path)))
+    merge.lay((), values, lambda path: Origin("file", str(file), found.line(path)))
     return bool(values.get("upstreams"))
 
 
@@ -108,9 +108,9 @@ def _read_overlay(merge: Merge, overlay: Overlay) -> None:
         path = parts(change.key)
         origin = Origin("overlay", f"change {change.id} by {change.who}")
         if not path:
-            merge.errors.append(_error(("overlay",), "a change names no option", origin))
+            merge.complain(("overlay",), "a change names no option", origin)
         elif path[0] in AT_START:
-            merge.errors.append(_error(path, "is read at start only: set it in the file and start again", origin))
+            merge.complain(path, "is read at start only: set it in the file and start again", origin)
         else:
             merge.put(path, change.new, origin)
 
@@ -133,7 +133,7 @@ def _providers(merge: Merge, environ: Mapping[str, str], address: str | None, li
             continue
         if not isinstance(named[name], dict):
             continue
-        if environ.get(variable) and merge.origins.get(("upstreams", name, "url"), DEFAULT).kind not in ("env", "flag"):
+        if environ.get(variable) and merge.leaf(("upstreams", name, "url")).kind not in ("env", "flag"):
             merge.put(("upstreams", name, "url"), _base(name, environ[variable].strip()), Origin("env", variable))
         for option in ("url", "dialects"):
             named[name].setdefault(option, known.model_dump(mode="json")[option])
@@ -161,12 +161,10 @@ def _key(merge: Merge, environ: Mapping[str, str], upstream: str, provider: str)
 def _only(merge: Merge, environ: Mapping[str, str], address: str) -> None:
     """`--upstream URL`: one upstream named `default` for all dialects, instead of all others. A provider's usual key
     goes there only if that is the provider's own address."""
-    present = merge.values.get("upstreams")
-    kept = present.get("default") if isinstance(present, dict) else None
-    origins = {path: found for path, found in merge.origins.items() if path[:2] == ("upstreams", "default")}
-    merge.drop(("upstreams",))
-    merge.values["upstreams"] = {"default": kept} if isinstance(kept, dict) else {}
-    merge.origins.update(origins)
+    present = merge.find(("upstreams",))
+    for name in list(present) if isinstance(present, dict) else ():
+        if name != "default":
+            merge.drop(("upstreams", name))
     merge.put(("upstreams", "default", "url"), address, Origin("flag", "--upstream"))
     for name, known in PROVIDERS.items():
         if _place(address) in (_place(known.url), _place(environ.get(f"{name.upper()}_BASE_URL", ""))):
@@ -183,15 +181,27 @@ def _place(url: str) -> tuple[str, str]:
 
 
 def _profile(merge: Merge) -> None:
-    """`observe`: every plugin in shadow, usage not asked, wherever nobody said otherwise."""
+    """`observe` touches nothing, whatever else is written: plugins in shadow, usage not asked, nothing refused."""
     if merge.values.get("profile") != "observe":
         return
-    origin = Origin("profile", "observe")
-    for section, option, value in (("plugins", "mode", "shadow"), ("upstreams", "ask_usage", "never")):
-        named = merge.values.get(section)
-        for name, inner in named.items() if isinstance(named, dict) else ():
-            if name not in WATCHERS and isinstance(inner, dict) and option not in inner:
-                merge.put((section, name, option), value, origin)
+    chosen: list[tuple[Path, Json]] = [(("uninspected",), "record")]
+    chosen += [(("upstreams", name, "ask_usage"), "never") for name in _names(merge, ("upstreams",))]
+    chosen += [(("plugins", name, "mode"), "shadow") for name in _names(merge, ("plugins",)) if name not in WATCHERS]
+    for agent in _names(merge, ("agents",)):
+        above = ("agents", agent, "plugins")
+        modes = [(*above, name, "mode") for name in _names(merge, above)]
+        chosen += [(mode, "shadow") for mode in modes if merge.has(mode)]
+    for path, value in chosen:
+        if not isinstance(merge.find(path[:-1]), dict):
+            continue
+        if merge.has(path) and merge.find(path) not in (value, "auto"):
+            merge.warnings.append(f"{dotted(path)}: {merge.find(path)} is not followed, because the profile is observe")
+        merge.put(path, value, Origin("profile", "observe"))
+
+
+def _names(merge: Merge, path: Path) -> list[str]:
+    found = merge.find(path)
+    return list(found) if isinstance(found, dict) else []
 
 
 def _judge(merge: Merge, environ: Mapping[str, str], file: str | None) -> Loaded:
@@ -205,7 +215,8 @@ def _judge(merge: Merge, environ: Mapping[str, str], file: str | None) -> Loaded
         raise ConfigErrors(merge.errors)
     merge.warnings.extend(refusals.warnings(settings, given))
     leaves = refusals.leaves(settings.model_dump(mode="json"))
-    return Loaded(settings, {dotted(path): merge.leaf(path) for path, _ in leaves}, tuple(merge.warnings), file, merge)
+    origins = {dotted(path): merge.leaf(path) for path, _ in leaves}
+    return Loaded(settings, origins, tuple(merge.warnings), file, merge.places)
 
 
 def _validate(merge: Merge) -> Settings | None:
@@ -227,7 +238,7 @@ def _cut(merge: Merge, path: Path) -> None:
     while path and not merge.has(path):
         path = path[:-1]
     if path:
-        merge.cut(path)
+        merge.drop(path)
 
 
 def _near(path: Path) -> str:

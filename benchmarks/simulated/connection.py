@@ -6,7 +6,7 @@ import asyncio
 import gzip
 from collections.abc import Iterator
 from http import HTTPStatus
-from typing import Protocol
+from typing import Protocol, cast
 
 from benchmarks.simulated.call import Received
 from benchmarks.simulated.parser import Message, NotHttp, Parser
@@ -19,7 +19,7 @@ NOISE = b"\x00\xff\xfe\x16\x03\x01 this is not what you expect \x80\x81\r\n\r\n"
 GARBAGE = {
     "1": NOISE,
     "status": b"HTTP/1.1 2OO Fine\r\ncontent-length: 2\r\n\r\n{}",
-    "chunk": b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\nZZ\r\n{}\r\n0\r\n\r\n",
+    "chunk": b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nZZ\r\n{}\r\n0\r\n\r\n",
     "lengths": b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 20\r\n\r\n{}",
     "http09": b'{"this": "is a body without a head"}',
     "json": b'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 18\r\n\r\n{"id": "chatcmpl-1',
@@ -60,8 +60,7 @@ class Connection(asyncio.Protocol):
         self.transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast("asyncio.Transport", transport)
         self._host.opened(self)
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -161,7 +160,8 @@ class Connection(asyncio.Protocol):
                 self._head(plan, received, len(body), close) + (body[: len(body) // 2] if wish.cut else b"")
             )
             self._cut(wish)
-        elif wish.chunked:
+            return
+        if wish.chunked:
             half = len(body) // 2
             pieces = b"".join(_chunk(piece) for piece in (body[:half], body[half:]) if piece)
             self.transport.write(self._head(plan, received, None, close) + pieces + b"0\r\n\r\n")
@@ -180,8 +180,9 @@ class Connection(asyncio.Protocol):
         framing = "transfer-encoding: chunked" if length is None else f"content-length: {length}"
         more = "".join(f"{name}: {value}\r\n" for name, value in plan.headers)
         ending = "connection: close\r\n\r\n" if close else "\r\n"
+        first = f"HTTP/1.1 {status} {_REASONS.get(status, 'Unknown')}"
         return (
-            f"HTTP/1.1 {status} {_REASONS.get(status, 'Unknown')}\r\ncontent-type: {plan.kind}\r\n{framing}\r\n".encode()
+            f"{first}\r\ncontent-type: {plan.kind}\r\n{framing}\r\n".encode()
             + COMMON[plan.flavour]
             + f"req_{received.number:032x}\r\n{more}{ending}".encode()
         )
@@ -202,10 +203,10 @@ class Connection(asyncio.Protocol):
         self._write(pending, wish)
         if wish.cut >= 0 and self._events >= wish.cut:
             self._cut(wish)
-        elif wish.stall >= 0 and self._events >= wish.stall:
+            return
+        if wish.stall >= 0 and self._events >= wish.stall:
             await _for_ever()
-        else:
-            self.transport.write(b"0\r\n\r\n")
+        self.transport.write(b"0\r\n\r\n")
         await self._drain()
         if close:
             self.transport.close()

@@ -91,7 +91,7 @@ def read_head(raw: bytes) -> Head:
     words = first.split(b" ")
     if len(words) != 3 or not words[2].startswith(b"HTTP/1."):
         raise NotHttp("no request line")
-    headers = []
+    headers: list[tuple[bytes, bytes]] = []
     head = Head(words[0].decode("latin-1"), words[1].decode("latin-1"), words[2].decode("latin-1"), headers)
     head.close = head.version == "HTTP/1.0"
     for line in lines:

@@ -19,9 +19,10 @@ from typing import Any
 import uvloop
 
 from proxy import life, snapshot
+from proxy.app.parts import PRICES, SNAPSHOT, SOCKET, LazyPrices, open_store, read_facts
 from proxy.ask import Asker
 from proxy.chain import Chain
-from proxy.channel import Sender
+from proxy.channel.sender import Sender
 from proxy.clock import SystemClock
 from proxy.errors import ConfigError
 from proxy.held import Held
@@ -33,13 +34,12 @@ from proxy.plugin import Kit
 from proxy.ports import Metrics, Prices, Store
 from proxy.registry import Registry, find, resolver
 from proxy.relay import Relay
-from proxy.server.auth import allowed, identify
+from proxy.server.auth import Auth, allowed
 from proxy.server.encodings import inflate
 from proxy.server.front import Front
 from proxy.server.probes import Probes
 from proxy.server.tunnel import tunnel
 from proxy.shadow import ShadowStore
-from proxy.store import open_store
 from proxy.tasks import Tasks
 from proxy.telemetry.page import Page
 from proxy.tokens import Tokens
@@ -112,7 +112,7 @@ class Worker:
             records=parts.records,
             tasks=self.tasks,
             metrics=parts.metrics,
-            identify=identify,
+            identify=Auth().identify,
             allowed=allowed,
             inflate=inflate,
             secret=parts.secret,
@@ -198,7 +198,7 @@ class Process:
         self._run: Path = options.run
         self._stopping = asyncio.Event()
         self._page = Page.create(self._run, options.slot)
-        self._sender = Sender(self._run / "control.sock", slot=options.slot, page=self._page.path, metrics=self._page)
+        self._sender = Sender(self._run / SOCKET, slot=options.slot, page=self._page.path, metrics=self._page)
         self._sender.on_push = self._pushed
         self._worker: Worker
 
@@ -208,18 +208,18 @@ class Process:
             loop.add_signal_handler(number, self._stopping.set)
         if self._options.life_fd >= 0:
             life.watch(self._options.life_fd, loop, self._stopping.set)
-        facts = snapshot.read_facts(self._run)
-        store = open_store(facts.store, SystemClock())
+        first, facts = self._read(), read_facts(self._run)
+        urls = {name: upstream.url for name, upstream in first.upstreams.items()}
         await self._sender.start()
         parts = Parts(
             records=self._sender,
             metrics=self._page,
-            store=store,
-            prices=snapshot.LazyPrices(self._run / "prices.json"),
-            secret=facts.secret,
+            store=await open_store(facts.store, os.environ, SystemClock()),
+            prices=LazyPrices(self._run / PRICES, urls),
+            secret=facts.secret(),
             details={"records": self._sender.state},
         )
-        self._worker = Worker(self._read(), parts)
+        self._worker = Worker(first, parts)
         sock = socket.socket(fileno=self._options.fd)
         await self._worker.start(sock, self._tls())
         gc.collect()
@@ -228,7 +228,7 @@ class Process:
             life.ready(self._options.ready_fd)
 
     def _read(self) -> Snapshot:
-        return snapshot.load((self._run / "snapshot.json").read_bytes(), os.environ)
+        return snapshot.load((self._run / SNAPSHOT).read_bytes(), os.environ)
 
     def _tls(self) -> ssl.SSLContext | None:
         if not self._options.tls_cert:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import inspect
 import os
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any, cast
 
 from proxy.channel.frames import (
@@ -19,8 +21,11 @@ from proxy.channel.frames import (
     read_number,
 )
 from proxy.channel.outbox import HELD_BYTES, Outbox
+from proxy.errors import Overloaded
+from proxy.ports import Metrics
 
 Message = dict[str, Any]
+OnPush = Callable[[Message], Awaitable[Message | None] | Message | None]
 FLUSH_S = 0.05
 FLUSH_BYTES = 64 * 1024
 REDIAL_S = (0.02, 1.0)
@@ -28,8 +33,10 @@ ASKS = 1000
 PUSHES = 1000
 
 
-class ChannelError(Exception):
-    """Control could not be reached, or did not do what was asked."""
+class ChannelError(Overloaded):
+    """Control could not be reached, or did not do what was asked. The caller may try again."""
+
+    code = "control_unavailable"
 
 
 class ChannelFull(ChannelError):
@@ -37,33 +44,38 @@ class ChannelFull(ChannelError):
 
 
 class ChannelDown(ChannelError):
-    """The connection broke while waiting, or the channel has been stopped."""
+    """No answer in time, the connection broke while waiting, or the channel has been stopped."""
 
 
 class AskFailed(ChannelError):
-    """Control answered with an error."""
+    """Control answered with an error; `reason` is its own, not for callers."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__("The control process could not answer.")
+        self.reason = reason
 
 
 class Sender(asyncio.Protocol):
     """The worker's side. To be used from its event loop only. Costs nothing while there is nothing to send.
 
-    `hello` says who this is: pid, slot, page. `on_push` handles control's messages in order; what it returns is the
-    acknowledgement. `on_drop` is told how many records were lost.
+    `on_push` handles control's messages in order; what it returns, or what its coroutine returns, is the
+    acknowledgement. Lost records are counted in `metrics`.
     """
 
     def __init__(
         self,
-        path: str,
-        hello: Mapping[str, Any],
+        path: Path | str,
         *,
-        on_push: Callable[[Message], Awaitable[Message | None]] | None = None,
-        on_drop: Callable[[int], None] | None = None,
+        slot: int,
+        page: Path | None = None,
+        metrics: Metrics | None = None,
+        on_push: OnPush | None = None,
         held_bytes: int = HELD_BYTES,
     ) -> None:
-        self._path = path
-        self._hello = {**hello, "id": os.urandom(8).hex()}
-        self._on_push = on_push
-        self._on_drop = on_drop
+        self.on_push = on_push
+        self._path = str(path)
+        self._hello = {"id": os.urandom(8).hex(), "pid": os.getpid(), "slot": slot, "page": str(page or "")}
+        self._drops = None if metrics is None else metrics.counter("weir_records_dropped_total")
         self._outbox: Outbox[asyncio.Future[None]] = Outbox(held_bytes)
         self._frames = Frames()
         self._transport: asyncio.Transport | None = None
@@ -90,42 +102,48 @@ class Sender(asyncio.Protocol):
     def connected(self) -> bool:
         return self._transport is not None
 
-    def start(self) -> None:
+    def state(self) -> Message:
+        """For /readyz."""
+        return {"connected": self.connected, "waiting_bytes": self._outbox.waiting, "dropped": self.dropped}
+
+    async def start(self) -> None:
         """Begins to dial, and goes on for as long as it takes."""
         self._loop = asyncio.get_running_loop()
         self._dialer = self._loop.create_task(self._dial(), name="channel dial")
 
-    def put(self, line: bytes) -> bool:
-        """Takes one record (JSON, no line feed). Never waits; False where the buffer is full and it was dropped."""
+    def put(self, line: bytes) -> None:
+        """Takes one record (JSON, no line feed). Never waits; where the buffer is full it is dropped and counted."""
         if not self._outbox.add(line):
             self._lost(1)
-            return False
+            return
         if self._blocked:
-            return True  # the next connection or acknowledgement sends it
+            return  # the next connection or acknowledgement sends it
         if self._timer is None:
             self._timer = self._loop.call_later(FLUSH_S, self._flush)
         elif self._outbox.waiting >= FLUSH_BYTES and not self._soon:
             self._soon = True
             self._timer.cancel()
             self._timer = self._loop.call_soon(self._flush)
-        return True
 
     async def put_durable(self, line: bytes, timeout_s: float = 5.0) -> None:
-        """Returns when control has dealt with the record. `ChannelFull`, `ChannelDown` and TimeoutError say that this
-        is not known; the record may still arrive."""
+        """Returns when control has dealt with the record. `ChannelFull` says that it will not; `ChannelDown` that
+        nobody knows: it may still arrive."""
         waiter = self._loop.create_future()
         if not self._outbox.add_awaited(line, waiter):
             self._lost(1)
-            raise ChannelFull("the buffer to the control process is full")
+            raise ChannelFull("The record of this call cannot be kept: the buffer is full.")
         if not self._blocked:
             self._flush()
-        async with asyncio.timeout(timeout_s):
-            await waiter
+        try:
+            async with asyncio.timeout(timeout_s):
+                await waiter
+        except TimeoutError as error:
+            raise ChannelDown("The record of this call was not confirmed in time.") from error
 
     async def ask(self, message: Message, timeout_s: float = 5.0) -> Message:
-        """Control's answer. `AskFailed` where it failed there; a question is never sent twice."""
+        """Control's answer. `AskFailed` where it failed there, `ChannelDown` where none came; never asked twice."""
         if len(self._asks) >= ASKS:
-            raise ChannelFull("too many questions to the control process are open")
+            raise ChannelFull("Too many questions to the control process are open.")
         self._asked += 1
         number = self._asked
         answer: asyncio.Future[Message] = self._loop.create_future()
@@ -134,10 +152,12 @@ class Sender(asyncio.Protocol):
             async with asyncio.timeout(timeout_s):
                 await self._connected.wait()
                 if self._transport is None:
-                    raise ChannelDown("the channel is closed")
+                    raise ChannelDown("The control process is not there.")
                 self._flush()
                 self._transport.write(json_frame(Kind.ASK, {"id": number, "body": message}))
                 return await answer
+        except TimeoutError as error:
+            raise ChannelDown("The control process did not answer in time.") from error
         finally:
             self._asks.pop(number, None)
 
@@ -170,13 +190,13 @@ class Sender(asyncio.Protocol):
         self._connected.set()  # whoever still waits to ask learns that it is over
 
     def _lost(self, count: int) -> None:
-        if count and self._on_drop is not None:
-            self._on_drop(count)
+        if count and self._drops is not None:
+            self._drops.add(count)
 
     def _fail(self, waiters: list[asyncio.Future[None]]) -> None:
         for waiter in waiters:
             if not waiter.done():
-                waiter.set_exception(ChannelDown("the record was not acknowledged"))
+                waiter.set_exception(ChannelDown("The record of this call was not confirmed."))
 
     # Connection
 
@@ -215,7 +235,7 @@ class Sender(asyncio.Protocol):
         self._blocked = True
         for answer in self._asks.values():
             if not answer.done():
-                answer.set_exception(ChannelDown("the control process went away"))
+                answer.set_exception(ChannelDown("The control process went away."))
         self._asks.clear()
         self._gone.set()
         if not self._stopped:
@@ -273,7 +293,7 @@ class Sender(asyncio.Protocol):
             answer.set_result(reply.get("body") or {})
 
     def _pushed(self, push: Message) -> None:
-        if self._on_push is None:
+        if self.on_push is None:
             return
         if len(self._pushes) >= PUSHES:
             raise BadFrame("more pushes than can be handled")  # a new connection begins with what is current
@@ -282,11 +302,12 @@ class Sender(asyncio.Protocol):
             self._pusher = self._loop.create_task(self._push_all(), name="channel push")
 
     async def _push_all(self) -> None:
-        while self._pushes and self._on_push is not None:
+        while self._pushes and self.on_push is not None:
             push = self._pushes.popleft()
             said: Message = {"id": push.get("id", 0)}
             try:
-                said["body"] = await self._on_push(push.get("body") or {})
+                answer = self.on_push(push.get("body") or {})
+                said["body"] = await answer if inspect.isawaitable(answer) else answer
             except Exception as error:  # noqa: BLE001 control is told; one bad message must not end the channel
                 said["error"] = f"{type(error).__name__}: {error}"
             if said["id"] and self._transport is not None:

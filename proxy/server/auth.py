@@ -159,6 +159,12 @@ class Auth:
         return Identified(caller, path, credential_is_ours=True)
 
 
+def identify(snapshot: Snapshot, incoming: Incoming, secret: bytes) -> Identified:
+    """As `Auth.identify`, with nothing kept between calls: for tools and tests. A worker keeps an `Auth`, so that many
+    keys cost a call no more than one."""
+    return Auth().identify(snapshot, incoming, secret)
+
+
 def _stranger(
     book: _Book, incoming: Incoming, said: dict[str, str], credential: str, where: tuple[str, str], secret: bytes
 ) -> Identified:

@@ -63,9 +63,14 @@ class Front:
         self._listeners.append(await loop.create_server(self._server, sock=sock, ssl=ssl, backlog=BACKLOG))
         self._probes.started = True
 
-    async def drain(self, cap_s: float) -> int:
-        """Not ready from here on; waits for running calls, at most `cap_s`. Gives the number of those still running."""
+    def unready(self) -> None:
+        """The ready probe fails from here on; everything is still served as before."""
         self._probes.draining = True
+
+    async def drain(self, cap_s: float) -> int:
+        """Unready, and every answer is its connection's last; waits for running calls, at most `cap_s`.
+        Gives the number of those still running."""
+        self.unready()
         if self._server is not None:
             self._server.draining = True
         try:

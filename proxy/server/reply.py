@@ -17,16 +17,16 @@ from http import HTTPStatus
 from types import MappingProxyType
 from typing import Final
 
-import orjson
-
 from proxy.errors import WeirError
 from proxy.ports import Headers
 from proxy.server.incoming import Incoming
+from proxy.wire import faults
 
 COPY_BYTES = 64 * 1024
 """Up to here head and body are joined into one write; a larger body is not copied once more."""
 OWNED = frozenset({"content-length", "transfer-encoding", "connection", "keep-alive"})
 """Framing is the reply's own affair; of these only Content-Length is read from the headers given."""
+MESSAGES: Final = ("/v1/messages", "/v1/messages/count_tokens")
 JSON: Final[Headers] = [("content-type", "application/json")]
 _PHRASES: Final[Mapping[int, str]] = MappingProxyType({status.value: status.phrase for status in HTTPStatus})
 
@@ -199,8 +199,4 @@ class Reply:
 
 def fault(error: WeirError, path: str) -> tuple[bytes, Headers]:
     """An error of the server's own, in OpenAI's shape; in Anthropic's where the path says so."""
-    if path.endswith(("/v1/messages", "/v1/messages/count_tokens")):
-        content: dict[str, object] = {"type": "error", "error": {"type": error.type, "message": error.message}}
-    else:
-        content = {"error": {"message": error.message, "type": error.type, "param": error.param, "code": error.code}}
-    return orjson.dumps(content), [*JSON, *error.headers]
+    return faults.body(error, "messages" if path.endswith(MESSAGES) else "chat")

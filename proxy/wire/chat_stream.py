@@ -13,6 +13,7 @@ from proxy.wire.deltas import Arguments, Text
 from proxy.wire.marks import Mover
 
 _FIELDS = (*REASONING, "content", "refusal")
+_ANSWERS = ("content", "refusal", "tool_calls", "function_call")
 _KINDS: dict[str, Kind] = {
     **dict.fromkeys((*REASONING, "reasoning_details", "thinking_parts"), "reasoning"),
     "refusal": "refusal",
@@ -47,6 +48,13 @@ class ChatStream(ChoiceStream):
             self.started = True
             changed |= yield from self._calls(state, delta, final)
         return self._annotations(state, delta) or changed
+
+    def over(self, state: Choice, choice: dict[str, Json]) -> list[Key]:
+        """Reasoning ends where the answer itself begins: its last words belong before that."""
+        delta = choice.get("delta")
+        if type(delta) is not dict or not any(delta.get(name) for name in _ANSWERS):
+            return []
+        return [key for key in state.texts if key[0] in REASONING and not delta.get(key[0])]
 
     def delta(self, key: Key, text: str) -> dict[str, Json]:
         match key:

@@ -56,7 +56,7 @@ class Walk:
             for position in range(len(content)):
                 self._part(content, position, sealed)
         elif content is not None and not self.text(message, "content", self.kind, sealed=sealed):
-            self._miss(content)
+            self.uninspected.append("unknown")
         self.text(message, "refusal", "refusal")
         self._calls(message)
         audio = message.get("audio")
@@ -75,9 +75,6 @@ class Walk:
                         fresh=self.fresh, sealed=sealed)
             )  # fmt: skip
         return True
-
-    def _miss(self, content: Json) -> None:
-        self.uninspected.append("unknown")
 
     def _part(self, content: list[Any], position: int, sealed: bool) -> None:
         part = content[position]
@@ -162,21 +159,22 @@ def messages(doc: dict[str, Json]) -> tuple[list[Segment], list[str]]:
 def settings(doc: dict[str, Json], fresh: bool) -> list[Segment]:
     """The texts beside the messages: what tools and schemas say of themselves, and the predicted output."""
     segments = []
-    for name in ("tools", "functions", "response_format"):
-        value = doc.get(name)
-        for index, (container, key) in enumerate(_elements(doc, name, value)):
-            for part, (place, text) in enumerate(descriptions(container, key)):
-                segments.append(Segment("system", "tool_description", text, place, index=index, part=part, fresh=fresh))
+    for index, (container, key) in enumerate(_described(doc)):
+        for part, (place, text) in enumerate(descriptions(container, key)):
+            segments.append(Segment("system", "tool_description", text, place, index=index, part=part, fresh=fresh))
     prediction = doc.get("prediction")
     if type(prediction) is dict:
-        walk = Walk("assistant", 0, fresh=fresh)
-        walk.message({"content": prediction["content"]} if type(prediction.get("content")) is list else prediction)
+        walk = Walk("assistant", len(doc.get("messages") or ()), fresh=fresh)
+        walk.message(prediction)
         segments += walk.segments
     return segments
 
 
-def _elements(doc: dict[str, Json], name: str, value: Json) -> Iterator[tuple[Any, Any]]:
-    if type(value) is list:
-        yield from ((value, position) for position in range(len(value)))
-    elif value is not None:
-        yield doc, name
+def _described(doc: dict[str, Json]) -> Iterator[tuple[Any, Any]]:
+    """Everything that may describe itself: each tool, each legacy function, the schema of the answer."""
+    for name in ("tools", "functions", "response_format"):
+        value = doc.get(name)
+        if type(value) is list:
+            yield from ((value, position) for position in range(len(value)))
+        elif value is not None:
+            yield doc, name

@@ -40,10 +40,12 @@ Passed = Generator[Piece, str, bool]
 class Choice:
     """One of the n answers of a stream."""
 
-    __slots__ = ("_parts", "finished", "index", "texts")
+    __slots__ = ("_parts", "begun", "finished", "index", "texts")
 
     def __init__(self, index: int) -> None:
         self.index = index
+        self.begun = False
+        """A chunk of it has passed (not known where chunks are only glanced at)."""
         self.finished = False
         self.texts: dict[Key, Text | Arguments] = {}
         self._parts = 0
@@ -72,6 +74,7 @@ class ChoiceStream(ABC):
         self._asked_model = model
         self._choices: dict[int, Choice] = {index: Choice(index) for index in range(max(1, min(n, MAX_CHOICES)))}
         self._first = b""
+        self._read = False
         self._head: dict[str, Json] = {}
 
     @abstractmethod
@@ -81,6 +84,10 @@ class ChoiceStream(ABC):
     @abstractmethod
     def delta(self, key: Key, text: str) -> dict[str, Json]:
         """What a choice of a chunk says to add `text` to the text under `key`."""
+
+    def over(self, state: Choice, choice: dict[str, Json]) -> list[Key]:
+        """The texts that have ended because this chunk goes on with something else."""
+        return []
 
     def event(self, event: Event) -> Steps:
         data = event.data
@@ -133,15 +140,16 @@ class ChoiceStream(ABC):
             if not state.finished:
                 state.finished = True
                 state.texts.clear()
-                ends.append(self._chunk(state.index, self.ending(), "content_filter"))
+                unseen = not state.begun and (self._read or not self._first)
+                ends.append(self._chunk(state.index, self.ending(unseen), "content_filter"))
         return b"".join(ends) + sse.DONE
 
     def fault(self, error: WeirError) -> bytes:
         return faults.event(error, self.dialect)
 
-    def ending(self) -> dict[str, Json]:
-        """What a choice of a chunk says that only ends it."""
-        return {"delta": {}}
+    def ending(self, unseen: bool) -> dict[str, Json]:
+        """What a choice of a chunk says that only ends it; `unseen`: nothing was said of the choice before."""
+        return {"delta": {"role": "assistant"} if unseen else {}}
 
     def _begin(self, data: bytes) -> None:
         self._first = data
@@ -158,6 +166,7 @@ class ChoiceStream(ABC):
             raise ProtocolViolation("The provider sent an event that is not a JSON object.")
         if not self._first:
             self._begin(data)
+        self._read = True
         return doc
 
     def _note(self, doc: dict[str, Json]) -> None:
@@ -191,7 +200,10 @@ class ChoiceStream(ABC):
 
     def _choice(self, choice: dict[str, Json], before: list[bytes]) -> Passed:
         state = self._state(choice)
+        state.begun = True
         final = choice.get("finish_reason") is not None
+        for key in self.over(state, choice) if state.texts else ():
+            before += yield from self._end(state, key)
         changed = yield from self.pass_choice(state, choice, final)
         if changed and choice.get("logprobs") is not None:
             choice["logprobs"] = None
@@ -202,11 +214,13 @@ class ChoiceStream(ABC):
     def _close(self, state: Choice) -> Generator[Piece, str, list[bytes]]:
         """Ends the choice's texts; the chunks with what was still held."""
         chunks = []
-        for key, text in state.texts.items():
-            if held := (yield from text.close()):
-                chunks.append(self._chunk(state.index, self.delta(key, held), None))
-        state.texts = {}
+        for key in tuple(state.texts):
+            chunks += yield from self._end(state, key)
         return chunks
+
+    def _end(self, state: Choice, key: Key) -> Generator[Piece, str, list[bytes]]:
+        held = yield from state.texts.pop(key).close()
+        return [self._chunk(state.index, self.delta(key, held), None)] if held else []
 
     def _close_all(self) -> Steps:
         chunks: list[bytes] = []

@@ -114,7 +114,7 @@ class CompletionsStream(ChoiceStream):
     def delta(self, key: Key, text: str) -> dict[str, Json]:
         return {"text": text}
 
-    def ending(self) -> dict[str, Json]:
+    def ending(self, unseen: bool) -> dict[str, Json]:
         return {"text": ""}
 
 

@@ -103,6 +103,8 @@ class Scanner:
             if at > mark:
                 parts.append(Part(text[mark:at]))
             mark = at = self._leaf(text, at, parts)
+            if self._mode == "structure":  # its closing quote is structure again
+                at += 1
         end = len(text) - len(self._pending)
         if end > mark:
             parts.append(Part(text[mark:end]))

@@ -56,9 +56,7 @@ def walk(block: Json, kind: Kind, role: Role, unread: list[str], path: Path = ()
         yield from search(block, (Spot("text", kind, role),), path)
         yield from _citations(block, path)
     elif named == "thinking":
-        # In answers the signature comes last, so the text is taken as covered by it from its first word on.
-        sealed = bool(block.get("signature")) or "signature" not in block or not block["thinking"]
-        yield from search(block, (Spot("thinking", "reasoning", role, sealed=sealed),), path)
+        yield from search(block, (Spot("thinking", "reasoning", role, sealed=bool(block.get("signature"))),), path)
     elif named in ("tool_result", "mcp_tool_result"):
         yield from content(block, "tool_result", "tool", unread, path)
     elif named == "document":

@@ -35,6 +35,7 @@ _FIELDS = MappingProxyType(
     }
 )
 _TYPE = re.compile(rb'"type"\s*:\s*"(message_start|message_delta|message_stop|content_block_[a-z]+|ping|error)"')
+_INDEX = re.compile(rb'"index"\s*:\s*([0-9]{1,6})')
 _TELLING = frozenset({"message_start", "message_delta", "message_stop", "error"})
 _OPENING = frozenset({"", "message_start", "content_block_start", "ping", "error"})
 """Events after which another provider could still take over unseen."""
@@ -105,10 +106,8 @@ class MessagesStream:
         name = event.name or _named(event.data)
         if name in _TELLING:
             self._note(name, _object(event.data) or {})
-        elif name == "content_block_start":
-            self._block(_object(event.data) or {})
-        elif name == "content_block_stop":
-            self._open.pop(_index(_object(event.data) or {}), None)
+        elif name == "content_block_start" or name == "content_block_stop":
+            self._follow(name, event.data)
         if name not in _OPENING:
             self.started = True
         return event.raw
@@ -157,6 +156,15 @@ class MessagesStream:
             self.complete = not self.failed
         elif name == "error":
             self.failed = True
+
+    def _follow(self, name: str, data: bytes) -> None:
+        """Which blocks are open, without parsing what may be large."""
+        found = _INDEX.search(data)
+        index = int(found[1]) if found else 0
+        if name == "content_block_stop":
+            self._open.pop(index, None)
+        else:
+            self._open[index] = Block(index)
 
     # --- events ------------------------------------------------------------------------------------------------------
 

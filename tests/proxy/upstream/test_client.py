@@ -725,7 +725,7 @@ class TestTls:
     async def test_goes_through_an_outbound_proxy(self, serve, client, certificates, monkeypatch, known_by):
         async def tunnel(seen, reader, writer):
             seen.requests.append(await reader.readuntil(b"\r\n\r\n"))
-            host, _, port = seen.requests[0].split()[1].decode().rpartition(":")
+            port = seen.requests[0].split()[1].decode().rpartition(":")[2]
             there = await asyncio.open_connection("127.0.0.1", int(port))
             writer.write(b"HTTP/1.1 200 Connected\r\n\r\n")
             ways = [pipe(reader, there[1]), pipe(there[0], writer)]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 
-import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -94,7 +93,6 @@ def test_long_integers_stay_exact() -> None:
 def test_a_doubled_key_of_equal_length_is_found_too() -> None:
     # The lost member is made up for by a number that is written longer than it came.
     raw = b'{"a":1,"a":1,"b":1E9}'
-    assert len(orjson.dumps(orjson.loads(raw))) != 0
     with pytest.raises(MalformedBody):
         parse(raw)
 

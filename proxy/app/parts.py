@@ -1,0 +1,82 @@
+"""What control lays ready in the run directory for workers: facts, the price table; and how they are opened."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from importlib import import_module
+from pathlib import Path
+
+from proxy.exchange import Usage
+from proxy.ports import Clock, Store
+from proxy.prices import Prices
+from proxy.snapshot import secret
+from proxy.store.memory import MemoryStore
+
+FACTS = "facts.json"
+PRICES = "prices.json"
+SNAPSHOT = "snapshot.json"
+SOCKET = "control.sock"
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a worker must know beside the snapshot, fixed while Weir runs. `store` may be a reference to a secret."""
+
+    store: str
+    secret_file: str
+
+    def secret(self) -> bytes:
+        """The key of this Weir's fingerprints and hashes; the same for all its workers."""
+        return base64.b64decode(Path(self.secret_file).read_bytes())
+
+
+def write_facts(run: Path, facts: Facts) -> None:
+    path = run / FACTS
+    draft = path.with_suffix(".new")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        json.dump(asdict(facts), file)
+    draft.replace(path)
+
+
+def read_facts(run: Path) -> Facts:
+    return Facts(**json.loads((run / FACTS).read_text()))
+
+
+def fleet_secret(data: Path) -> Path:
+    """The file with 32 random bytes, made at the first start, readable by its owner only."""
+    path = data / "secret"
+    if not path.exists():
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(base64.b64encode(os.urandom(32)))
+    return path
+
+
+async def open_store(reference: str, environ: Mapping[str, str], clock: Clock) -> Store:
+    """Hot state: memory, or the Redis that `reference` names; it may be away, and is then found later."""
+    url = secret(reference, environ)
+    if url in ("auto", "memory"):
+        return MemoryStore(clock)
+    store = import_module("proxy.store.redis").RedisStore(url)  # a worker without Redis does not pay for its library
+    await store.start()
+    opened: Store = store
+    return opened
+
+
+class LazyPrices:
+    """`ports.Prices` that reads its table when the first call is priced: a worker that meters nothing pays nothing."""
+
+    def __init__(self, path: Path, urls: Mapping[str, str]) -> None:
+        self._path = path
+        self._urls = dict(urls)
+        self._prices: Prices | None = None
+
+    def cost_nano_usd(self, upstream: str, model: str, usage: Usage, at_s: float) -> tuple[int | None, str]:
+        if self._prices is None:
+            self._prices = Prices(self._path.read_bytes(), urls=self._urls)
+        return self._prices.cost_nano_usd(upstream, model, usage, at_s)

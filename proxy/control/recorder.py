@@ -1,0 +1,223 @@
+"""Takes what workers send: rows into the history, audit entries into the chain, committed before it is acknowledged.
+
+Batches that wait while one is being written are written together, so commits keep up with any load. Everything touches
+the disk in one thread. A line that cannot be understood is counted and dropped; a disk that fails is not: the batch
+is refused, and the worker keeps it and sends it again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import orjson
+
+from proxy.control.ledger import Ledger
+from proxy.control.vault import Vault
+from proxy.store.history import History
+
+T = TypeVar("T")
+LOG = logging.getLogger("weir.records")
+TICK_S = 1.0
+REDACTED = ("error", "model", "target_model", "served_model", "path")
+"""Texts of a record that callers or providers can write into."""
+ERROR_CHARS = 2_000
+
+Batch = tuple[Sequence[bytes], "asyncio.Future[None]"]
+
+
+class Recorder:
+    """The only writer of history and audit trail. `dropped` is told how many lines were no records."""
+
+    def __init__(
+        self,
+        history: History,
+        ledger: Ledger,
+        redact: Callable[[str], str],
+        *,
+        vault: Vault | None = None,
+        dropped: Callable[[float], None] = lambda count: None,
+    ) -> None:
+        self.history = history
+        self.ledger = ledger
+        self.vault = vault
+        self._redact = redact
+        self._dropped = dropped
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="weir-writer")
+        self._waiting: list[Batch] = []
+        self._arrived = asyncio.Event()
+        self._committed = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self.failing = ""
+        """Why nothing can be written at present; empty while all is well."""
+
+    async def start(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._tasks = [
+            loop.create_task(self._write_batches(), name="record writer"),
+            loop.create_task(self._tick(), name="record tick"),
+        ]
+
+    async def stop(self) -> None:
+        """Writes what has arrived, signs the head and closes the files."""
+        while self._waiting and not self.failing:
+            await self.next_commit(1.0)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for _, told in self._waiting:
+            told.cancel()
+        try:
+            await self.in_writer(self.ledger.close)
+            await self.in_writer(self.history.close)
+        finally:
+            self._thread.shutdown()
+
+    async def write(self, lines: Sequence[bytes]) -> None:
+        """Returns when the lines are committed; raises what the disk said. Bounded by who calls: a connection has one
+        batch under way."""
+        told: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((lines, told))
+        self._arrived.set()
+        await told
+
+    async def admin(self, who: str, action: str, details: Mapping[str, Any]) -> int:
+        """An audit entry about an administrator's act; on disk when this returns."""
+        return await self.in_writer(self.ledger.append_admin, who, action, details)
+
+    async def in_writer(self, work: Callable[..., T], *arguments: Any) -> T:
+        """Runs in the thread that may write."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
+
+    async def next_commit(self, timeout_s: float) -> bool:
+        """Waits until something more was committed; False where nothing was in time."""
+        self._committed.clear()
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._committed.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def _write_batches(self) -> None:
+        while True:
+            await self._arrived.wait()
+            self._arrived.clear()
+            batches, self._waiting = self._waiting, []
+            try:
+                bad = await self.in_writer(self._commit, [line for lines, _ in batches for line in lines])
+            except Exception as error:  # noqa: BLE001 whatever it was, these batches are refused and the next one tried
+                self._fell(error)
+                for _, told in batches:
+                    _refuse(told, error)
+                continue
+            self._rose()
+            if bad:
+                LOG.warning("%d lines from workers were no records and were dropped", bad)
+                self._dropped(bad)
+            for _, told in batches:
+                if not told.done():
+                    told.set_result(None)
+            self._committed.set()
+
+    def _commit(self, lines: Sequence[bytes]) -> int:
+        """In the writer's thread. Returns how many lines were no records."""
+        rows: list[dict[str, Any]] = []
+        entries: list[dict[str, Any]] = []
+        bad, awaited = 0, False
+        for line in lines:
+            record = _parsed(line)
+            if record is None:
+                bad += 1
+                continue
+            entry = record.pop("audit", None)
+            if isinstance(entry, dict):
+                entries.append(self._prepared(entry, record))
+            if isinstance(record.get("id"), str):
+                rows.append(self._clean(record))
+            elif isinstance(entry, dict):
+                awaited = True  # `audit.strict`: the call waits until this entry is safe
+            else:
+                bad += 1
+        if rows:
+            bad += self.history.write(rows)
+        if entries:
+            self.ledger.append(entries, durable=awaited)
+        return bad
+
+    def _clean(self, record: dict[str, Any]) -> dict[str, Any]:
+        for name in REDACTED:
+            text = record.get(name)
+            if text:
+                record[name] = self._redact(str(text)[:ERROR_CHARS])
+        return record
+
+    def _prepared(self, entry: dict[str, Any], record: Mapping[str, Any]) -> dict[str, Any]:
+        if not entry.get("call"):
+            entry["call"] = record.get("id")
+        metadata = entry.get("metadata")
+        if isinstance(metadata, dict):
+            self._clean(metadata)
+        content = entry.get("content")
+        if content is not None:
+            entry["content"] = self._kept(content, str(entry.get("call") or ""))
+        return entry
+
+    def _kept(self, content: Any, call: str) -> Any:
+        """What is kept of a call's texts: all, encrypted, where that was asked for and there is a key; else masked."""
+        if isinstance(content, dict) and content.get("mode") == "full" and self.vault is not None:
+            return self.vault.lock(content, call)
+        if isinstance(content, dict):
+            return {**masked(content, self._redact), "mode": "masked"}
+        return masked(content, self._redact)
+
+    async def _tick(self) -> None:
+        """Signs the head once a second, and says which audit entries are lost."""
+        while True:
+            await asyncio.sleep(TICK_S)
+            try:
+                await self.in_writer(self._settle)
+            except (sqlite3.Error, OSError) as error:
+                self._fell(error)
+
+    def _settle(self) -> None:
+        self.ledger.settle()
+        self.ledger.write_head()
+
+    def _fell(self, error: Exception) -> None:
+        if not self.failing:
+            LOG.error("records cannot be written (%s): workers keep them for now", type(error).__name__)
+        self.failing = type(error).__name__
+
+    def _rose(self) -> None:
+        if self.failing:
+            LOG.info("records are written again")
+            self.failing = ""
+
+
+def masked(value: Any, redact: Callable[[str], str]) -> Any:
+    """The same structure with every text redacted."""
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, list):
+        return [masked(each, redact) for each in value]
+    if isinstance(value, dict):
+        return {name: masked(each, redact) for name, each in value.items()}
+    return value
+
+
+def _parsed(line: bytes) -> dict[str, Any] | None:
+    try:
+        record = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return None
+    return record if isinstance(record, dict) else None
+
+
+def _refuse(told: asyncio.Future[None], error: Exception) -> None:
+    if not told.done():
+        told.set_exception(error)

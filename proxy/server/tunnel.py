@@ -1,0 +1,146 @@
+"""Websockets: two connections made to one, message by message, with back-pressure, and closed together.
+
+Pings are answered on each leg for itself, so that a dead leg is noticed where it died; all else is relayed. Whoever
+closes first gives the code and the reason that the other side is closed with.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import aiohttp
+from aiohttp import WSCloseCode, WSMsgType, hdrs, web
+from aiohttp.http_parser import RawRequestMessage
+from aiohttp.http_writer import StreamWriter
+from aiohttp.web_request import BaseRequest
+from multidict import CIMultiDict, CIMultiDictProxy
+
+from proxy.ports import Headers
+from proxy.server.incoming import Incoming
+from proxy.server.reply import Reply
+
+Upstream = aiohttp.ClientWebSocketResponse
+Socket = Upstream | web.WebSocketResponse
+Connect = Callable[[list[str]], Awaitable[Upstream]]
+
+MESSAGE_BYTES = 16 * 1024 * 1024
+"""The longest message; a longer one closes both sides with 1009."""
+CLOSING_S = 2.0
+"""How long a side may take to say goodbye."""
+REASON_BYTES = 123
+"""What fits into a close frame."""
+UNSENDABLE = frozenset({1004, 1005, 1006, 1015})
+"""Close codes that stand for something seen and never go on the wire."""
+
+
+async def tunnel(incoming: Incoming, reply: Reply, connect: Connect) -> tuple[int, int]:
+    """Relays until one side closes; gives the bytes of messages towards the provider and towards the caller.
+
+    `connect` gets the subprotocols that the caller offers and opens the provider's side first: what it raises is still
+    an ordinary HTTP answer. Cancelled when the caller vanishes; the provider's side is then closed too."""
+    upstream = await connect(offered(incoming.headers))
+    try:
+        caller = await _accept(incoming, reply, upstream.protocol)
+        passage = _Passage()
+        async with asyncio.TaskGroup() as pumps:
+            pumps.create_task(_pump(passage, caller, upstream, "sent_bytes"))
+            pumps.create_task(_pump(passage, upstream, caller, "received_bytes"))
+        return passage.sent_bytes, passage.received_bytes
+    finally:
+        await _close(upstream, WSCloseCode.GOING_AWAY, b"")
+
+
+def offered(headers: Headers) -> list[str]:
+    """The subprotocols of the handshake, in order."""
+    values = ",".join(value for name, value in headers if name.lower() == "sec-websocket-protocol")
+    return [name for part in values.split(",") if (name := part.strip())]
+
+
+@dataclass(slots=True)
+class _Passage:
+    """What both directions share: counts, and how the first of them ended."""
+
+    sent_bytes: int = 0
+    received_bytes: int = 0
+    ending: tuple[int, bytes] | None = None
+
+
+async def _pump(passage: _Passage, source: Socket, sink: Socket, count: str) -> None:
+    """One direction. Its end closes the sink, which wakes and ends the other direction."""
+    try:
+        while True:
+            message = await source.receive()
+            if message.type is WSMsgType.TEXT or message.type is WSMsgType.BINARY:
+                data: str | bytes = message.data
+                raw = data.encode("utf-8") if isinstance(data, str) else data
+                await sink.send_frame(raw, message.type)
+                setattr(passage, count, getattr(passage, count) + len(raw))
+                continue
+            if passage.ending is None:
+                passage.ending = _ending(message, source)
+            break
+    except (ConnectionError, RuntimeError):  # RuntimeError: aiohttp's word for a socket that is closed already
+        if passage.ending is None:
+            passage.ending = (WSCloseCode.INTERNAL_ERROR, b"")
+    await _close(sink, *passage.ending)
+
+
+def _ending(message: aiohttp.WSMessage, source: Socket) -> tuple[int, bytes]:
+    if message.type is WSMsgType.CLOSE:
+        code = int(message.data or WSCloseCode.OK)
+        reason = (message.extra or "").encode("utf-8")[:REASON_BYTES]
+        return (WSCloseCode.OK, b"") if code in UNSENDABLE else (code, reason)
+    if message.type is WSMsgType.ERROR and source.close_code:
+        return int(source.close_code), b""
+    return WSCloseCode.INTERNAL_ERROR, b""
+
+
+async def _close(socket: Socket, code: int, reason: bytes) -> None:
+    try:
+        async with asyncio.timeout(CLOSING_S):
+            await socket.close(code=code, message=reason)
+    except (ConnectionError, RuntimeError, TimeoutError):
+        return
+
+
+class _Upgrade(BaseRequest):
+    """The request as aiohttp's websocket wants it, answered without banner."""
+
+    async def _prepare_hook(self, resp: web.StreamResponse) -> None:
+        for name in (hdrs.SERVER, hdrs.DATE, hdrs.CONTENT_TYPE):
+            resp.headers.pop(name, None)
+
+
+async def _accept(incoming: Incoming, reply: Reply, protocol: str | None) -> web.WebSocketResponse:
+    """The caller's side. The handshake itself was judged before (`screen`)."""
+    connection = incoming.connection
+    loop = asyncio.get_running_loop()
+    task = asyncio.current_task()
+    assert task is not None
+    request = _Upgrade(
+        _without_protocols(incoming.message) if protocol is None else incoming.message,
+        incoming.payload,
+        connection,
+        StreamWriter(connection, loop),
+        task,
+        loop,
+    )
+    caller = web.WebSocketResponse(
+        timeout=CLOSING_S,
+        autoclose=False,
+        compress=False,
+        max_msg_size=MESSAGE_BYTES,
+        protocols=() if protocol is None else (protocol,),
+    )
+    reply.taken()
+    await caller.prepare(request)
+    return caller
+
+
+def _without_protocols(message: RawRequestMessage) -> RawRequestMessage:
+    """Where none of the offered subprotocols is taken, aiohttp would log them all, and one of them may hold a key."""
+    headers = CIMultiDict(message.headers)
+    headers.popall(hdrs.SEC_WEBSOCKET_PROTOCOL, None)
+    return message._replace(headers=CIMultiDictProxy(headers))

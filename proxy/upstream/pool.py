@@ -1,0 +1,239 @@
+"""One call and the targets it may go to: send, judge, fall back, until one answers or none is left."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from proxy.errors import Unauthorized, UnknownModel, UpstreamFailed
+from proxy.exchange import Exchange, Target
+from proxy.live import Upstream
+from proxy.ports import Clock, Counter, Headers, Metrics
+from proxy.upstream import retry
+from proxy.upstream.answer import Opened
+from proxy.upstream.link import Answering, Link, Outgoing
+
+Build = Callable[[Target, Upstream, bool], Outgoing]
+"""Makes the request for one target; the last argument says whether to ask for usage in a stream. The upstream it is
+given may be a copy that takes no credential: what it hands to `endpoint.headers` must be this one."""
+
+COMPLAINT_BYTES = 64 * 1024
+"""So much of a 400 is searched for a complaint about asking for usage."""
+NO_USAGE = 1024
+"""Targets remembered as not taking that question; the oldest is forgotten for a new one."""
+NO_USAGE_S = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A target with its upstream, as it is and as the call may use it."""
+
+    target: Target
+    upstream: Upstream
+    shown: Upstream
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """One attempt: an answer or an error."""
+
+    answering: Answering | None
+    error: UpstreamFailed | None
+    repeatable: bool
+    """The body can be sent again."""
+
+    @property
+    def status(self) -> int | None:
+        return None if self.answering is None else self.answering.status
+
+
+@dataclass(slots=True)
+class State:
+    """How an upstream did lately, as this worker saw it."""
+
+    succeeded: int = 0
+    failed: int = 0
+    in_a_row: int = 0
+    """Failures since the last success."""
+    last: str = ""
+    last_s: float = 0.0
+
+
+class Pool:
+    """Keeps nothing of a call. What it learns of upstreams is bounded by their number, or by `NO_USAGE`."""
+
+    def __init__(self, link: Link, clock: Clock, metrics: Metrics, policy: retry.Policy | None = None) -> None:
+        self._link = link
+        self._clock = clock
+        self._metrics = metrics
+        self._policy = policy or retry.Policy()
+        self._counters: dict[tuple[str, str], Counter] = {}
+        self._states: dict[str, State] = {}
+        self._no_usage: dict[Target, float] = {}
+
+    async def send(self, exchange: Exchange, build: Build) -> tuple[Answering, Target, Upstream]:
+        """The first answer that no other target could better, with the target that gave it. An answer of 400 and more
+        of the last target is returned like any other; where none answered, the last error is raised.
+        Keeps `exchange.attempts` and the timeline's `sent` and `headers`."""
+        ways = _ways(exchange)
+        tries = at = on_target = 0
+        while True:
+            way = ways[at]
+            tries, on_target = tries + 1, on_target + 1
+            tried = await self._try(exchange, way, build)
+            if tried.answering is not None and not retry.fails(tried.answering.status):
+                return tried.answering, way.target, way.upstream
+            left = len(ways) - at - 1
+            verdict = self._judge(exchange, tried, retry.Counts(tries, on_target, left))
+            if isinstance(verdict, retry.GiveUp):
+                return _last(tried, verdict), way.target, way.upstream
+            if tried.answering is not None:
+                tried.answering.close()
+            if isinstance(verdict, retry.Again):
+                await asyncio.sleep(verdict.after_s)
+            else:
+                at, on_target = at + 1, 0
+
+    def upstreams_state(self) -> dict[str, dict[str, object]]:
+        """For readiness detail: what this worker saw of each upstream."""
+        now_s = self._clock.monotonic_s()
+        return {
+            name: {
+                "succeeded": state.succeeded, "failed": state.failed, "failed_in_a_row": state.in_a_row,
+                "last": state.last, "age_s": round(now_s - state.last_s, 3),
+            }
+            for name, state in self._states.items()
+        }  # fmt: skip
+
+    def _judge(self, exchange: Exchange, tried: Tried, counts: retry.Counts) -> retry.Verdict:
+        if not tried.repeatable:
+            return retry.GiveUp(exhausted=False)
+        deadline_s = exchange.caller.deadline_s
+        failure = retry.Failure(
+            status=tried.status,
+            headers=tried.answering.headers if tried.answering else [],
+            now_s=self._clock.monotonic_s(),
+            wall_s=self._clock.wall_s(),
+            deadline_s=None if deadline_s is None else exchange.timeline.start + deadline_s,
+        )
+        return retry.decide(failure, counts, self._policy)
+
+    async def _try(self, exchange: Exchange, way: Way, build: Build) -> Tried:
+        ask = self._asks(way)
+        outgoing = build(way.target, way.shown, ask)
+        repeatable = isinstance(outgoing.body, bytes)
+        try:
+            answering = await self._once(exchange, way.upstream, outgoing)
+            if answering.status == 400 and ask and repeatable and way.upstream.ask_usage == "auto":
+                answering = opened = Opened(answering)
+                if _complains(await opened.peek(COMPLAINT_BYTES)):
+                    answering = await self._without_usage(exchange, way, build, outgoing, opened)
+        except UpstreamFailed as error:
+            return Tried(None, error, repeatable)
+        return Tried(answering, None, repeatable)
+
+    async def _without_usage(
+        self, exchange: Exchange, way: Way, build: Build, asked: Outgoing, complaint: Opened
+    ) -> Answering:
+        """The same call without the question that Weir added; the complaint itself, where it was the caller's own."""
+        plain = build(way.target, way.shown, False)
+        if plain.body == asked.body:
+            return complaint
+        self._no_usage.pop(way.target, None)
+        if len(self._no_usage) >= NO_USAGE:
+            del self._no_usage[next(iter(self._no_usage))]
+        self._no_usage[way.target] = self._clock.monotonic_s() + NO_USAGE_S
+        complaint.close()
+        return await self._once(exchange, way.upstream, plain)
+
+    def _asks(self, way: Way) -> bool:
+        if way.upstream.ask_usage != "auto":
+            return way.upstream.ask_usage == "always"
+        until_s = self._no_usage.get(way.target)
+        if until_s is None:
+            return True
+        if self._clock.monotonic_s() < until_s:
+            return False
+        del self._no_usage[way.target]
+        return True
+
+    async def _once(self, exchange: Exchange, upstream: Upstream, outgoing: Outgoing) -> Answering:
+        exchange.attempts += 1
+        timeline = exchange.timeline
+        timeline.sent, timeline.headers = self._clock.monotonic_s(), 0.0
+        try:
+            answering = await self._link.send(upstream, outgoing)
+        except UpstreamFailed as error:
+            self._note(upstream.name, error.code, failed=True)
+            raise
+        except asyncio.CancelledError:
+            self._count(upstream.name, "cancelled")
+            raise
+        timeline.headers = self._clock.monotonic_s()
+        self._note(upstream.name, _outcome(answering.status), failed=retry.fails(answering.status))
+        return answering
+
+    def _note(self, upstream: str, outcome: str, *, failed: bool) -> None:
+        state = self._states.get(upstream)
+        if state is None:
+            state = self._states[upstream] = State()
+        if failed:
+            state.failed += 1
+            state.in_a_row += 1
+        else:
+            state.succeeded += 1
+            state.in_a_row = 0
+        state.last, state.last_s = outcome, self._clock.monotonic_s()
+        self._count(upstream, outcome)
+
+    def _count(self, upstream: str, outcome: str) -> None:
+        counter = self._counters.get((upstream, outcome))
+        if counter is None:
+            counter = self._metrics.counter("weir_upstream_attempts_total", upstream=upstream, outcome=outcome)
+            self._counters[upstream, outcome] = counter
+        counter.add()
+
+
+def _ways(exchange: Exchange) -> list[Way]:
+    """The targets in order. A caller who is not vouched for spends no key that Weir holds. A credential that the caller
+    brought goes to the first target's upstream and to no other: there the call goes without."""
+    first, upstreams = exchange.target, exchange.snapshot.upstreams
+    if first is None or first.upstream not in upstreams:
+        raise UnknownModel("No upstream serves this call.", param="model")
+    ways = []
+    for target in (first, *exchange.fallbacks):
+        upstream = upstreams.get(target.upstream)
+        if upstream is None:
+            continue
+        own = upstream.key is not None or upstream.auth == "none"
+        if own and not exchange.caller.vouched:
+            continue
+        away = not own and target.upstream != first.upstream
+        ways.append(Way(target, upstream, replace(upstream, auth="none") if away else upstream))
+    if not ways or ways[0].target != first:
+        raise Unauthorized("A key is needed for this model.")
+    return ways
+
+
+def _last(tried: Tried, verdict: retry.GiveUp) -> Answering:
+    """What the caller gets in the end. Where Weir has tried all there is, clients are told to let it be."""
+    if tried.answering is None:
+        assert tried.error is not None
+        if verdict.exhausted:
+            tried.error.headers = (*tried.error.headers, ("x-should-retry", "false"))
+        raise tried.error
+    if not verdict.exhausted:
+        return tried.answering
+    headers: Headers = [pair for pair in tried.answering.headers if pair[0].lower() != "x-should-retry"]
+    return Opened(tried.answering, [*headers, ("x-should-retry", "false")])
+
+
+def _complains(body: bytes) -> bool:
+    return b"stream_options" in body or b"include_usage" in body
+
+
+def _outcome(status: int) -> str:
+    if status == 429:
+        return "rate_limited"
+    return "ok" if status < 400 else f"status_{status // 100}xx"
