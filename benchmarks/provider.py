@@ -21,7 +21,7 @@ import orjson
 from benchmarks.simulated import chat, embeddings, media, messages, responses
 from benchmarks.simulated.call import Call, Misread, Received, read
 from benchmarks.simulated.connection import Connection
-from benchmarks.simulated.faults import fault
+from benchmarks.simulated.faults import fault, retry_after
 from benchmarks.simulated.memory import Memory
 from benchmarks.simulated.plan import Answer, Plan, Socket, json_answer
 from benchmarks.simulated.wish import PLAIN, Wish
@@ -166,9 +166,9 @@ class Provider:
         if (refusal := self._refusal(call)) is not None:
             return refusal, wish
         if wish.status:
-            return fault(
-                wish.status, call.flavour, model=call.model, code=wish.code, retry_after_s=wish.retry_after
-            ), wish
+            answer = fault(wish.status, call.flavour, model=call.model, code=wish.code)
+            answer.headers = retry_after(wish.retry_after) if wish.retry_after else ()
+            return answer, wish
         return self._route(call), wish
 
     def _refusal(self, call: Call) -> Answer | None:

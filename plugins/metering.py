@@ -55,7 +55,7 @@ class Metering(Plugin[Options]):
         else:
             got, scale = "".join(segment.text for segment in response.segments), 1.0
         count = self.kit.tokens.count
-        if sum(map(len, sent)) + len(got) > THREAD_CHARS:
+        if sum(map(len, sent)) + len(got) > THREAD_CHARS or not self.kit.tokens.loaded(model):
             counts = await self.kit.tasks.in_thread(lambda: [count(text, model) for text in (*sent, got)])
         else:
             counts = [count(text, model) for text in (*sent, got)]

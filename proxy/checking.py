@@ -130,7 +130,7 @@ def _process(settings: Settings) -> Iterator[str]:
     token = "with a token" if settings.admin_token else "without a token, so to this machine only"
     yield f"The admin API is served on {settings.admin_host}:{settings.admin_port} {token}."
     workers = "1 worker serves" if settings.workers == 1 else f"{settings.workers} workers serve"
-    yield f"{workers} them; records and audit are kept in {settings.data_dir} for {settings.records.retention_days} days."
+    yield f"{workers} them; records of calls stay in {settings.data_dir} for {settings.records.retention_days} days."
     identity = settings.identity
     who = [f"{len(identity.keys)} keys of Weir's own"] if identity.keys else []
     who += ["credentials of the providers"] if identity.pass_through else []
@@ -162,7 +162,7 @@ def _line(name: str, line: Line, classes: Classes) -> str:
     breaks = "lets the call pass" if line.on_error == "open" else "refuses the call"
     beside = ", judges beside the call" if line.overlap else ""
     why = dict(STANDARD).get(name) or _first(classes.get(name))
-    reason = f" It stands here because: {why}." if name in dict(STANDARD) else f" {why}"
+    reason = f" Its place: {why}." if name in dict(STANDARD) else f" {why}"
     return f"{name} {does}{beside}, for {_calls(line.when)}; when it breaks it {breaks}.{reason}".rstrip()
 
 
@@ -184,14 +184,17 @@ def _calls(when: When) -> str:
 def _agents(settings: Settings) -> Iterator[str]:
     if settings.agents:
         yield f"{len(settings.agents)} agents have settings of their own:"
+    alike: dict[str, list[str]] = {}
     for name, agent in settings.agents.items():
-        yield f"  {name}: {', '.join(_differs(agent)) or 'nothing differs'}."
+        alike.setdefault(", ".join(_differs(agent)) or "nothing differs", []).append(name)
+    for words, names in alike.items():
+        yield f"  {', '.join(names)}: {words}."
 
 
 def _differs(agent: Agent) -> Iterator[str]:
     given = agent.model_dump(mode="json", exclude_unset=True)
     for path, value in leaves({name: item for name, item in given.items() if item is not None}):
-        shown = {True: "on", False: "off"}.get(value, value) if isinstance(value, bool) else value
+        shown = ("on" if value else "off") if isinstance(value, bool) else value
         yield f"{' '.join(path)} {_safe(path, shown)}"
 
 
@@ -206,4 +209,16 @@ def _safe(path: Path, value: object) -> str:
     """The value as shown: nothing that could be a secret, unless it is a reference to one."""
     if isinstance(value, str) and SENSITIVE.search(path[-1]) and not refers(value) and value:
         return "(not shown)"
-    return "not set" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    return _shown(value)
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return "not set"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, list):
+        return f"[{', '.join(_shown(item) for item in value)}]"
+    return str(value)

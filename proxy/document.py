@@ -21,7 +21,7 @@ from proxy.wording import Path, dotted
 Json = Any
 
 DEPTH = 40
-NODES = 200_000
+NODES = 50_000
 WHOLE = re.compile(r"[-+]?(0|[1-9][0-9_]*)")
 NUMBER = re.compile(r"[-+]?(\d[\d_]*\.\d*|\.\d+|\d[\d_]*(?=[eE]))([eE][-+]?\d+)?")
 KINDS = ("str", "int", "float", "bool", "null", "timestamp", "value", "merge", "map", "seq")

@@ -11,6 +11,7 @@ import json
 import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
+from itertools import pairwise
 from typing import Any, get_args, get_origin, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
@@ -99,7 +100,7 @@ def _docs(cls: type[Any]) -> dict[str, str]:
         return {}
     body = tree.body[0].body if tree.body and isinstance(tree.body[0], ast.ClassDef) else []
     found: dict[str, str] = {}
-    for node, under in zip(body, body[1:], strict=False):
+    for node, under in pairwise(body):
         named = isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
         if named and isinstance(under, ast.Expr) and isinstance(under.value, ast.Constant):
             assert isinstance(node, ast.AnnAssign)

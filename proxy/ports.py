@@ -104,6 +104,10 @@ class Tokens(Protocol):
 
     def exact(self, model: str) -> bool: ...
 
+    def loaded(self, model: str) -> bool:
+        """Whether the table is in memory; the first count of a family loads it, which takes a third of a second."""
+        ...
+
 
 class Prices(Protocol):
     """Money is an integer of nano-dollars; None means the price is not known (never 0)."""

@@ -304,6 +304,15 @@ def warnings(settings: Settings, given: frozenset[Path]) -> Iterator[str]:
         yield "audit.content: nothing is kept while no pii plugin masks it"
     if settings.bypass:
         yield "bypass: on; of all plugins only audit and metering run"
+    yield from _later(settings, given)
+
+
+def _later(settings: Settings, given: frozenset[Path]) -> Iterator[str]:
+    """What was set and is not used yet."""
+    ready = {"content", "plugins", *(name for name in ("cache", "compression") if name in settings.plugins)}
+    waiting = sorted({path[2] for path in given if path[0] == "agents" and len(path) > 2} - ready)
+    if waiting:
+        yield f"agents: {', '.join(waiting)} of single agents is accepted, but used from a later release on"
     for section in LATER:
         found = sorted(dotted(path) for path in given if path[0] == section)
         if found:

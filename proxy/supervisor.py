@@ -61,6 +61,8 @@ class Plan(NamedTuple):
     command_environment: Mapping[str, str] | None = None
     ready_s: float = 60.0
     """How long control may take to get ready."""
+    spare_s: float = 5.0
+    """What workers get beyond `drain_s` before they are killed."""
 
 
 class Supervisor:
@@ -147,11 +149,11 @@ class Supervisor:
         return max(0.0, min(moments) - self._clock.monotonic_s()) if moments else None
 
     def _step(self, now_s: float) -> None:
-        if self._stopping_s is not None:
-            self._end(now_s)
-        elif not self._started() and now_s >= self._deadline_s:
+        if self._stopping_s is None and not self._started() and now_s >= self._deadline_s:
             self.say("failed", f"Control was not ready after {self.plan.ready_s:g} s.")
             self._stop(1)
+        if self._stopping_s is not None:
+            self._end(now_s)
         for child in self._children:
             if child.due_s is not None and now_s >= child.due_s and self._wanted(child):
                 self._start(child)
@@ -331,7 +333,7 @@ class Supervisor:
         self._terminate()
 
     def _grace_s(self, role: Role) -> float:
-        return self.plan.unready_ms / 1000 + self.plan.drain_s + 5.0 if role == "worker" else 10.0
+        return self.plan.unready_ms / 1000 + self.plan.drain_s + self.plan.spare_s if role == "worker" else 10.0
 
     def _terminate(self) -> None:
         role = self._stop_order[0]

@@ -65,7 +65,7 @@ def sheet() -> str:
         lines.append(f"# ---- {title} {'-' * (WIDTH - 8 - len(title))}\n")
         for name in names:
             option = list(_top(name))
-            if len(option) > 3 and lines[-1]:
+            if len(option) > 3 and lines[-1].rstrip("\n") == lines[-1] != "":
                 lines.append("")
             lines += [*option, ""] if len(option) > 3 else option
         if lines[-1]:
@@ -148,7 +148,7 @@ def _plugins(words: str) -> Iterator[str]:
         elif name in CHAIN:
             yield from _line("  ", f"{name}: {{}}", reason)
         else:
-            yield from _line("  # ", f"{name}: {{}}", f"(later) {reason}")
+            yield f"  # {f'{name}: {{}}':<26}  # (later) {reason}"
 
 
 def _value(value: Json) -> str:

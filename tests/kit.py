@@ -75,6 +75,9 @@ class FakeTokens:
     def exact(self, model: str) -> bool:
         return True
 
+    def loaded(self, model: str) -> bool:
+        return True
+
 
 class FakePrices:
     """A thousand nano-dollars a token, of any model but `unpriced`."""

@@ -165,6 +165,8 @@ class Connection(asyncio.Protocol):
             half = len(body) // 2
             pieces = b"".join(_chunk(piece) for piece in (body[:half], body[half:]) if piece)
             self.transport.write(self._head(plan, received, None, close) + pieces + b"0\r\n\r\n")
+            if close:
+                self.transport.close()
         else:
             self._write_answer(plan, received, close=close)
         await self._drain()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.simulated.plan import Answer, Flavour, event, json_answer
+from benchmarks.simulated.plan import Answer, Flavour, Headers, event, json_answer
 
 Json = Any
 
@@ -64,15 +64,16 @@ def fault(
     message: str = "",
     param: str | None = None,
     code: str = "",
-    retry_after_s: float = 0.0,
 ) -> Answer:
     """502 and 504 come as a page, as from the machine in front of a provider."""
-    headers = (("retry-after", f"{retry_after_s:g}"), ("retry-after-ms", f"{retry_after_s * 1000:g}"))
-    given = headers if retry_after_s else ()
     if status in _PAGES and not message:
-        return Answer(_PAGE % (status, _PAGES[status], status, _PAGES[status]), status, flavour, given, "text/html")
+        return Answer(_PAGE % (status, _PAGES[status], status, _PAGES[status]), status, flavour, kind="text/html")
     body = body_of(status, flavour, model=model, message=message, param=param, code=code)
-    return json_answer(body, status, flavour, given)
+    return json_answer(body, status, flavour)
+
+
+def retry_after(seconds: float) -> Headers:
+    return (("retry-after", f"{seconds:g}"), ("retry-after-ms", f"{seconds * 1000:g}"))
 
 
 def body_of(

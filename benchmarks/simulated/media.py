@@ -14,7 +14,7 @@ from benchmarks.simulated.plan import Answer, Plan, Stream, json_answer
 
 Json = Any
 MODELS = ("gpt-4o", "gpt-4o-mini", "gpt-4.1", "gpt-5", "gpt-5-mini", "o3", "text-embedding-3-small",
-          "text-embedding-3-large", "claude-sonnet-4-5", "claude-haiku-4-5")  # fmt: skip
+          "text-embedding-3-large", "claude-sonnet-5-5", "claude-haiku-5-5")  # fmt: skip
 BLOCK = bytes(range(256)) * 16
 _PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="  # 1x1, PNG
 _SPOKEN = {"mp3": "audio/mpeg", "wav": "audio/wav", "opus": "audio/opus", "flac": "audio/flac", "pcm": "audio/pcm"}

@@ -24,7 +24,7 @@ from proxy.store.journal import Journal, Link
 LOG = logging.getLogger("weir.audit")
 GRACE_S = 5.0
 SALT_BYTES = 16
-APART = frozenset({"content", "user", "session", "call"})
+APART = ("content", "user", "session", "call")
 """Of a worker's entry: not in the manifest, but erasable (or the reference) beside it."""
 
 Entry = Mapping[str, Any]
@@ -205,8 +205,9 @@ class Ledger:
         }
 
     def _link(self, n: int, previous: bytes, entry: Entry, at_s: float) -> Link:
-        manifest = {name: value for name, value in entry.items() if name not in APART}
-        manifest["chained"] = at_s
+        manifest = {**entry, "chained": at_s}
+        for name in APART:
+            manifest.pop(name, None)
         signed = orjson.dumps(manifest, option=orjson.OPT_SORT_KEYS)
         ref = str(entry.get("call") or "").replace("\0", "")
         salt = private = who = person = body_salt = body = content = None

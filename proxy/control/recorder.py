@@ -138,6 +138,8 @@ class Recorder:
             if isinstance(entry, dict):
                 entries.append(self._prepared(entry, record))
             if isinstance(record.get("id"), str):
+                if error := record.get("error"):
+                    record["error"] = str(error)[:ERROR_CHARS]
                 rows.append(self._clean(record))
             elif isinstance(entry, dict):
                 awaited = True  # `audit.strict`: the call waits until this entry is safe
@@ -151,9 +153,8 @@ class Recorder:
 
     def _clean(self, record: dict[str, Any]) -> dict[str, Any]:
         for name in REDACTED:
-            text = record.get(name)
-            if text:
-                record[name] = self._redact(str(text)[:ERROR_CHARS])
+            if text := record.get(name):
+                record[name] = self._redact(text if type(text) is str else str(text))
         return record
 
     def _prepared(self, entry: dict[str, Any], record: Mapping[str, Any]) -> dict[str, Any]:

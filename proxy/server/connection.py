@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -114,6 +115,19 @@ class Connection(RequestHandler):
         """The parser was told to wait, and may hold bytes that it has not looked at."""
         return self._reading_paused or self._buffer_paused
 
+    async def linger(self) -> None:
+        """Lets a caller that still sends read its answer: a close now would be a reset, and the answer lost in it.
+        What comes is thrown away. Ends by cancellation when the caller hangs up."""
+        self.close()
+        transport = self.transport
+        if transport is None:
+            return
+        with suppress(OSError, RuntimeError):
+            if transport.can_write_eof():
+                transport.write_eof()
+            transport.resume_reading()
+        await asyncio.sleep(self._server.patience.lingering_s)
+
     async def drained(self) -> None:
         await self._drain_helper()
 
@@ -157,19 +171,23 @@ class Connection(RequestHandler):
     ) -> Reply:
         """What aiohttp would answer in plain text, quoting what it read: as JSON, quoting nothing."""
         incoming = cast(Incoming, request)
-        incoming.closing = True
+        incoming.closing = incoming.broken = True
         reply = Reply(incoming, self._server.patience.stall_s)
         if status == 400:
             log.debug("a request could not be parsed: %s", type(exc).__name__)
-            reply.fail(unparsable(exc))
+            refusal = unparsable(exc)
         else:
             log.error("a request failed in the server: %s", type(exc).__name__)
-            reply.fail(WeirError("Weir failed on this call; its log says why"))
+            refusal = WeirError("Weir failed on this call; its log says why")
+        with suppress(ConnectionError):  # the caller may have gone by now
+            reply.fail(refusal)
         return reply
 
     def log_exception(self, *args: Any, **kw: Any) -> None:
         """aiohttp's tracebacks quote headers and bodies; the kind of the error must do."""
         error = kw.get("exc_info")
+        if isinstance(error, RequestPayloadError):  # the handler has met it already and answered
+            return
         log.error("a connection failed: %s", type(error).__name__ if error is not None else "unknown")
 
 
@@ -186,7 +204,7 @@ class Framing:
     """Stands before aiohttp's parser: bounds the head as a whole and what chunk framing costs, and tells a handler that
     reads a body when its framing breaks (aiohttp itself leaves that handler waiting)."""
 
-    __slots__ = ("_body", "_connection", "_head_bytes", "_head_most", "_parser", "_spent_bytes")
+    __slots__ = ("_body", "_connection", "_framing_bytes", "_head_bytes", "_head_most", "_parser", "_seen_bytes")
 
     def __init__(self, parser: Any, connection: Connection, head_most: int) -> None:
         self._parser = parser
@@ -195,8 +213,10 @@ class Framing:
         self._head_bytes = 0
         self._body: StreamReader | None = None
         """The body that is still arriving."""
-        self._spent_bytes = -1
-        """Bytes read for a chunked body so far; -1 where the body is not chunked."""
+        self._seen_bytes = 0
+        """Of that body so far."""
+        self._framing_bytes = -1
+        """Read for a chunked body without being part of it; -1 where the body is not chunked."""
 
     def feed_data(self, data: bytes) -> tuple[Sequence[tuple[Any, StreamReader]], bool, bytes]:
         try:
@@ -223,30 +243,35 @@ class Framing:
                 if _head_size(message) > self._head_most:
                     raise LineTooLong(b"", self._head_most)
         self._head_bytes = 0
+        if any(message.chunked for message, _ in messages):
+            bodies = sum(payload.total_bytes for _, payload in messages) + self._growth()
+            self._framing_bytes = size - bodies - sum(_head_size(message) for message, _ in messages)
+            self._body = messages[-1][1]
+            self._check_framing(bodies)
         message, payload = messages[-1]
-        self._body = None if payload is EMPTY_PAYLOAD else payload
-        self._spent_bytes = -1
-        if message.chunked and len(messages) == 1:
-            self._spent_bytes = max(0, size - _head_size(message))
-            self._check_framing()
-        if payload.is_eof():
-            self._body = None
+        if not message.chunked:
+            self._framing_bytes = -1
+        self._body = None if payload.is_eof() else payload
+        self._seen_bytes = payload.total_bytes
 
     def _grown(self, size: int) -> None:
         body = self._body
         assert body is not None
-        if self._spent_bytes >= 0:
-            self._spent_bytes += size
-            self._check_framing()
+        growth = self._growth()
+        self._seen_bytes += growth
+        if self._framing_bytes >= 0:
+            self._framing_bytes += size - growth
+            self._check_framing(self._seen_bytes)
         if body.is_eof():
             self._body = None
 
-    def _check_framing(self) -> None:
-        """Bytes that the paused parser has not seen yet would count as framing: then the next read judges."""
-        body = self._body
-        if body is None or self._connection.reading_held:
-            return
-        if self._spent_bytes > FRAMING_BYTES + 17 * body.total_bytes:
+    def _growth(self) -> int:
+        """Bytes of the body under way that this read brought."""
+        return 0 if self._body is None else self._body.total_bytes - self._seen_bytes
+
+    def _check_framing(self, body_bytes: int) -> None:
+        """Bytes that a paused parser has not seen yet would count as framing: then the next read judges."""
+        if self._framing_bytes > FRAMING_BYTES + 16 * body_bytes and not self._connection.reading_held:
             raise BadHttpMessage("chunk framing too large")
 
     def _break(self) -> None:

@@ -27,7 +27,7 @@ class Incoming:
     """Implements `ports.Incoming`, and what aiohttp's connection asks of a request (`_task`, `_cancel`, `_finish`)."""
 
     __slots__ = (
-        "_continued", "_limits", "_task", "closing", "connection", "headers", "length", "message", "method", "path",
+        "_continued", "_limits", "_task", "broken", "closing", "connection", "headers", "length", "message", "method", "path",
         "payload", "query", "remote", "websocket",
     )  # fmt: skip
 
@@ -58,6 +58,8 @@ class Incoming:
         self.websocket: bool = message.upgrade and (message.headers.get(hdrs.UPGRADE) or "").lower() == "websocket"
         self.closing: bool = message.should_close
         """The connection ends with this answer."""
+        self.broken = False
+        """What follows on the connection cannot be read as HTTP."""
 
     def refusal(self) -> WeirError | None:
         """Why the server itself does not serve this request, or None."""
@@ -122,7 +124,7 @@ class Incoming:
             self.closing = True
             raise SlowCaller("the body did not arrive in time") from None
         except RequestPayloadError:
-            self.closing = True
+            self.closing = self.broken = True
             raise BadRequest("the body's framing is broken", code="bad_framing") from None
 
     def _check_length(self, limit: int) -> None:

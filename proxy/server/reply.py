@@ -195,6 +195,8 @@ class Reply:
 
     async def write_eof(self) -> None:
         """For aiohttp: everything has been sent already."""
+        if self._incoming.broken:
+            await self._incoming.connection.linger()
 
 
 def fault(error: WeirError, path: str) -> tuple[bytes, Headers]:

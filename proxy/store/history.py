@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import datetime
 import logging
-import math
 import os
 import sqlite3
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import lru_cache
+from itertools import islice
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,8 @@ LOG = logging.getLogger("weir.history")
 OPEN_FILES = 3
 """Day files the writer keeps open: calls that began yesterday still end today."""
 DAY_S = 86_400
+LAST_S = 253_402_300_800
+"""The end of the year 9999: what lies beyond is no time of a call."""
 READ_TIMEOUT_S = 2.0
 UNSTORABLE = (sqlite3.InterfaceError, sqlite3.ProgrammingError, sqlite3.IntegrityError, OverflowError)
 
@@ -115,12 +117,12 @@ class History:
 
     def _shape(self, row: Row) -> tuple[str, tuple[Any, ...]]:
         values = {**self._empty, **row}
-        at = row.get("at")
-        if not isinstance(at, (int, float)) or not math.isfinite(at) or not 0 <= at < 253_402_300_800:
+        at = values["at"]
+        if not isinstance(at, (int, float)) or not 0 <= at < LAST_S:
             at = values["at"] = self._clock.wall_s()
         if len(values) > len(self._empty):
-            rest = {name: row[name] for name in row.keys() - self._empty.keys()}
-            values["detail"] = orjson.dumps(rest, option=orjson.OPT_SORT_KEYS).decode()
+            rest = {name: values[name] for name in islice(values, len(self._empty), None)}
+            values["detail"] = orjson.dumps(rest).decode()
         return day_of(at), self._values(values)
 
     def _commit(self, day: str, batch: Sequence[tuple[Any, ...]]) -> int:

@@ -69,11 +69,11 @@ def resolve(snapshot: Snapshot, dialect: str, model: str) -> list[Target]:
         targets = _served(candidates, alias.model)
     else:
         targets = [Target(one.name, alias.model) for one in candidates if one.name == alias.upstream]
+    if not targets:
+        raise _unknown(snapshot, candidates, model)
     if alias is not None:
         for fallback in alias.fallbacks:
             targets.extend(_served(candidates, fallback)[:1])
-    if not targets:
-        raise _unknown(snapshot, candidates, model)
     return list(dict.fromkeys(targets))
 
 

@@ -102,9 +102,7 @@ class Scanner:
                 continue
             if at > mark:
                 parts.append(Part(text[mark:at]))
-            mark = at = self._leaf(text, at, parts)
-            if self._mode == "structure":  # its closing quote is structure again
-                at += 1
+            mark, at = self._leaf(text, at, parts)
         end = len(text) - len(self._pending)
         if end > mark:
             parts.append(Part(text[mark:end]))
@@ -174,12 +172,13 @@ class Scanner:
         self._pending = text[at:]
         return len(text)
 
-    def _leaf(self, text: str, at: int, parts: list[Part]) -> int:
+    def _leaf(self, text: str, at: int, parts: list[Part]) -> tuple[int, int]:
+        """Where structure begins again, and where to go on (past the closing quote, which is structure)."""
         number = self.count - 1
         if self._mode == "plain":
             raw = text[at:]
             parts.append(Part(raw, number, raw, escaped=False))
-            return len(text)
+            return len(text), len(text)
         end, ended = self._string(text, at)
         raw = text[at:end]
         if ended:
@@ -189,7 +188,7 @@ class Scanner:
             self._pending = text[end:]
         if raw or ended:
             parts.append(Part(raw, number, unescape(raw), ended))
-        return end if ended else len(text)
+        return (end, end + 1) if ended else (len(text), len(text))
 
     @staticmethod
     def _string(text: str, at: int) -> tuple[int, bool]:

@@ -53,11 +53,14 @@ def _from_usage(usage: dict[str, Json], timings: dict[str, Json]) -> Usage:
 def reported(usage: Usage) -> dict[str, Json]:
     """The same in OpenAI's words."""
     prompt = usage.input + usage.cache_read + usage.cache_write
+    asked = {"cached_tokens": usage.cache_read, "audio_tokens": usage.audio_input}
+    if usage.cache_write:
+        asked["cache_write_tokens"] = usage.cache_write
     return {
         "prompt_tokens": prompt,
         "completion_tokens": usage.output,
         "total_tokens": prompt + usage.output,
-        "prompt_tokens_details": {"cached_tokens": usage.cache_read, "audio_tokens": usage.audio_input},
+        "prompt_tokens_details": asked,
         "completion_tokens_details": {"reasoning_tokens": usage.reasoning, "audio_tokens": usage.audio_output},
     }
 

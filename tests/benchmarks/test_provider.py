@@ -18,7 +18,6 @@ import aiohttp
 import anthropic
 import openai
 import pytest
-from pydantic import BaseModel
 
 from benchmarks.provider import Provider
 from benchmarks.simulated.schema import instance
@@ -26,19 +25,7 @@ from benchmarks.simulated.wish import understand
 from tests.certificates import certificates
 
 Json = Any
-TOOL: Json = {
-    "type": "object",
-    "properties": {"city": {"type": "string"}, "days": {"type": "integer"}},
-    "required": ["city", "days"],
-    "additionalProperties": False,
-}
 ROOT = Path(__file__).parents[2]
-
-
-class Place(BaseModel):
-    name: str
-    tags: list[str]
-    score: float
 
 
 @pytest.fixture
@@ -76,216 +63,6 @@ async def raw(provider: Provider, body: bytes, path: str = "/v1/chat/completions
         return await reader.read()
     finally:
         writer.close()
-
-
-# chat completions
-
-
-async def test_chat_echoes_the_last_user_text(client: openai.AsyncOpenAI) -> None:
-    said = await client.chat.completions.create(model="gpt-4o", messages=user("hello there"))
-    assert said.choices[0].message.content == "You said: hello there"
-    assert said.choices[0].finish_reason == "stop"
-    assert said.usage is not None
-    assert said.usage.total_tokens == said.usage.prompt_tokens + said.usage.completion_tokens > 0
-
-
-async def test_the_same_request_gets_the_same_answer(provider: Provider) -> None:
-    body = chat_body("again", stream=True)
-    first, second = await raw(provider, body), await raw(provider, body)
-    assert first.partition(b"\r\n\r\n")[2] == second.partition(b"\r\n\r\n")[2]
-
-
-async def test_vision_parts_are_taken(client: openai.AsyncOpenAI) -> None:
-    parts = [
-        {"type": "text", "text": "what is it?"},
-        {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA"}},
-    ]
-    said = await client.chat.completions.create(model="gpt-4o", messages=user(parts))
-    assert said.choices[0].message.content == "You said: what is it?"
-
-
-async def test_choices_and_logprobs_come_as_asked(client: openai.AsyncOpenAI) -> None:
-    said = await client.chat.completions.create(model="gpt-4o", messages=user("hi"), n=2, logprobs=True, top_logprobs=2)
-    assert [choice.message.content for choice in said.choices] == ["You said: hi", "You said: hi (2)"]
-    content = said.choices[0].logprobs.content if said.choices[0].logprobs else None
-    assert content and "".join(part.token for part in content) == "You said: hi"
-    assert len(content[0].top_logprobs) == 2
-
-
-async def test_a_stream_accumulates_to_the_answer(client: openai.AsyncOpenAI) -> None:
-    async with client.chat.completions.stream(
-        model="gpt-4o", messages=user("a few words"), n=2, stream_options={"include_usage": True}
-    ) as stream:
-        whole = await stream.get_final_completion()
-    assert [choice.message.content for choice in whole.choices] == [
-        "You said: a few words",
-        "You said: a few words (2)",
-    ]
-    assert whole.usage is not None
-
-
-async def test_usage_comes_in_a_stream_only_when_asked(provider: Provider) -> None:
-    assert b'"usage"' not in await raw(provider, chat_body("hi", stream=True))
-    asked = await raw(provider, chat_body("hi", stream=True, stream_options={"include_usage": True}))
-    assert asked.count(b'"usage":null') == asked.count(b"data: {") - 1
-    assert b'"choices":[],"usage":{"prompt_tokens"' in asked
-
-
-async def test_parallel_tool_calls_are_streamed_in_fragments(client: openai.AsyncOpenAI) -> None:
-    tools: Json = [{"type": "function", "function": {"name": "weather", "strict": True, "parameters": TOOL}}]
-    fragments = 0
-    async with client.chat.completions.stream(
-        model="gpt-4o", messages=user("call them in parallel"), tools=tools
-    ) as stream:
-        async for event in stream:
-            fragments += event.type == "tool_calls.function.arguments.delta"
-        whole = await stream.get_final_completion()
-    calls = whole.choices[0].message.tool_calls or []
-    assert [json.loads(call.function.arguments) for call in calls] == [
-        {"city": "call them in parallel", "days": 1},
-        {"city": "call them in parallel (2)", "days": 1},
-    ]
-    assert len({call.id for call in calls}) == 2
-    assert whole.choices[0].finish_reason == "tool_calls"
-    assert fragments > 6
-
-
-async def test_a_tool_choice_is_obeyed_and_a_tool_result_ends_the_loop(client: openai.AsyncOpenAI) -> None:
-    tools: Json = [{"type": "function", "function": {"name": name, "parameters": TOOL}} for name in ("one", "two")]
-    named: Json = {"type": "function", "function": {"name": "two"}}
-    said = await client.chat.completions.create(model="gpt-4o", messages=user("hi"), tools=tools, tool_choice=named)
-    calls = said.choices[0].message.tool_calls or []
-    assert calls[0].type == "function" and calls[0].function.name == "two"
-    told: Json = [
-        *user("call"),
-        said.choices[0].message,
-        {"role": "tool", "tool_call_id": calls[0].id, "content": "21 C"},
-    ]
-    after = await client.chat.completions.create(model="gpt-4o", messages=told, tools=tools)
-    assert after.choices[0].message.content == "The tool said: 21 C"
-
-
-async def test_structured_output_fits_its_schema(client: openai.AsyncOpenAI) -> None:
-    said = await client.chat.completions.parse(model="gpt-4o", messages=user("Bern"), response_format=Place)
-    assert said.choices[0].message.parsed == Place(name="Bern", tags=["Bern"], score=1.0)
-
-
-async def test_refusals_lengths_and_stops(client: openai.AsyncOpenAI) -> None:
-    refused = await client.chat.completions.create(model="gpt-4o", messages=user("no [[sim refusal]]"))
-    assert refused.choices[0].message.refusal and refused.choices[0].message.content is None
-    short = await client.chat.completions.create(model="gpt-4o", messages=user("a long text"), max_completion_tokens=2)
-    assert (short.choices[0].message.content, short.choices[0].finish_reason) == ("You said", "length")
-    stopped = await client.chat.completions.create(model="gpt-4o", messages=user("one two"), stop=[" two"])
-    assert stopped.choices[0].message.content == "You said: one"
-
-
-async def test_completions_speak_both_ways(client: openai.AsyncOpenAI) -> None:
-    said = await client.completions.create(model="gpt-3.5-turbo-instruct", prompt="Once")
-    assert said.choices[0].text == "You said: Once"
-    stream = await client.completions.create(model="gpt-3.5-turbo-instruct", prompt="Once", stream=True)
-    assert "".join([part.choices[0].text async for part in stream]) == "You said: Once"
-
-
-# responses
-
-
-async def test_responses_are_stored_and_can_be_fetched(client: openai.AsyncOpenAI) -> None:
-    said = await client.responses.create(model="gpt-5", input="remember me")
-    assert said.output_text == "You said: remember me"
-    assert (await client.responses.retrieve(said.id)).output_text == said.output_text
-    items = await client.responses.input_items.list(said.id)
-    assert items.data[0].type == "message"
-    following = await client.responses.create(model="gpt-5", input="and now?", previous_response_id=said.id)
-    assert following.previous_response_id == said.id
-    await client.responses.delete(said.id)
-    with pytest.raises(openai.NotFoundError):
-        await client.responses.retrieve(said.id)
-
-
-async def test_a_background_response_is_queued_and_can_be_cancelled(client: openai.AsyncOpenAI) -> None:
-    said = await client.responses.create(model="gpt-5", input="later", background=True)
-    assert said.status == "queued"
-    assert (await client.responses.retrieve(said.id)).status == "completed"
-    assert (await client.responses.cancel(said.id)).status == "cancelled"
-
-
-async def test_a_response_streams_reasoning_and_text(client: openai.AsyncOpenAI) -> None:
-    numbers: list[int] = []
-    async with client.responses.stream(
-        model="gpt-5", input="think", reasoning={"effort": "low"}, include=["reasoning.encrypted_content"]
-    ) as stream:
-        async for event in stream:
-            numbers.append(event.sequence_number)
-        whole = await stream.get_final_response()
-    assert numbers == list(range(len(numbers)))
-    assert whole.output_text == "You said: think"
-    assert whole.output[0].type == "reasoning" and whole.output[0].encrypted_content
-    assert whole.usage is not None and whole.usage.output_tokens_details.reasoning_tokens > 0
-
-
-async def test_a_response_streams_tool_calls(client: openai.AsyncOpenAI) -> None:
-    tools: Json = [{"type": "function", "name": "weather", "strict": True, "parameters": TOOL}]
-    async with client.responses.stream(model="gpt-5", input="call in parallel", tools=tools) as stream:
-        async for _ in stream:
-            pass
-        whole = await stream.get_final_response()
-    calls = [item for item in whole.output if item.type == "function_call"]
-    assert [json.loads(call.arguments)["city"] for call in calls] == ["call in parallel", "call in parallel (2)"]
-
-
-async def test_a_response_may_be_refused_incomplete_or_parsed(client: openai.AsyncOpenAI) -> None:
-    async with client.responses.stream(model="gpt-5", input="no [[sim refusal]]") as stream:
-        kinds = {event.type async for event in stream}
-    assert {"response.refusal.delta", "response.refusal.done"} <= kinds
-    short = await client.responses.create(model="gpt-5", input="too long for this", max_output_tokens=2)
-    assert short.status == "incomplete" and short.incomplete_details is not None
-    assert short.incomplete_details.reason == "max_output_tokens"
-    parsed = await client.responses.parse(model="gpt-5", input="Basel", text_format=Place)
-    assert parsed.output_parsed is not None and parsed.output_parsed.name == "Basel"
-
-
-# messages
-
-
-async def test_messages_speak_both_ways(claude: anthropic.AsyncAnthropic) -> None:
-    said = await claude.messages.create(model="claude-sonnet-4-5", max_tokens=100, messages=user("bonjour"))
-    assert said.content[0].type == "text" and said.content[0].text == "You said: bonjour"
-    assert said.stop_reason == "end_turn" and said._request_id
-    async with claude.messages.stream(model="claude-sonnet-4-5", max_tokens=100, messages=user("bonjour")) as stream:
-        assert "".join([text async for text in stream.text_stream]) == "You said: bonjour"
-
-
-async def test_messages_think_and_call_tools(claude: anthropic.AsyncAnthropic) -> None:
-    async with claude.messages.stream(
-        model="claude-sonnet-4-5",
-        max_tokens=2000,
-        messages=user("call it [[sim redacted cached=3 written=2]]"),
-        thinking={"type": "enabled", "budget_tokens": 1024},
-        tools=[{"name": "weather", "input_schema": TOOL}],
-    ) as stream:
-        async for _ in stream:
-            pass
-        whole = await stream.get_final_message()
-    thinking, redacted, _, tool = whole.content
-    assert thinking.type == "thinking" and thinking.signature
-    assert redacted.type == "redacted_thinking"
-    assert tool.type == "tool_use" and tool.input == {"city": "call it", "days": 1}
-    assert whole.stop_reason == "tool_use"
-    assert (whole.usage.cache_read_input_tokens, whole.usage.cache_creation_input_tokens) == (3, 2)
-
-
-async def test_a_message_ends_where_it_is_told_to(claude: anthropic.AsyncAnthropic) -> None:
-    said = await claude.messages.create(
-        model="claude-sonnet-4-5", max_tokens=50, messages=user("one two"), stop_sequences=[" two"]
-    )
-    assert (said.stop_reason, said.stop_sequence) == ("stop_sequence", " two")
-    refused = await claude.messages.create(model="claude-x", max_tokens=50, messages=user("no [[sim refusal]]"))
-    assert refused.stop_reason == "refusal"
-    counted = await claude.messages.count_tokens(model="claude-sonnet-4-5", messages=user("count me"))
-    assert counted.input_tokens > 0
-
-
-# embeddings and the rest
 
 
 async def test_embeddings_are_unit_vectors_in_both_encodings(client: openai.AsyncOpenAI) -> None:
@@ -336,9 +113,6 @@ async def test_a_realtime_session_says_hello_first(provider: Provider) -> None:
         assert (await socket.receive_json())["type"] == "session.created"
 
 
-# errors
-
-
 @pytest.mark.parametrize(
     ("status", "kind"),
     [
@@ -362,16 +136,6 @@ async def test_errors_are_the_sdks_own(
         )
     assert caught.value.response.headers["retry-after"] == "2"
     assert caught.value.status_code == status
-
-
-async def test_anthropic_errors_have_their_own_shape(claude: anthropic.AsyncAnthropic) -> None:
-    with pytest.raises(anthropic.RateLimitError) as caught:
-        await claude.messages.create(model="claude-x[[sim status=429]]", max_tokens=9, messages=user("x"))
-    assert caught.value.body == {
-        "type": "error",
-        "error": {"type": "rate_limit_error", "message": caught.value.body["error"]["message"]},  # type: ignore[index]
-        "request_id": "req_simulated",
-    }
 
 
 async def test_a_wrong_key_and_a_missing_model_are_refused() -> None:
@@ -405,7 +169,17 @@ async def test_stream_options_can_be_rejected(provider: Provider) -> None:
     assert (await raw(provider, chat_body("hi", stream=True))).startswith(b"HTTP/1.1 200")
 
 
-# misbehaviour
+async def test_the_same_request_gets_the_same_answer(provider: Provider) -> None:
+    body = chat_body("again", stream=True)
+    first, second = await raw(provider, body), await raw(provider, body)
+    assert first.partition(b"\r\n\r\n")[2] == second.partition(b"\r\n\r\n")[2]
+
+
+async def test_usage_comes_in_a_stream_only_when_asked(provider: Provider) -> None:
+    assert b'"usage"' not in await raw(provider, chat_body("hi", stream=True))
+    asked = await raw(provider, chat_body("hi", stream=True, stream_options={"include_usage": True}))
+    assert asked.count(b'"usage":null') == asked.count(b"data: {") - 1
+    assert b'"choices":[],"usage":{"prompt_tokens"' in asked
 
 
 @pytest.mark.parametrize(("what", "sign"), [("1", b"\x00\xff"), ("status", b"2OO"), ("chunk", b"ZZ"), ("http09", b"{")])
@@ -488,9 +262,6 @@ async def test_a_whole_answer_is_not_a_cancelled_one(provider: Provider) -> None
     assert not provider.cancelled
 
 
-# what it heard
-
-
 async def test_requests_are_kept_byte_for_byte(provider: Provider) -> None:
     body = b'{ "model":"gpt-4o" ,"messages":[{"role":"user","content":"\\u0041"}]}'
     await raw(provider, body, "/v1/chat/../chat/completions?a=%2e&b", "X-Odd:  Value \r\n")
@@ -551,9 +322,6 @@ def test_it_runs_as_a_command() -> None:
         assert process.stdout is not None
         assert process.stdout.readline().startswith("simulated provider on http://127.0.0.1:")
         process.terminate()
-
-
-# its own words
 
 
 def test_an_unknown_wish_is_an_error() -> None:

@@ -1,72 +1,28 @@
-"""Providers for these tests: a server that answers with raw bytes, certificates, and a client that is stopped."""
+"""Fixtures of the upstream room: a server that answers with raw bytes, certificates, and a client that is stopped."""
 
 from __future__ import annotations
 
 import asyncio
-import datetime
-import ipaddress
+import os
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import AsyncIterator, Callable, Mapping
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
+import uvloop
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from proxy.clock import SystemClock
-from proxy.live import Timeouts, Upstream
 from proxy.upstream.client import Client
-
-Handler = Callable[["Seen", asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-
-
-@dataclass
-class Seen:
-    """One connection as the provider saw it."""
-
-    requests: list[bytes] = field(default_factory=list)
-    """Request lines with headers."""
-    bodies: list[bytes] = field(default_factory=list)
-    ended: asyncio.Event = field(default_factory=asyncio.Event)
-    """The client closed its side, or cut the connection."""
-
-    async def request(self, reader: asyncio.StreamReader) -> bool:
-        """Reads one request whole; False where the connection ended instead."""
-        try:
-            head = await reader.readuntil(b"\r\n\r\n")
-        except (asyncio.IncompleteReadError, ConnectionError):
-            self.ended.set()
-            return False
-        self.requests.append(head)
-        lengths = [line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
-        if lengths:
-            self.bodies.append(await reader.readexactly(int(lengths[0].split(b":")[1])))
-        return True
-
-    async def until_end(self, reader: asyncio.StreamReader) -> None:
-        try:
-            while await reader.read(65536):
-                pass
-        except ConnectionError:
-            pass
-        self.ended.set()
+from tests.proxy.upstream.provider import Certificates, Handler, Provider, Seen, Serve, certificate
 
 
-@dataclass
-class Provider:
-    """A listening server and what came to it."""
-
-    url: str
-    connections: list[Seen]
-
-    def upstream(self, name: str = "there", *, timeouts: Timeouts | None = None) -> Upstream:
-        return Upstream(name, self.url, timeouts=timeouts or Timeouts(connect_s=5, first_byte_s=5, idle_s=5))
-
-
-Serve = Callable[..., Awaitable[Provider]]
+def pytest_asyncio_loop_factories(
+    config: pytest.Config, item: pytest.Item
+) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """On the loop that the workers run on; with WEIR_TEST_LOOPS also on the standard library's."""
+    loops = {"uvloop": uvloop.new_event_loop}
+    return {**loops, "asyncio": asyncio.new_event_loop} if os.environ.get("WEIR_TEST_LOOPS") else loops
 
 
 @pytest.fixture
@@ -118,34 +74,17 @@ async def client() -> AsyncIterator[Client]:
     await made.stop()
 
 
-@dataclass
-class Certificates:
-    """An authority, a server certificate of 127.0.0.1 and a client certificate."""
-
-    ca: Path
-    server: Path
-    caller: Path
-
-    def context(self, *, ask_caller: bool = False) -> ssl.SSLContext:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(self.server)
-        if ask_caller:
-            context.verify_mode = ssl.CERT_REQUIRED
-            context.load_verify_locations(self.ca)
-        return context
-
-
 @pytest.fixture(scope="session")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     folder = tmp_path_factory.mktemp("certificates")
     ca_key = ec.generate_private_key(ec.SECP256R1())
-    ca = _certificate("Weir test CA", ca_key, None, ca_key)
+    ca = certificate("Weir test CA", ca_key, None, ca_key)
     ca_file = folder / "ca.pem"
     ca_file.write_bytes(ca.public_bytes(serialization.Encoding.PEM))
     files = []
     for name in ("server", "caller"):
         key = ec.generate_private_key(ec.SECP256R1())
-        made = _certificate(name, key, ca, ca_key)
+        made = certificate(name, key, ca, ca_key)
         file = folder / f"{name}.pem"
         file.write_bytes(
             made.public_bytes(serialization.Encoding.PEM)
@@ -155,27 +94,3 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
         )
         files.append(file)
     return Certificates(ca_file, *files)
-
-
-def _certificate(
-    name: str, key: ec.EllipticCurvePrivateKey, issuer: x509.Certificate | None, signer: ec.EllipticCurvePrivateKey
-) -> x509.Certificate:
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    start = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=1)
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer.subject if issuer else subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(start)
-        .not_valid_after(start + datetime.timedelta(days=30))
-        .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-    )
-    if issuer is not None:
-        address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
-        builder = builder.add_extension(x509.SubjectAlternativeName([address]), critical=False).add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False
-        )
-    return builder.sign(signer, hashes.SHA256())

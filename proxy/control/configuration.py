@@ -1,0 +1,270 @@
+"""The settings while they run: reload of the file, changes at run time, and the snapshot that workers read.
+
+A new configuration is judged as a whole before anything happens; a wrong one leaves the running one in place and says
+so. A right one is written to `run/snapshot.json` with the next version, and workers are told. Every change of what is in
+effect is an entry of the audit trail, and stands there before it takes effect.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from proxy import overlay as overlays
+from proxy import snapshot
+from proxy.errors import BadRequest, ConfigError, WeirError
+from proxy.fields import SENSITIVE
+from proxy.overlay import Overlay
+from proxy.ports import Clock
+from proxy.settings import Settings, secret
+from proxy.sources import ConfigErrors, Loaded, frozen
+from proxy.wording import parts
+
+Json = Any
+LOG = logging.getLogger("weir.settings")
+Read = Callable[[Overlay], Loaded]
+Note = Callable[[str, str, Mapping[str, Any]], Awaitable[Any]]
+KEY_CHARS, REASON_CHARS, VALUE_BYTES = 512, 1_000, 64 * 1024
+VEIL = "(secret)"
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the configuration reaches of the world. `read` merges and judges (`sources.read` with file and flags bound),
+    `note` writes an audit entry, `publish` is told of each version that took effect (it pushes to workers)."""
+
+    data: Path
+    run: Path
+    clock: Clock
+    read: Read
+    note: Note
+    publish: Callable[[Loaded, int], None]
+    rejected: Callable[[], None]
+    file: Path | None = None
+
+
+@dataclass(slots=True)
+class Rejection:
+    """A configuration that was not taken."""
+
+    at: float
+    errors: list[str] = field(default_factory=list)
+
+
+class Configuration:
+    """`start` once; then `poll` every second and `reload` on SIGHUP."""
+
+    def __init__(self, around: Surroundings) -> None:
+        self._around = around
+        self._lock = asyncio.Lock()
+        self._path = around.data / overlays.NAME
+        self._seen: tuple[int, int, int] | None = None
+        self._snapshot = b""
+        self.loaded: Loaded
+        self.overlay = Overlay()
+        self.version = 0
+        self.rejection: Rejection | None = None
+
+    def start(self) -> None:
+        """Reads everything and writes the first snapshot. Raises ConfigError or ConfigErrors."""
+        self._seen = self._signature()
+        self.overlay = overlays.read(self._path)
+        self.loaded = self._around.read(self.overlay)
+        self.version = _version_on_disk(self._around.run)
+        self._adopt(self.loaded)
+
+    async def note_start(self) -> None:
+        """What this process began with: whatever was changed while nothing ran shows here."""
+        await self._around.note("weir", "settings.start", {**self._mark(), "overlay": self.overlay.version})
+
+    async def poll(self) -> bool:
+        """Reloads if the file was touched. True where something new took effect."""
+        seen = await asyncio.to_thread(self._signature)
+        if seen == self._seen:
+            return False
+        self._seen = seen
+        return await self.reload("the file changed")
+
+    async def reload(self, why: str) -> bool:
+        """Reads the configuration anew; a wrong one is told and changes nothing."""
+        async with self._lock:
+            self._seen = self._signature()
+            try:
+                loaded = await asyncio.to_thread(self._around.read, self.overlay)
+            except (ConfigErrors, ConfigError) as error:
+                self._reject(error)
+                return False
+            self.rejection = None
+            old = self.loaded.settings
+            if waiting := frozen(old, loaded.settings):
+                LOG.warning("read at start only, so it waits for the next one: %s", ", ".join(waiting))
+            changed = self._adopt(loaded)
+            if changed:
+                LOG.info("settings version %d is in effect (%s)", self.version, why)
+                await self._around.note("weir", "settings.reload", {**self._mark(), "why": why})
+            return changed
+
+    async def apply(self, key: str, value: Json, who: str, reason: str) -> Json:
+        """Sets one option at run time. BadRequest says what is wrong; then nothing has changed."""
+        path = parts(key)
+        if not path or len(key) > KEY_CHARS:
+            raise BadRequest("names no option", param="key")
+        if len(reason) > REASON_CHARS or len(orjson.dumps(value)) > VALUE_BYTES:
+            raise BadRequest("is too long", param="reason" if len(reason) > REASON_CHARS else "value")
+        async with self._lock:
+            old = _value_at(self.loaded.settings, path)
+            at = self._around.clock.wall_s()
+            made = self.overlay.apply(key, value, old=old, who=who, reason=reason, at=at)
+            change = made.changes[-1]
+            said = {
+                "id": change.id,
+                "key": key,
+                "reason": reason,
+                "old": _veiled(path, old),
+                "new": _veiled(path, value),
+            }
+            await self._take(made, who, "overlay.apply", said)
+            return self._shown(change)
+
+    async def undo(self, number: int, who: str) -> Json:
+        """Takes a change back; an earlier one of the same option is in effect again."""
+        async with self._lock:
+            try:
+                made = self.overlay.undo(number, who=who, at=self._around.clock.wall_s())
+            except KeyError:
+                raise BadRequest(f"there is no change {number} to undo", param="id") from None
+            change = next(each for each in made.changes if each.id == number)
+            await self._take(made, who, "overlay.undo", {"id": number, "key": change.key})
+            return self._shown(change)
+
+    def changes(self) -> Json:
+        standing = {change.id for change in self.overlay.standing()}
+        rows = [{**self._shown(change), "in_effect": change.id in standing} for change in self.overlay.changes]
+        return {"version": self.overlay.version, "changes": rows[::-1]}
+
+    def export(self) -> str:
+        return self.overlay.export()
+
+    def view(self) -> Json:
+        """Every value in use with its source; what may be a secret is not shown."""
+        plain = self.loaded.settings.model_dump(mode="json")
+        values = {
+            key: {"value": _veiled(parts(key), _leaf(plain, parts(key))), "source": str(origin)}
+            for key, origin in sorted(self.loaded.origins.items())
+        }
+        return {"version": self.version, "file": self.loaded.file and Path(self.loaded.file).name, "values": values}
+
+    def state(self) -> Json:
+        """For /readyz: the version, and what was wrong with one that was not taken."""
+        if self.rejection is None:
+            return {"version": self.version}
+        return {"version": self.version, "rejected_at": self.rejection.at, "errors": self.rejection.errors}
+
+    async def _take(self, made: Overlay, who: str, action: str, details: Mapping[str, Any]) -> None:
+        """Judge, note, write, put in effect: nothing takes effect that is not noted."""
+        try:
+            loaded = await asyncio.to_thread(self._around.read, made)
+        except (ConfigErrors, ConfigError) as error:
+            raise BadRequest("; ".join(_sentences(error)), param="value", code="wrong_setting") from None
+        await self._around.note(who, action, {**details, "overlay": made.version})
+        try:
+            await asyncio.to_thread(overlays.write, self._path, made)
+        except OSError as error:
+            await self._around.note("weir", f"{action}.failed", {**details, "error": type(error).__name__})
+            raise WeirError("the change could not be written", code="not_written") from error
+        self.overlay = made
+        self.rejection = None
+        self._adopt(loaded)
+        LOG.info("settings version %d is in effect (%s by %s)", self.version, action, who)
+
+    def _adopt(self, loaded: Loaded) -> bool:
+        """Writes the snapshot and tells; False where workers would see no difference."""
+        self.loaded = loaded
+        core = snapshot.dump(loaded.settings, 0)
+        if core == self._snapshot:
+            return False
+        raw = snapshot.dump(loaded.settings, self.version + 1)
+        write_whole(self._around.run / "snapshot.json", raw)
+        self._snapshot = core
+        self.version += 1
+        self._around.publish(loaded, self.version)
+        return True
+
+    def _reject(self, error: ConfigErrors | ConfigError) -> None:
+        said = _sentences(error)
+        self.rejection = Rejection(self._around.clock.wall_s(), said)
+        self._around.rejected()
+        LOG.error("the new configuration is wrong, the running one stays: %s", "; ".join(said))
+
+    def _signature(self) -> tuple[int, int, int] | None:
+        if self._around.file is None:
+            return None
+        try:
+            found = self._around.file.stat()
+        except OSError:
+            return (0, 0, 0)
+        return (found.st_mtime_ns, found.st_size, found.st_ino)
+
+    def _mark(self) -> Json:
+        return {"version": self.version, "sha256": hashlib.sha256(self._snapshot).hexdigest()}
+
+    def _shown(self, change: overlays.Change) -> Json:
+        path = parts(change.key)
+        return {**asdict(change), "old": _veiled(path, change.old), "new": _veiled(path, change.new)}
+
+
+def write_whole(path: Path, raw: bytes) -> None:
+    """Replaces a file of the run directory as a whole; only its owner may read it."""
+    beside = path.with_name(f".{path.name}.new")
+    handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        file.write(raw)
+    beside.replace(path)
+
+
+def _sentences(error: ConfigErrors | ConfigError) -> list[str]:
+    """What is wrong; of files only the name is told."""
+    found = error.errors if isinstance(error, ConfigErrors) else (error,)
+    said = []
+    for each in found:
+        where = f"{Path(each.file).name}:{each.line}: " if each.file and each.line else ""
+        said.append(f"{where}{f'{each.key}: ' if each.key else ''}{each.message}")
+    return said
+
+
+def _version_on_disk(run: Path) -> int:
+    """Of a control process before this one: versions go on rising."""
+    try:
+        return int(orjson.loads((run / "snapshot.json").read_bytes())["version"])
+    except (OSError, ValueError, TypeError, KeyError):
+        return 0
+
+
+def _value_at(settings: Settings, path: tuple[str, ...]) -> Json:
+    return _leaf(settings.model_dump(mode="json"), path)
+
+
+def _leaf(node: Json, path: tuple[str, ...]) -> Json:
+    for part in path:
+        if not isinstance(node, dict) or part not in node:
+            return None
+        node = node[part]
+    return node
+
+
+def _veiled(path: tuple[str, ...], value: Json) -> Json:
+    """The value, unless it may be a secret; references to secrets are shown, for they hold none."""
+    if isinstance(value, dict):
+        return {name: _veiled((*path, name), inner) for name, inner in value.items()}
+    hidden = secret(path) or (path and SENSITIVE.search(path[-1]))
+    if isinstance(value, str) and hidden and not value.startswith(("env:", "file:")):
+        return VEIL
+    return value

@@ -1,0 +1,64 @@
+"""What the admin port may ask and order: one object of plain capabilities, so that it can be tested with fakes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+Json = Any
+Query = Mapping[str, str]
+
+
+class Executions(Protocol):
+    """The records of calls. Both raise `BadRequest` for a parameter that is none."""
+
+    async def page(self, query: Query) -> Json: ...
+
+    async def one(self, id: str) -> Json | None: ...
+
+    async def counts(self, query: Query) -> Json: ...
+
+
+class Trail(Protocol):
+    """The audit trail."""
+
+    async def page(self, query: Query) -> Json: ...
+
+    async def verify(self, query: Query) -> Json: ...
+
+    async def checkpoint(self) -> Json: ...
+
+
+class Configurable(Protocol):
+    """The settings in use, and what is changed of them at run time. Changes raise `BadRequest` with what is wrong."""
+
+    def view(self) -> Json: ...
+
+    def changes(self) -> Json: ...
+
+    def export(self) -> str: ...
+
+    async def apply(self, key: str, value: Json, who: str, reason: str) -> Json: ...
+
+    async def undo(self, number: int, who: str) -> Json: ...
+
+
+class Condition(Protocol):
+    """How Weir is."""
+
+    def readiness(self) -> tuple[bool, Json]: ...
+
+    def workers(self) -> Json: ...
+
+    async def metrics(self, accept: str) -> tuple[bytes, str]:
+        """The text of /metrics and its content type."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    executions: Executions
+    trail: Trail
+    settings: Configurable
+    condition: Condition
