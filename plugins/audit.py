@@ -19,16 +19,16 @@ CONTENT_CHARS = 65_536
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class AuditOptions:
     """What is audited, and how surely."""
 
     strict: bool = False
     """Make an entry durable before the upstream is called: nothing happens that is not on disk (costs a disk write)."""
 
 
-class Audit(Plugin[Options]):
+class Audit(Plugin[AuditOptions]):
     name = "audit"
-    Options = Options
+    Options = AuditOptions
 
     def __init__(self, kit: Kit) -> None:
         super().__init__(kit)

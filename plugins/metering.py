@@ -7,6 +7,7 @@ known stays unknown and is counted, never taken for zero.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from proxy.exchange import Exchange, Response, Usage
 from proxy.plugin import Plugin
@@ -16,16 +17,16 @@ THREAD_CHARS = 8192
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class MeteringOptions:
     """How calls are measured."""
 
     estimate: bool = True
     """Count tokens where the provider gives no usage (streams that broke off, callers that left)."""
 
 
-class Metering(Plugin[Options]):
+class Metering(Plugin[MeteringOptions]):
     name = "metering"
-    Options = Options
+    Options = MeteringOptions
 
     async def response(self, exchange: Exchange) -> None:
         """Where the usage is known before the first byte, the cost can stand in a header."""
@@ -39,6 +40,11 @@ class Metering(Plugin[Options]):
         if response is not None and response.usage is not None and exchange.price_source == "none":
             self._price(exchange, response)
         self._count(exchange)
+
+    def scan(self, row: dict[str, Any], options: MeteringOptions) -> dict[str, Any]:
+        """`tokens` of the text for `model` (default gpt-4o), and whether that count is exact."""
+        model = str(row.get("model") or "gpt-4o")
+        return {"tokens": self.kit.tokens.count(str(row["text"]), model), "exact": self.kit.tokens.exact(model)}
 
     def _billable(self, exchange: Exchange, response: Response) -> bool:
         """The provider has worked for this call: it was sent, and not turned away."""

@@ -206,8 +206,10 @@ def _values(loaded: Loaded, every: bool) -> Iterator[str]:
 
 
 def _safe(path: Path, value: object) -> str:
-    """The value as shown: nothing that could be a secret, unless it is a reference to one."""
-    if isinstance(value, str) and SENSITIVE.search(path[-1]) and not refers(value) and value:
+    """The value as shown. Options of Weir's own hold references where a secret belongs; of a plugin's own nobody knows,
+    so what is named like a secret is not shown."""
+    hidden = "options" in path and SENSITIVE.search(path[-1])
+    if isinstance(value, str) and hidden and not refers(value):
         return "(not shown)"
     return _shown(value)
 

@@ -28,8 +28,9 @@ class Refusal(Exception):
     """Why Weir does not start, in one sentence."""
 
 
-def claim_data(data_dir: str, patience_s: float) -> int:
-    """Makes the directory and takes its lock; returns the lock's descriptor. Raises `Refusal` saying who holds it.
+def claim_data(data_dir: str, patience_s: float) -> tuple[int, bool]:
+    """Makes the directory and takes its lock; returns the lock's descriptor, and whether whoever had it before was
+    killed (an orderly end leaves the file empty). Raises `Refusal` saying who holds it.
 
     A lock whose holder is dead is still held by that holder's control process, which is leaving: it is waited for.
     """
@@ -46,8 +47,9 @@ def claim_data(data_dir: str, patience_s: float) -> int:
             os.close(fd)
             raise Refusal(_held(data_dir, holder))
         time.sleep(0.02)
+    killed = bool(read_holder(fd))
     write_holder(fd, {"pid": os.getpid()})
-    return fd
+    return fd, killed
 
 
 def _try_lock(fd: int) -> bool:
@@ -125,29 +127,39 @@ def leave_run(run: str, data_dir: str) -> None:
         os.rmdir(run)
 
 
-def claim_port(host: str, port: int, slots: int) -> list[socket.socket]:
-    """One listening socket per worker slot, all on the same port; port 0 takes a free one.
+def claim_port(host: str, port: int, slots: int, patience_s: float = 0.0) -> list[socket.socket]:
+    """One listening socket per worker slot, all on the same port; port 0 takes a free one. With patience a port in use
+    is waited for: the workers of a supervisor that was killed are about to leave it.
 
     Sockets with SO_REUSEPORT share a port with any other program of the same user that sets it as well, silently. So
     the first bind is made without it: it fails where anybody listens already.
     """
     family, address = _resolve(host, port)
-    try:
-        first = _listen(family, address, share=False)
-        if slots == 1:
-            return [first]
-        address = first.getsockname()
-        first.close()
-        shared: list[socket.socket] = []
+    clock = SystemClock()
+    deadline_s = clock.monotonic_s() + patience_s
+    while True:
         try:
-            for _ in range(slots):
-                shared.append(_listen(family, address, share=True))
-        except OSError:
-            for taken in shared:
-                taken.close()
-            raise
-    except OSError as error:
-        raise Refusal(_unbound(host, port, error)) from error
+            return _bind_all(family, address, slots)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or clock.monotonic_s() >= deadline_s:
+                raise Refusal(_unbound(host, port, error)) from error
+        time.sleep(0.02)
+
+
+def _bind_all(family: int, address: tuple[object, ...], slots: int) -> list[socket.socket]:
+    first = _listen(family, address, share=False)
+    if slots == 1:
+        return [first]
+    address = first.getsockname()
+    first.close()
+    shared: list[socket.socket] = []
+    try:
+        for _ in range(slots):
+            shared.append(_listen(family, address, share=True))
+    except OSError:
+        for taken in shared:
+            taken.close()
+        raise
     return shared
 
 

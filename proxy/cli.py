@@ -6,7 +6,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-from proxy import __version__
+import proxy
 
 COMMANDS = {
     "serve": "run Weir in the foreground",
@@ -21,15 +21,23 @@ COMMANDS = {
     "key": "make a key for a caller, and the line of configuration for it",
 }
 
+FOREIGN = (
+    "weir: another package called `proxy` stands in the way ({file}); the two cannot share an environment. "
+    "Install weir-proxy in one of its own: a virtual environment, pipx or the container."
+)
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command and returns its exit code: 0 done, 1 failed, 2 wrong usage or configuration."""
+    if getattr(proxy, "PRODUCT", "") != "weir":
+        print(FOREIGN.format(file=proxy.__file__), file=sys.stderr)
+        return 1
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(usage())
         return 0 if arguments else 2
     if arguments[0] in ("-V", "--version", "version"):
-        print(f"weir {__version__}")
+        print(f"weir {proxy.__version__}")
         return 0
     command = arguments[0]
     if command not in COMMANDS:
@@ -48,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def usage() -> str:
     width = max(map(len, COMMANDS))
     lines = "\n".join(f"  {name:<{width}}  {what}" for name, what in COMMANDS.items())
-    return f"usage: weir COMMAND [options]\n\n{lines}\n\nweir COMMAND --help tells more; weir --version says which this is."
+    return f"usage: weir COMMAND [options]\n\n{lines}\n\nweir COMMAND --help tells more; weir --version the version."
 
 
 if __name__ == "__main__":

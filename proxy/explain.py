@@ -14,6 +14,7 @@ from proxy.exchange import Caller, Exchange, Request
 from proxy.live import Agent, Entry, Snapshot
 from proxy.plugin import Plugin
 from proxy.upstream import endpoint
+from proxy.wire.body import parse
 
 
 @dataclass(slots=True)
@@ -77,6 +78,18 @@ async def explain(
             }
         )
     return made
+
+
+def path_of(body: bytes) -> str:
+    """The path a body is most likely for, told from the parameters only its dialect has."""
+    doc = parse(body)
+    if "input" in doc:
+        embeds = "embed" in str(doc.get("model", "")) or "encoding_format" in doc
+        return "/v1/embeddings" if embeds else "/v1/responses"
+    if "prompt" in doc:
+        return "/v1/completions"
+    claude = str(doc.get("model", "")).startswith("claude") or "system" in doc
+    return "/v1/messages" if claude else "/v1/chat/completions"
 
 
 def _in_shadow(agent: Agent) -> Agent:

@@ -14,7 +14,9 @@ Dialect = Literal["chat", "responses", "completions", "embeddings", "messages"]
 Content = Literal["none", "masked", "full"]
 
 REFERENCE = re.compile(r"(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)", re.DOTALL)
-SENSITIVE = re.compile(r"authorization|cookie|token|secret|password|(^|[-_])(key|sig|signature)$|apikey", re.IGNORECASE)
+SENSITIVE = re.compile(
+    r"authorization|cookie|token(?!s)|secret|password|(^|[-_])(key|sig|signature)$|apikey", re.IGNORECASE
+)
 ASK_KEY_NAME = "a secret does not stand in the configuration: write env:NAME (a variable) or file:PATH (a file)"
 
 

@@ -58,8 +58,8 @@ class Models:
         headers = endpoint.headers(
             request.headers, upstream, body_length=None, identity=True, credential_is_ours=trip.ours
         )
-        outgoing = Outgoing("GET", endpoint.target(upstream, "", "/v1/models", ""), headers, b"")
         try:
+            outgoing = Outgoing("GET", endpoint.target(upstream, "", "/v1/models", ""), headers, b"")
             async with asyncio.timeout(LIST_S):
                 answering = await self._link.send(upstream, outgoing)
                 try:

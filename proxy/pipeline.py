@@ -21,7 +21,7 @@ import xxhash
 from proxy import record, wire
 from proxy.delivery import Delivery, asks_debug
 from proxy.errors import BadMethod, Forbidden, PluginFailed, Refused, UpstreamTimeout, WeirError
-from proxy.exchange import DURABLE, Caller, Exchange, Outcome, Request, Response, Target
+from proxy.exchange import DURABLE, Caller, Dialect, Exchange, Outcome, Request, Response, Target
 from proxy.held import named_id
 from proxy.house import House, Local, Send, Trip, watchers
 from proxy.live import Upstream
@@ -42,6 +42,7 @@ class Pipeline:
         self._house = house
         self._seed = int.from_bytes(hmac.digest(house.secret, b"conversation", "sha256")[:8])
         self._delivery = Delivery(house.now, house.tasks, house.inflate)
+        self._codecs: dict[Dialect, Codec] = {dialect: wire.codec(dialect) for dialect in wire.DIALECTS}
         self.running = 0
 
     async def handle(self, incoming: Incoming, reply: Reply) -> None:
@@ -92,7 +93,7 @@ class Pipeline:
         request.dialect = dialect
         if incoming.method != "POST":
             raise BadMethod(f"{incoming.method} is not known here; use POST", headers=[("allow", "POST")])
-        trip.codec = wire.codec(dialect)
+        trip.codec = self._codecs[dialect]
         deadline = exchange.caller.deadline_s
         if deadline is None:
             await self._call(trip, trip.codec)
@@ -112,7 +113,6 @@ class Pipeline:
     async def _call(self, trip: Trip, codec: Codec) -> None:
         exchange, chain = trip.exchange, trip.chain
         await self._read(trip, codec)
-        exchange.timeline.read = self._house.now()
         request = exchange.request
         targets = endpoint.resolve(chain.snapshot, request.dialect, request.model)
         exchange.target, exchange.fallbacks = targets[0], list(targets[1:])
@@ -138,6 +138,7 @@ class Pipeline:
         exchange, incoming = trip.exchange, trip.incoming
         limits = exchange.snapshot.limits
         raw = await incoming.read()
+        exchange.timeline.read = self._house.now()
         plain = self._house.inflate(incoming.headers, raw, limits.body_bytes)
         trip.coded = None if plain is raw else raw
         doc = codec.read(plain)
@@ -197,10 +198,9 @@ class Pipeline:
             untouched = body is request.body
             sent = trip.coded if untouched and trip.coded is not None else body
             headers = endpoint.headers(
-                request.headers, upstream, body_length=len(sent), identity=True, credential_is_ours=trip.ours
-            )
-            if trip.coded is not None and sent is body:
-                headers = [pair for pair in headers if pair[0].lower() != "content-encoding"]
+                request.headers, upstream, body_length=len(sent), identity=True, credential_is_ours=trip.ours,
+                inflated=trip.coded is not None and sent is body,
+            )  # fmt: skip
             line = endpoint.target(upstream, target.model, request.path, request.query)
             return Outgoing(request.method, line, headers, sent)
 

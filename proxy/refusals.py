@@ -171,9 +171,12 @@ def aliases(settings: Settings, environ: Environ) -> Iterator[Fault]:
 
 
 def _fallback(settings: Settings, path: Path, fallback: str, own: frozenset[str]) -> Iterator[Fault]:
-    other = _speaks(settings, settings.aliases.get(fallback) or _target(settings, fallback))
+    if fallback in settings.aliases and settings.aliases[fallback].model != fallback:
+        yield path, f"{fallback!r} is an alias; name the model that it stands for"
+        return
+    other = _speaks(settings, _target(settings, fallback))
     if not other:
-        yield path, f"no upstream serves {fallback!r}{nearest(fallback, settings.aliases)}"
+        yield path, f"no upstream serves {fallback!r}: add it to the models of one"
     elif not own & other:
         yield (
             path,

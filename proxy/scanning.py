@@ -32,7 +32,9 @@ def read(number: int, line: bytes) -> dict[str, Any]:
     except orjson.JSONDecodeError as error:
         raise BadRow(f"line {number} is not JSON: {error}") from error
     if not isinstance(row, dict):
-        raise BadRow(f"line {number} is not an object; write one object a line, such as {{\"text\": \"...\"}}")
+        raise BadRow(f'line {number} is not an object; write one object a line, such as {{"text": "..."}}')
+    if not isinstance(row.get("text"), str):
+        raise BadRow(f"line {number} has no `text`, or one that is no string")
     role = row.get("role", "user")
     if role not in ROLES:
         raise BadRow(f"line {number}: role is {role!r}; it may be {', '.join(ROLES)}")

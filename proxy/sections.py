@@ -46,7 +46,7 @@ class Upstream(Section):
     dialects: tuple[Dialect, ...] = ()
     """What it speaks: chat, responses, completions, embeddings, messages; empty: all of them."""
     models: Texts = ("*",)
-    """What it serves: exact names, or beginnings that end in *."""
+    """What it serves: exact names, or beginnings that end in *; the longest that fits wins."""
     auth: Literal["auto", "bearer", "x-api-key", "api-key", "none"] = "auto"
     """How the key is sent; auto: x-api-key for messages alone, api-key for *.openai.azure.com, else bearer."""
     key: Secret | None = None
@@ -75,9 +75,9 @@ class Alias(Section):
     model: Annotated[str, Field(min_length=1)]
     """What the name stands for."""
     upstream: str | None = None
-    """Which upstream serves it; without one the first that serves the model."""
+    """Which upstream serves it; without one it is found by the model."""
     fallbacks: Texts = ()
-    """What to try next when that fails, within the same dialect: models or other aliases."""
+    """What to try next when that fails, within the same dialect: models, or upstream/model."""
 
 
 class When(Section):

@@ -115,7 +115,7 @@ class Settings(Section):
     log: Log = Log()
     """What Weir says about itself."""
     upstreams: dict[Names, Upstream] = Field(default_factory=lambda: dict(PROVIDERS))
-    """The providers, by name; the first that speaks the dialect and serves the model gets the call."""
+    """The providers, by name; of those that speak the dialect the one that names the model best gets the call."""
     aliases: dict[Annotated[str, Field(min_length=1, max_length=256)], Alias] = Field(default_factory=dict)
     """Names that callers may use for a model."""
     identity: Identity = Identity()

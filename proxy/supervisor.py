@@ -28,6 +28,9 @@ from proxy.clock import SystemClock
 ORDER: tuple[Role, ...] = ("command", "worker", "control", "extra")
 EARLY_DEATHS = 5
 PATIENCE_S = 15.0
+"""For the control process that a killed supervisor left behind, which holds the lock until it has committed."""
+LEAVING_S = 5.0
+"""For its workers, which hold the port until they have noticed."""
 BAD_CONFIGURATION = 2
 
 Say = Callable[[str, str], None]
@@ -96,8 +99,9 @@ class Supervisor:
         command exited with where that decides."""
         plan = self.plan
         try:
-            self._lock_fd = claim_data(plan.data_dir, patience_s=PATIENCE_S)
-            self._sockets = claim_port(plan.host, plan.port, plan.workers)
+            self._lock_fd, killed = claim_data(plan.data_dir, PATIENCE_S)
+            leaving_s = plan.unready_ms / 1000 + LEAVING_S if killed else 0.0
+            self._sockets = claim_port(plan.host, plan.port, plan.workers, leaving_s)
             self.run_dir = claim_run(plan.data_dir)
         except Refusal as refusal:
             self.say("refused", str(refusal))

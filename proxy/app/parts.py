@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
+from typing import Literal
 
 from proxy.exchange import Usage
 from proxy.ports import Clock, Store
@@ -28,6 +29,8 @@ class Facts:
 
     store: str
     secret_file: str
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["json", "text"] = "json"
 
     def secret(self) -> bytes:
         """The key of this Weir's fingerprints and hashes; the same for all its workers."""

@@ -19,6 +19,7 @@ from typing import Any
 import uvloop
 
 from proxy import life, snapshot
+from proxy.app.log import open_log
 from proxy.app.parts import PRICES, SNAPSHOT, SOCKET, LazyPrices, open_store, read_facts
 from proxy.ask import Asker
 from proxy.chain import Chain
@@ -209,6 +210,7 @@ class Process:
         if self._options.life_fd >= 0:
             life.watch(self._options.life_fd, loop, self._stopping.set)
         first, facts = self._read(), read_facts(self._run)
+        open_log(facts.log_level, facts.log_format, SystemClock(), process=f"worker {self._options.slot}")
         urls = {name: upstream.url for name, upstream in first.upstreams.items()}
         await self._sender.start()
         parts = Parts(
@@ -239,7 +241,7 @@ class Process:
         return context
 
     def _pushed(self, message: dict[str, Any]) -> None:
-        if "snapshot" in message:
+        if message.get("snapshot", 0) > self._worker.live.current.version:
             self._worker.tasks.spawn("swap", self._swap())
 
     async def _swap(self) -> None:

@@ -1,8 +1,8 @@
 """The settings while they run: reload of the file, changes at run time, and the snapshot that workers read.
 
 A new configuration is judged as a whole before anything happens; a wrong one leaves the running one in place and says
-so. A right one is written to `run/snapshot.json` with the next version, and workers are told. Every change of what is in
-effect is an entry of the audit trail, and stands there before it takes effect.
+so. A right one is written to `run/snapshot.json` with the next version, and workers are told. Every change of what is
+in effect is an entry of the audit trail; what an administrator changes stands there before it takes effect.
 """
 
 from __future__ import annotations

@@ -69,6 +69,8 @@ class Probes:
 
 def _told(detail: Callable[[], Any]) -> Any:
     try:
-        return detail()
+        told = detail()
+        orjson.dumps(told, default=str)
+        return told
     except Exception:  # noqa: BLE001  # a probe must answer whatever state its parts are in
         return "unknown"

@@ -23,7 +23,8 @@ from proxy.ports import Clock, Counter
 Level = Literal["debug", "info", "warning", "error"]
 Format = Literal["json", "text"]
 LEVELS: Mapping[str, int] = MappingProxyType({"debug": 10, "info": 20, "warning": 30, "error": 40})
-VALUE_CHARACTERS = 4000
+VALUE_CHARACTERS = 1000
+"""A line should fit into what a pipe takes in one piece (4 KB), or writing it may wait for the reader."""
 # DEL, C1 controls, line and paragraph separators, marks that reorder what one reads, the byte order mark: JSON allows
 # them raw, terminals and line-based readers act on them. (JSON itself escapes what is below U+0020.)
 _UNSAFE = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]")

@@ -22,6 +22,8 @@ _CODECS: dict[Dialect, tuple[str, str]] = {
     "messages": ("proxy.wire.messages", "MessagesCodec"),
 }
 
+DIALECTS: tuple[Dialect, ...] = tuple(_CODECS)
+
 
 def route(path: str) -> Dialect | None:
     """The dialect of a POST to this path (as sent, undecoded, without query); None where no codec reads it."""

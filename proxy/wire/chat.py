@@ -33,6 +33,8 @@ class ChatCodec(DialectCodec):
         expect(doc, "max_tokens", int)
         expect(doc, "max_completion_tokens", int)
         for position, message in enumerate(doc["messages"]):
+            if type(message.get("role")) is str is type(message.get("content")) and "tool_calls" not in message:
+                continue  # most are like this
             where = f"messages[{position}]"
             expect(message, "role", str, where=where)
             expect(message, "content", str, list, where=where)

@@ -111,7 +111,7 @@ class ChatStream(ChoiceStream):
         """The signature that covers these comes after them, so they are taken for sealed from the first piece."""
         for position, item in enumerate(details if type(details) is list else ()):
             if type(item) is dict:
-                index = item.get("index", position)
+                index = _number(item, position)
                 for name in ("text", "summary"):
                     key = ("reasoning_details", index, name)
                     yield from self._pass(state, key, item, name, False, True)
@@ -123,7 +123,7 @@ class ChatStream(ChoiceStream):
         for position, call in enumerate(calls if type(calls) is list else ()):
             if type(call) is not dict:
                 continue
-            index = call.get("index", position)
+            index = _number(call, position)
             function, custom = call.get("function"), call.get("custom")
             if type(custom) is dict:
                 sealed = is_signed(call)
@@ -151,10 +151,18 @@ class ChatStream(ChoiceStream):
     def _annotations(self, state: Choice, delta: dict[str, Json]) -> bool:
         """Citations whose offsets no longer fit the text are moved or dropped."""
         notes, text = delta.get("annotations"), state.texts.get(("content",))
-        if type(notes) is not list or not isinstance(text, Text) or not text.changed:
+        if type(notes) is not list or not isinstance(text, Text):
             return False
-        delta["annotations"] = moved(notes, "".join(text.before), "".join(text.sent))
+        history = text.history()
+        if history is None:
+            return False
+        delta["annotations"] = moved(notes, *history)
         return True
+
+
+def _number(item: dict[str, Json], position: int) -> int:
+    index = item.get("index")
+    return index if type(index) is int else position
 
 
 def _pieces(parts: list[Json]) -> Iterator[tuple[Key, dict[str, Any]]]:

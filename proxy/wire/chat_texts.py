@@ -104,7 +104,8 @@ class Walk:
         return True
 
     def _reasoning_details(self, message: dict[str, Any]) -> None:
-        details = [item for item in message.get("reasoning_details") or () if type(item) is dict]
+        details = message.get("reasoning_details")
+        details = [item for item in details if type(item) is dict] if type(details) is list else []
         sealed = any(is_signed(item) for item in details)
         for item in details:
             for name in ("text", "summary"):

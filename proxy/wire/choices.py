@@ -103,7 +103,7 @@ class ChoiceStream(ABC):
             return b""
         before: list[bytes] = []
         changed = False
-        for choice in doc.get("choices") or ():
+        for choice in _choices(doc):
             if type(choice) is dict:
                 changed |= yield from self._choice(choice, before)
         return b"".join(before) + (sse.write(event.name, doc) if changed else event.raw)
@@ -178,7 +178,7 @@ class ChoiceStream(ABC):
             self.model = doc["model"]
         if doc.get("error"):
             self.failed = True
-        for choice in doc.get("choices") or ():
+        for choice in _choices(doc):
             if type(choice) is dict and type(reason := choice.get("finish_reason")) is str:
                 state = self._state(choice)
                 state.finished = True
@@ -244,3 +244,8 @@ class ChoiceStream(ABC):
             fallback = {"id": "weir", "object": self.kind, "created": 0, "model": self.model or self._asked_model}
             self._head = fallback | {name: first[name] for name in _HEAD if name in first}
         return self._head
+
+
+def _choices(doc: dict[str, Json]) -> list[Json]:
+    choices = doc.get("choices")
+    return choices if type(choices) is list else []

@@ -14,6 +14,7 @@ from proxy.exchange import Kind, Role, Segment
 from proxy.wire.codec import Piece
 from proxy.wire.leaves import Part, Scanner
 
+_KEPT_CHARS = 65536
 Passing = Generator[Piece, str, str]
 """Yields pieces, is sent what to deliver for each, returns the fragment as it goes to the caller."""
 
@@ -21,28 +22,36 @@ Passing = Generator[Piece, str, str]
 class Text:
     """A text that is what it says. A sealed one is shown to the filters and passes unchanged."""
 
-    __slots__ = ("before", "closed", "segment", "sent")
+    __slots__ = ("_before", "_edited", "_kept_chars", "_sent", "closed", "segment")
 
     def __init__(self, segment: Segment) -> None:
         self.segment = segment
         self.closed = False
-        self.before: list[str] = []
-        """As the provider sent it."""
-        self.sent: list[str] = []
-        """As it was delivered."""
+        self._before: list[str] = []
+        self._sent: list[str] = []
+        self._kept_chars = 0
+        self._edited = False
 
-    @property
-    def changed(self) -> bool:
-        """More than held back: what was delivered is not how the provider's text begins."""
-        return not "".join(self.before).startswith("".join(self.sent))
+    def history(self) -> tuple[str, str] | None:
+        """The text so far as the provider sent it and as it was delivered, for what points into it; None where the two
+        say the same (or differ only by what is held back). Of long texts nothing is kept: both are empty."""
+        if not self._edited:
+            return None
+        before, sent = "".join(self._before), "".join(self._sent)
+        return None if self._kept_chars <= _KEPT_CHARS and before.startswith(sent) else (before, sent)
 
     def feed(self, fragment: str, *, final: bool = False) -> Passing:
         self.closed = final
         got = yield Piece(self.segment, fragment, final)
         if self.segment.sealed:
             return fragment
-        self.before.append(fragment)
-        self.sent.append(got)
+        self._edited = self._edited or got != fragment
+        self._kept_chars += len(fragment) + len(got)
+        if self._kept_chars <= _KEPT_CHARS:
+            self._before.append(fragment)
+            self._sent.append(got)
+        elif self._before:
+            self._before, self._sent = [], []
         return got
 
     def close(self) -> Passing:
@@ -55,7 +64,7 @@ class Text:
 class Arguments:
     """A text that holds JSON: every string leaf is a segment of its own, what comes out is JSON again."""
 
-    __slots__ = ("_numbers", "_scanner", "_segments", "closed", "index", "role", "sealed")
+    __slots__ = ("_leaf", "_numbers", "_scanner", "_segment", "closed", "index", "role", "sealed")
 
     def __init__(
         self, index: int, numbers: Callable[[], int], *, role: Role = "assistant", sealed: bool = False
@@ -66,7 +75,8 @@ class Arguments:
         self.closed = False
         self._numbers = numbers
         self._scanner = Scanner()
-        self._segments: list[Segment] = []
+        self._leaf = -1
+        self._segment: Segment | None = None
 
     def feed(self, fragment: str, *, final: bool = False) -> Passing:
         out = yield from self._through(self._scanner.feed(fragment))
@@ -93,13 +103,14 @@ class Arguments:
             if part.leaf < 0:
                 out.append(part.raw)
                 continue
-            got = yield Piece(self._segment(part.leaf), part.text, part.final)
+            got = yield Piece(self._of(part.leaf), part.text, part.final)
             out.append(part.raw if self.sealed else part.written(got))
         return "".join(out)
 
-    def _segment(self, leaf: int) -> Segment:
-        kind: Kind = "tool_arguments"
-        while len(self._segments) <= leaf:
+    def _of(self, leaf: int) -> Segment:
+        if self._segment is None or self._leaf != leaf:
+            kind: Kind = "tool_arguments"
             part = self._numbers()
-            self._segments.append(Segment(self.role, kind, "", index=self.index, part=part, sealed=self.sealed))
-        return self._segments[leaf]
+            self._segment = Segment(self.role, kind, "", index=self.index, part=part, sealed=self.sealed)
+            self._leaf = leaf
+        return self._segment

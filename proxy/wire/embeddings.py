@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import orjson
+
 from proxy.errors import MalformedBody
 from proxy.exchange import Dialect, Segment, Usage
 from proxy.ports import Json
-from proxy.wire.body import encode, load
+from proxy.wire.body import encode
 from proxy.wire.chat import named
 from proxy.wire.choices import Choice, ChoiceStream, Key, Passed
 from proxy.wire.codec import Answer, Stream
@@ -33,7 +35,7 @@ class EmbeddingsCodec(DialectCodec):
 
     def answer(self, body: bytes) -> Answer | None:
         try:
-            doc = load(body)
+            doc = orjson.loads(body)  # nothing of it is ever written again
         except ValueError:
             return None
         if type(doc) is not dict or type(doc.get("data")) is not list:

@@ -20,6 +20,7 @@ _CUT_ESCAPE = re.compile(r"\\(?:u[0-9a-fA-F]{0,3})?")
 _HIGH = re.compile(r"u[dD][89abAB][0-9a-fA-F]{2}")
 _LITERAL = re.compile(r"-?[0-9][0-9eE.+-]*|-|t(?:r(?:u(?:e)?)?)?|f(?:a(?:l(?:s(?:e)?)?)?)?|n(?:u(?:l(?:l)?)?)?")
 _LITERAL_CHARS = 400
+_LEVELS = 1000
 
 _Mode = Literal["structure", "key", "leaf", "plain"]
 
@@ -153,6 +154,8 @@ class Scanner:
     def _punctuate(self, mark: str) -> bool:
         stack = self._stack
         if mark in "{[":
+            if len(stack) >= _LEVELS:
+                return False
             stack.append(mark)
             self._key = mark == "{"
         elif mark in "}]":

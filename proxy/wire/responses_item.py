@@ -138,6 +138,8 @@ class Items:
         kind = type_of(entry) or "unknown"
         item = self.of(event, kind)
         if item.type != kind:
+            # Two items at one index: the first one is put aside, so that what is held of it still goes out.
+            self._by_index[_NOWHERE - len(self._by_index)] = item
             item = self._by_index[item.index] = Item(item.index, kind, sealed=self._sealed)
         self._name(item, entry)
         return item

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from proxy.exchange import Kind, Role, Segment
@@ -42,12 +42,16 @@ class Spot:
     role: Role = "assistant"
     how: How = "text"
     sealed: bool = False
+    steps: tuple[str, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "steps", tuple(self.path.split(".")))
 
 
 def search(item: Json, spots: Iterable[Spot], prefix: Path = ()) -> Iterator[Found]:
     """The texts of `item` at these spots, the empty ones left out."""
     for spot in spots:
-        for path, container, key in _reach(item, spot.path.split("."), prefix):
+        for path, container, key in _reach(item, spot.steps, prefix):
             yield from _take(spot, path, container, key)
 
 
@@ -62,7 +66,7 @@ def _take(spot: Spot, path: Path, container: Any, key: str | int) -> Iterator[Fo
         yield Found((*path, number), place.container, place.key, spot.kind, spot.role, spot.sealed)
 
 
-def _reach(item: Json, names: list[str], path: Path) -> Iterator[tuple[Path, Any, Any]]:
+def _reach(item: Json, names: tuple[str, ...], path: Path) -> Iterator[tuple[Path, Any, Any]]:
     name, rest = names[0], names[1:]
     keys: Iterable[Any]
     if name != "*":

@@ -6,17 +6,7 @@ from hypothesis import strategies as st
 
 from proxy.store.memory import MemoryStore
 from tests.contracts.store import Allowance, PassS, StoreContract
-
-
-class FakeClock:
-    def __init__(self) -> None:
-        self.now_s = 1000.0
-
-    def wall_s(self) -> float:
-        return self.now_s
-
-    def monotonic_s(self) -> float:
-        return self.now_s
+from tests.kit import FakeClock
 
 
 @pytest.fixture

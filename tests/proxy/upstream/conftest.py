@@ -9,12 +9,12 @@ from collections.abc import AsyncIterator, Callable, Mapping
 
 import pytest
 import uvloop
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from proxy.clock import SystemClock
 from proxy.upstream.client import Client
-from tests.proxy.upstream.provider import Certificates, Handler, Provider, Seen, Serve, certificate
+from tests.certificates import Certificates
+from tests.certificates import certificates as make_certificates
+from tests.proxy.upstream.provider import Handler, Provider, Seen, Serve
 
 
 def pytest_asyncio_loop_factories(
@@ -47,7 +47,7 @@ async def serve() -> AsyncIterator[Serve]:
                         await writer.drain()
                 else:
                     await answer(seen, reader, writer)
-            except (ConnectionError, asyncio.CancelledError):
+            except (ConnectionError, RuntimeError, asyncio.CancelledError):  # RuntimeError: uvloop's word for closed
                 pass
             finally:
                 writer.close()
@@ -76,21 +76,4 @@ async def client() -> AsyncIterator[Client]:
 
 @pytest.fixture(scope="session")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    folder = tmp_path_factory.mktemp("certificates")
-    ca_key = ec.generate_private_key(ec.SECP256R1())
-    ca = certificate("Weir test CA", ca_key, None, ca_key)
-    ca_file = folder / "ca.pem"
-    ca_file.write_bytes(ca.public_bytes(serialization.Encoding.PEM))
-    files = []
-    for name in ("server", "caller"):
-        key = ec.generate_private_key(ec.SECP256R1())
-        made = certificate(name, key, ca, ca_key)
-        file = folder / f"{name}.pem"
-        file.write_bytes(
-            made.public_bytes(serialization.Encoding.PEM)
-            + key.private_bytes(
-                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-            )
-        )
-        files.append(file)
-    return Certificates(ca_file, *files)
+    return make_certificates(tmp_path_factory.mktemp("certificates"))

@@ -1,22 +1,15 @@
-"""What the tests of the upstream room say of a provider: its connections, and its certificates."""
+"""What the tests of the upstream room say of a provider: its address, its connections, and what is sent to it."""
 
 from __future__ import annotations
 
 import asyncio
-import datetime
-import ipaddress
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Protocol
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
-
 from proxy.live import Timeouts, Upstream
+from proxy.upstream.link import Outgoing
 
 Handler = Callable[["Seen", asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -68,42 +61,20 @@ class Serve(Protocol):
     async def __call__(self, answer: bytes | Handler, context: ssl.SSLContext | None = None) -> Provider: ...
 
 
-@dataclass
-class Certificates:
-    """An authority, a server certificate of 127.0.0.1 and a client certificate."""
-
-    ca: Path
-    server: Path
-    caller: Path
-
-    def context(self, *, ask_caller: bool = False) -> ssl.SSLContext:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(self.server)
-        if ask_caller:
-            context.verify_mode = ssl.CERT_REQUIRED
-            context.load_verify_locations(self.ca)
-        return context
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+HEAD = b"HTTP/1.1 200 OK\r\n"
+CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 
 
-def certificate(
-    name: str, key: ec.EllipticCurvePrivateKey, issuer: x509.Certificate | None, signer: ec.EllipticCurvePrivateKey
-) -> x509.Certificate:
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    start = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=1)
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer.subject if issuer else subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(start)
-        .not_valid_after(start + datetime.timedelta(days=30))
-        .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-    )
-    if issuer is not None:
-        address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
-        builder = builder.add_extension(x509.SubjectAlternativeName([address]), critical=False).add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False
-        )
-    return builder.sign(signer, hashes.SHA256())
+def post(body: bytes = b"{}", target: str = "/v1/chat/completions", **headers: str) -> Outgoing:
+    sent = [("Authorization", "Bearer sk-canary"), ("X-Case", "Kept"), *headers.items()]
+    return Outgoing("POST", target, [*sent, ("content-length", str(len(body)))], body)
+
+
+def get(target: str = "/v1/models") -> Outgoing:
+    return Outgoing("GET", target, [], b"")
+
+
+async def pieces(*parts: bytes) -> AsyncIterator[bytes]:
+    for part in parts:
+        yield part

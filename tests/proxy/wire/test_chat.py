@@ -20,7 +20,7 @@ from tests.streams import Forbid, Hold, Swap, cut, docs, drive
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "chat"
 CODEC = ChatCodec()
-TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=20)
+TEXT = st.text(st.characters(codec="utf-8"), max_size=20)
 ARGUMENTS = st.dictionaries(TEXT, st.recursive(TEXT | st.integers(), lambda i: st.lists(i, max_size=3)), max_size=3)
 
 
@@ -485,3 +485,85 @@ def test_a_composed_answer_reads_as_an_answer(text: str, finish: str) -> None:
 
 def test_a_composed_stream_has_usage_only_where_asked() -> None:
     assert b"usage" not in CODEC.compose("x", model="m", id="i", stream=True, finish="stop", usage=None)
+
+
+# --- whatever comes
+
+NAMES = st.sampled_from(
+    [
+        "messages",
+        "choices",
+        "delta",
+        "message",
+        "content",
+        "role",
+        "type",
+        "text",
+        "tool_calls",
+        "function",
+        "arguments",
+    ]
+    + ["index", "finish_reason", "usage", "error", "refusal", "reasoning", "reasoning_details", "thinking", "custom"]
+    + ["input", "audio", "transcript", "annotations", "url_citation", "tools", "description", "function_call", "model"]
+    + ["logprobs", "x_groq", "prompt_tokens", "extra_content", "google", "prediction", "response_format", "timings"]
+)
+ANYTHING = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-2, 3)
+    | st.sampled_from(["", "text", "assistant", "ab", '{"a":"ab"}', "{"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=5),
+    max_leaves=25,
+)
+OBJECTS = st.dictionaries(NAMES, ANYTHING, max_size=6)
+
+
+@given(OBJECTS)
+@settings(max_examples=300)
+def test_any_call_is_read_and_edited_or_refused(doc: dict[str, Any]) -> None:
+    try:
+        call = request(doc)
+    except MalformedBody:
+        return
+    for segment in call.segments:
+        segment.text = segment.text if segment.sealed else "<" + segment.text
+    assert isinstance(json.loads(CODEC.write(call)), dict)
+    assert call.doc == doc
+
+
+@given(OBJECTS)
+@settings(max_examples=300)
+def test_any_answer_is_read_or_left_alone(doc: dict[str, Any]) -> None:
+    answer = CODEC.answer(orjson.dumps(doc))
+    if answer is not None:
+        for segment in answer.segments:
+            segment.text = segment.text if segment.sealed else "<" + segment.text
+        assert isinstance(json.loads(CODEC.write_answer(answer)), dict)
+        assert answer.doc == doc
+
+
+@given(
+    st.lists(st.dictionaries(NAMES, ANYTHING, max_size=4) | st.builds(lambda c: {"choices": [c]}, OBJECTS), max_size=4)
+)
+@settings(max_examples=300)
+def test_any_events_pass_or_are_the_providers_fault(events: list[dict[str, Any]]) -> None:
+    raw = b"".join(sse.write("", doc) for doc in events)
+    try:
+        out, told = drive(CODEC.stream({}), [raw], lambda _: None)
+    except ProtocolViolation:
+        return
+    assert out == raw
+    assert all(row[7] == 1 for row in told.rows())
+    drive(CODEC.stream({}), [raw], lambda _: Hold(2))
+    glanced = CODEC.stream({})
+    assert b"".join(glanced.glance(each) for each in sse.Reader().feed(raw)) == raw
+
+
+def test_a_long_stream_keeps_nothing_of_its_text() -> None:
+    stream = CODEC.stream({})
+    raw = chunk(said({"content": "x" * 10_000}))
+    out, _ = drive(stream, [raw] * 20, lambda _: Swap("x" * 3, "y"))
+    assert b"xxx" not in out
+    note = {"type": "url_citation", "url_citation": {"start_index": 0, "end_index": 4}}
+    out, _ = drive(stream, [chunk(said({"content": "x", "annotations": [note]}))], lambda _: Swap("x", "y"))
+    assert docs(out)[0]["choices"][0]["delta"]["annotations"] == []

@@ -186,3 +186,32 @@ def test_later_usage_keeps_what_it_does_not_state() -> None:
     glanced(stream, events(load("refusal")))
     assert stream.usage is not None
     assert (stream.usage.input, stream.usage.cache_read, stream.usage.output) == (20, 100, 42)
+
+
+_TYPES = st.sampled_from(
+    ["message_start", "content_block_start", "content_block_delta", "content_block_stop", "message_delta",
+     "message_stop", "error", "ping", "text", "text_delta", "input_json_delta", "thinking_delta", "citations_delta",
+     "tool_use", "compaction_delta", "web_search_tool_result"]
+)  # fmt: skip
+_KEYS = st.sampled_from(
+    ["message", "content_block", "delta", "text", "partial_json", "content", "index", "type", "citation",
+     "usage", "input_tokens", "cited_text", "input", "thinking", "citations"]
+)  # fmt: skip
+_VALUES = st.recursive(
+    st.none() | st.integers(-1, 3) | st.text('Paris"\\{}', max_size=9) | _TYPES,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_KEYS, inner, max_size=5),
+    max_leaves=10,
+)
+_DOCS = st.dictionaries(_KEYS, _VALUES, max_size=6).flatmap(
+    lambda doc: st.fixed_dictionaries({"type": _TYPES}).map(lambda named: {**doc, **named})
+)
+
+
+@given(st.lists(_DOCS, max_size=8))
+def test_events_of_any_shape_pass(sent: list[dict[str, Any]]) -> None:
+    raw = b"".join(b"data: " + orjson.dumps(doc) + b"\n\n" for doc in sent)
+    assert len(docs(through(make(), raw))) >= len(docs(raw)) - sum("annotation" in doc["type"] for doc in sent)
+    through(make(), raw, swap)
+    stream = make()
+    assert b"".join(stream.glance(event) for event in events(raw)) == raw
+    stream.refuse(Refused("guard", "No."))

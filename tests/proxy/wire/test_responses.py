@@ -163,7 +163,7 @@ def test_wrong_types_are_refused_by_name(body: dict[str, Any], param: str) -> No
     assert caught.value.param == param
 
 
-@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+@given(st.recursive(st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=5),
                     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
                         st.sampled_from(["type", "role", "content", "input", "text", "summary", "output", "action",
                                          "arguments", "tools", "prompt", "variables", "instructions", "queries"]),

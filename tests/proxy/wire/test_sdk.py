@@ -108,6 +108,10 @@ def accumulated(client: OpenAI) -> ChatCompletion:
         return stream.current_completion_snapshot
 
 
+def calls(choice: Any) -> list[Any]:
+    return choice.message.tool_calls or []
+
+
 def filtered(name: str, way: str) -> tuple[bytes, Codec]:
     chat = codec("chat")
     raw = TRANSCRIPTS[name] + sse.write("", {**HEAD, "choices": [], "usage": USAGE}) + sse.DONE
@@ -133,7 +137,7 @@ def test_the_sdk_adds_up_what_the_filters_left(serve: Any, name: str, way: str) 
         assert ours.message.role == "assistant"
         assert ours.message.content == (theirs.message.content and theirs.message.content.replace(old, new))
         assert ours.message.refusal == (theirs.message.refusal and theirs.message.refusal.replace(old, new))
-        for call, original in zip(ours.message.tool_calls or [], theirs.message.tool_calls or [], strict=True):
+        for call, original in zip(calls(ours), calls(theirs), strict=True):
             assert (call.id, call.type, call.function.name) == (original.id, original.type, original.function.name)
             expected = json.loads(original.function.arguments)
             expected["to"] = expected["to"].replace(old, new)
@@ -154,9 +158,9 @@ def test_a_refused_stream_is_a_valid_one_for_the_sdk(serve: Any, name: str) -> N
 def test_the_sdks_final_completion_of_a_refused_stream_is_its_content_filter_error(serve: Any) -> None:
     out, _ = filtered("plain", "refuse")
     client = serve(out)
-    with client.chat.completions.stream(model="m", messages=[{"role": "user", "content": "x"}]) as stream:
-        with pytest.raises(openai.ContentFilterFinishReasonError):
-            stream.get_final_completion()
+    ask = client.chat.completions.stream(model="m", messages=[{"role": "user", "content": "x"}])
+    with ask as stream, pytest.raises(openai.ContentFilterFinishReasonError):
+        stream.get_final_completion()
 
 
 def test_a_fault_in_a_stream_is_the_sdks_own_exception(serve: Any) -> None:

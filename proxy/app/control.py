@@ -1,0 +1,95 @@
+"""The control process: reads the configuration, lays ready what workers need, keeps records, serves the admin port."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import uvloop
+
+from proxy import checking, life, pricing, sources
+from proxy.app.configured import add_arguments, given_flags
+from proxy.app.log import open_log
+from proxy.app.parts import PRICES, Facts, fleet_secret, write_facts
+from proxy.clock import SystemClock
+from proxy.control.process import Control, Parts, Paths, facts
+from proxy.errors import ConfigError
+from proxy.overlay import Overlay
+from proxy.registry import find
+from proxy.sources import ConfigErrors, Loaded
+from proxy.telemetry.exposition import Exposition
+from proxy.telemetry.page import Page
+
+
+def main(arguments: list[str]) -> int:
+    """The process: the configuration's arguments, then `--run DIR --port N --ready-fd N --life-fd N`."""
+    parser = argparse.ArgumentParser(prog="weir control")
+    add_arguments(parser)
+    parser.add_argument("--run", type=Path, required=True)
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--ready-fd", type=int, default=-1)
+    parser.add_argument("--life-fd", type=int, default=-1)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_control(parser.parse_args(arguments)))
+
+
+async def _control(options: argparse.Namespace) -> int:
+    flags = {**given_flags(options), "port": options.port}
+    clock, run = SystemClock(), options.run
+
+    def read(overlay: Overlay) -> Loaded:
+        loaded = sources.read(options.config, flags, os.environ, overlay)
+        checking.verify(loaded, find)
+        return loaded
+
+    page = Page.create(run, "control")
+    exposition = Exposition(run)
+    try:
+        first = read(Overlay())
+        open_log(first.settings.log.level, first.settings.log.format, clock, process="control")
+        data = _data(first)
+        _lay_ready(data, run, first)
+        control = Control(
+            Paths(data, run, options.config),
+            Parts(clock=clock, metrics=page, read=read, render=exposition.render, environ=os.environ),
+        )
+        await control.start()
+    except (ConfigError, ConfigErrors) as error:
+        lines = checking.failed(error) if isinstance(error, ConfigErrors) else [f"weir: {error}"]
+        sys.stderr.write("\n".join(lines) + "\n")
+        return 2
+    return await _until_stopped(control, options, page)
+
+
+def _data(loaded: Loaded) -> Path:
+    return Path(loaded.settings.data_dir).expanduser().resolve()
+
+
+def _lay_ready(data: Path, run: Path, loaded: Loaded) -> None:
+    """What workers read before their first call: facts and prices. The snapshot is the configuration's matter."""
+    settings = loaded.settings
+    write_facts(run, Facts(settings.store, str(fleet_secret(data)), settings.log.level, settings.log.format))
+    draft = run / f"{PRICES}.new"
+    draft.write_bytes(pricing.compile_prices())
+    draft.replace(run / PRICES)
+
+
+async def _until_stopped(control: Control, options: argparse.Namespace, page: Page) -> int:
+    loop, stopping = asyncio.get_running_loop(), asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    loop.add_signal_handler(signal.SIGHUP, control.hang_up)
+    if options.life_fd >= 0:
+        life.watch(options.life_fd, loop, stopping.set)
+    if options.ready_fd >= 0:
+        told: dict[str, Any] = facts(control)
+        life.ready(options.ready_fd, told)
+    await stopping.wait()
+    await control.stop()
+    page.close()
+    return 0

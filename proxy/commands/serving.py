@@ -1,0 +1,61 @@
+"""What `weir serve` and `weir run` share: flags, the plan, the words of the supervisor. Standard library only."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from typing import Any
+
+from proxy.app.configured import arguments
+from proxy.supervisor import Plan, Supervisor
+
+FLAGS = ("upstream", "host", "port", "admin_host", "admin_port", "data_dir", "workers", "profile")
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", metavar="FILE", help="configuration (YAML); without one, flags and environment do")
+    parser.add_argument("--upstream", metavar="URL", help="the one provider for all calls")
+    parser.add_argument("--host", help="address for calls (default 127.0.0.1)")
+    parser.add_argument("--port", type=int, help="port for calls (default 8080; 0: any free one)")
+    parser.add_argument("--admin-host", help="address of the admin API (default 127.0.0.1)")
+    parser.add_argument("--admin-port", type=int, help="port of the admin API (default 8081; 0: any free one)")
+    parser.add_argument("--data", dest="data_dir", metavar="DIR", help="where records are kept (default .weir)")
+    parser.add_argument("--workers", type=int, help="processes that serve calls (default 1)")
+    parser.add_argument("--profile", choices=("standard", "observe"), help="observe: look, touch nothing")
+
+
+def flags_of(options: argparse.Namespace) -> dict[str, Any]:
+    return {name: getattr(options, name) for name in FLAGS if getattr(options, name) is not None}
+
+
+def planned(config: str | None, flags: dict[str, Any]) -> dict[str, Any] | int:
+    """The process settings, or the exit code where the configuration is wrong (said on stderr)."""
+    command = [sys.executable, "-m", "proxy.app", "plan", *arguments(config, flags)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=False)  # noqa: S603  our own interpreter and module
+    if done.returncode:
+        return done.returncode
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def supervise(config: str | None, flags: dict[str, Any], settings: dict[str, Any], **changes: Any) -> int:
+    role = [sys.executable, "-m", "proxy.app"]
+    plan = Plan(
+        control=(*role, "control", *arguments(config, flags)),
+        worker=(*role, "worker"),
+        data_dir=settings["data_dir"],
+        host=settings["host"],
+        port=settings["port"],
+        workers=settings["workers"],
+        tls=(settings["tls_cert"], settings["tls_key"]) if settings.get("tls_cert") else None,
+        drain_s=settings["drain_s"],
+        unready_ms=settings["unready_ms"],
+    )
+    return Supervisor(plan._replace(**changes), _say).run()
+
+
+def _say(event: str, sentence: str) -> None:
+    sys.stderr.write(f"weir: {sentence}\n")
+    sys.stderr.flush()

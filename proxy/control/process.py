@@ -1,0 +1,246 @@
+"""The control process: channel, records, audit trail, settings and admin port, started and stopped as one."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from proxy.channel import Peer, Receiver
+from proxy.control.audit import load_key
+from proxy.control.configuration import Configuration, Read, Surroundings
+from proxy.control.desk import Desk
+from proxy.control.ledger import Ledger
+from proxy.control.queries import Executions, Trail
+from proxy.control.recorder import Recorder
+from proxy.control.redaction import Redactor
+from proxy.control.vault import Vault
+from proxy.errors import BadRequest, ConfigError
+from proxy.ports import Clock, Metrics
+from proxy.server.admin import admin_app, metrics_app
+from proxy.snapshot import secret
+from proxy.sources import Loaded
+from proxy.store.history import History
+
+Json = Any
+LOG = logging.getLogger("weir.control")
+POLL_S = 1.0
+RETENTION_S = 3600.0
+TEXTS_KEPT_S = 7 * 86_400.0
+"""How long the texts of audit entries are kept; the entries themselves stay."""
+STOP_S = 5.0
+LOOPBACK = ("127.", "::1", "localhost")
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """`data` is kept between runs, `run` is for the processes of this one."""
+
+    data: Path
+    run: Path
+    file: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What control gets from its surroundings. `render` is the exposition's, `published` hears of every settings
+    version that took effect before the workers do (prices and facts for them are written there)."""
+
+    clock: Clock
+    metrics: Metrics
+    read: Read
+    render: Callable[[str], tuple[bytes, str]]
+    environ: Mapping[str, str]
+    published: Callable[[Loaded, int], None] = lambda loaded, version: None
+
+
+@dataclass(slots=True)
+class _Running:
+    """What `stop` has to end."""
+
+    runners: list[web.AppRunner] = field(default_factory=list)
+    tasks: list[asyncio.Task[None]] = field(default_factory=list)
+
+
+class Control:
+    """`start` raises ConfigError or ConfigErrors where it cannot work; then `admin_port` is the one it listens on."""
+
+    def __init__(self, paths: Paths, parts: Parts) -> None:
+        self._paths = paths
+        self._parts = parts
+        self._running = _Running()
+        self._ready = False
+        self._recorder: Recorder | None = None
+        self._receiver: Receiver | None = None
+        self._rejected = parts.metrics.counter("weir_settings_rejected_total")
+        self._dropped = parts.metrics.counter("weir_records_dropped_total")
+        self.admin_port = 0
+        self.metrics_port: int | None = None
+        self.configuration = Configuration(
+            Surroundings(
+                data=paths.data,
+                run=paths.run,
+                clock=parts.clock,
+                read=parts.read,
+                note=self._note,
+                publish=self._publish,
+                rejected=self._rejected.add,
+                file=paths.file,
+            )
+        )
+
+    async def start(self) -> None:
+        paths, parts = self._paths, self._parts
+        self.configuration.start()
+        settings = self.configuration.loaded.settings
+        key = load_key(paths.data, parts.environ)
+        history = History(paths.data / "executions", parts.clock)
+        content_key = settings.audit.content_key
+        self._recorder = recorder = Recorder(
+            history,
+            Ledger(paths.data, key, parts.clock),
+            Redactor(),
+            vault=Vault(secret(content_key, parts.environ)) if content_key else None,
+            dropped=self._dropped.add,
+        )
+        await recorder.start()
+        await self.configuration.note_start()
+        executions = Executions(history, recorder)
+        self._receiver = Receiver(
+            str(paths.run / "control.sock"),
+            recorder.write,
+            on_ask=_answering(executions),
+            on_join=self._joined,
+            on_error=_channel_failed,
+        )
+        await self._receiver.start()
+        await self._listen(Desk(executions, Trail(recorder, paths.data / "audit.db", key), self.configuration, self))
+        loop = asyncio.get_running_loop()
+        self._running.tasks += [
+            loop.create_task(self._poll(), name="settings poll"),
+            loop.create_task(self._retain(), name="retention"),
+        ]
+        self._ready = True
+
+    async def stop(self) -> None:
+        """What workers sent is acknowledged and committed before this returns."""
+        self._ready = False
+        for task in self._running.tasks:
+            task.cancel()
+        await asyncio.gather(*self._running.tasks, return_exceptions=True)
+        for runner in self._running.runners:
+            await runner.cleanup()
+        if self._receiver is not None:
+            await self._receiver.stop(STOP_S)
+        if self._recorder is not None:
+            await self._recorder.stop()
+
+    def hang_up(self) -> None:
+        """SIGHUP: read the configuration anew, now."""
+        task = asyncio.get_running_loop().create_task(self._reload(), name="reload")
+        self._running.tasks.append(task)
+        task.add_done_callback(self._running.tasks.remove)
+
+    def readiness(self) -> tuple[bool, Json]:
+        details: dict[str, Json] = {"settings": self.configuration.state(), "workers": len(self.workers())}
+        if self._recorder is not None and self._recorder.failing:
+            details["records"] = f"cannot be written: {self._recorder.failing}"
+        return self._ready, details
+
+    def workers(self) -> list[Json]:
+        peers = [] if self._receiver is None else self._receiver.peers
+        return [
+            {"id": peer.id, "pid": peer.pid, "slot": peer.slot} for peer in sorted(peers, key=lambda each: each.slot)
+        ]
+
+    async def metrics(self, accept: str) -> tuple[bytes, str]:
+        return await asyncio.to_thread(self._parts.render, accept)
+
+    async def _listen(self, desk: Desk) -> None:
+        settings, environ = self.configuration.loaded.settings, self._parts.environ
+        token = secret(settings.admin_token, environ) if settings.admin_token else None
+        if token is None and not settings.admin_host.startswith(LOOPBACK):
+            raise ConfigError("beyond this machine the admin port needs a token: WEIR_ADMIN_TOKEN", key="admin_host")
+        self.admin_port = await self._serve(admin_app(desk, token), settings.admin_host, settings.admin_port)
+        if settings.metrics_listen:
+            host, _, port = settings.metrics_listen.rpartition(":")
+            self.metrics_port = await self._serve(metrics_app(desk, token), host.strip("[]"), int(port))
+
+    async def _serve(self, app: web.Application, host: str, port: int) -> int:
+        """Returns the port, which matters where any free one was asked for."""
+        runner = web.AppRunner(app, handle_signals=False, access_log=None, keepalive_timeout=30.0)
+        self._running.runners.append(runner)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, host, port).start()
+        except OSError as error:
+            raise ConfigError(f"{host}:{port} cannot be opened: {error.strerror or error}", key="admin_port") from error
+        address = runner.addresses[0]
+        return int(address[1]) if isinstance(address, tuple) else port
+
+    def _publish(self, loaded: Loaded, version: int) -> None:
+        self._parts.published(loaded, version)
+        self._parts.metrics.gauge("weir_settings_version")(version)
+        if self._receiver is not None:
+            self._receiver.push({"snapshot": version})
+
+    def _joined(self, peer: Peer) -> None:
+        """A worker that was away may have missed a push."""
+        if self._receiver is not None:
+            self._receiver.push({"snapshot": self.configuration.version}, to=peer)
+
+    async def _note(self, who: str, action: str, details: Mapping[str, Any]) -> int:
+        if self._recorder is None:
+            raise RuntimeError("the audit trail is not open")
+        return await self._recorder.admin(who, action, details)
+
+    async def _poll(self) -> None:
+        while True:
+            await asyncio.sleep(POLL_S)
+            try:
+                await self.configuration.poll()
+            except Exception as error:  # a look at the file that failed must not be the last one
+                LOG.error("the configuration could not be looked at", exc_info=error)
+
+    async def _reload(self) -> None:
+        try:
+            await self.configuration.reload("SIGHUP")
+        except Exception as error:  # the running configuration stays
+            LOG.error("the configuration could not be read anew", exc_info=error)
+
+    async def _retain(self) -> None:
+        recorder = self._recorder
+        assert recorder is not None
+        while True:
+            try:
+                keep_days = self.configuration.loaded.settings.records.retention_days
+                for day in await recorder.in_writer(recorder.history.sweep, keep_days):
+                    LOG.info("the records of %s were kept long enough and are deleted", day)
+                await recorder.in_writer(recorder.ledger.expire_texts, TEXTS_KEPT_S)
+            except Exception as error:  # the next round may succeed
+                LOG.error("retention failed", exc_info=error)
+            await asyncio.sleep(RETENTION_S)
+
+
+def _answering(executions: Executions) -> Callable[[Peer, dict[str, Any]], Any]:
+    async def on_ask(peer: Peer, question: dict[str, Any]) -> dict[str, Any]:
+        call, credential = question.get("call"), question.get("credential")
+        if not isinstance(call, str) or not isinstance(credential, str):
+            raise BadRequest("a question names a call and a credential")
+        return {"call": await executions.own(call, credential)}
+
+    return on_ask
+
+
+def _channel_failed(error: BaseException) -> None:
+    LOG.warning("a worker's message failed: %s", type(error).__name__)
+
+
+def facts(control: Control) -> dict[str, Any]:
+    """What the supervisor is told when control is ready."""
+    return {"admin_port": control.admin_port}

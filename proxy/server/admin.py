@@ -1,0 +1,251 @@
+"""The admin port: executions, audit trail, settings, metrics and probes, as JSON. `ROUTES` is all there is."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from proxy.control.desk import Desk
+from proxy.errors import BadEncoding, BadMethod, BadRequest, MalformedBody, TooLarge, UnknownPath, WeirError
+from proxy.server.guard import Access, Guard
+
+Json = Any
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+LOG = logging.getLogger("weir.admin")
+BODY_BYTES = 256 * 1024
+HEADERS = (
+    ("Server", "weir"),
+    ("Cache-Control", "no-store"),
+    ("X-Content-Type-Options", "nosniff"),
+    ("X-Frame-Options", "DENY"),
+    ("Referrer-Policy", "no-referrer"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+    ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One way in. `handler` is a method of `Admin`."""
+
+    method: str
+    path: str
+    handler: str
+    access: Access
+    says: str
+
+
+PROBES = tuple(
+    Route("GET", path, handler, "probe", says)
+    for handler, says, paths in (
+        ("live", "Whether this process works.", ("/livez", "/health/liveliness", "/health/liveness")),
+        ("ready", "Whether Weir is ready, and what is not.", ("/readyz", "/healthz", "/health", "/health/readiness")),
+    )
+    for path in paths
+)
+METRICS = Route("GET", "/metrics", "metrics", "metrics", "Figures for Prometheus.")
+ROUTES: tuple[Route, ...] = (
+    *PROBES,
+    METRICS,
+    Route("GET", "/admin/v1", "index", "admin", "This list."),
+    Route("GET", "/admin/v1/executions", "executions", "admin",
+          "Calls, newest first: agent, outcome, model, since, until, limit, cursor."),
+    Route("GET", "/admin/v1/executions/{id}", "execution", "admin", "One call."),
+    Route("GET", "/admin/v1/counts", "counts", "admin",
+          "Calls, money and tokens by agent and outcome: agent, outcome, model, since, until."),
+    Route("GET", "/admin/v1/settings", "settings", "admin", "Every value in use and where it comes from."),
+    Route("GET", "/admin/v1/overlay", "changes", "admin", "What was changed at run time, newest first."),
+    Route("POST", "/admin/v1/overlay", "change", "admin", "Changes one option: {key, value, reason}."),
+    Route("GET", "/admin/v1/overlay/export", "export", "admin", "The changes in effect, as YAML for the file."),
+    Route("DELETE", "/admin/v1/overlay/{id}", "undo", "admin", "Undoes a change."),
+    Route("GET", "/admin/v1/audit", "audit", "admin",
+          "Entries of the audit trail, newest first: action, agent, call, limit, below."),
+    Route("GET", "/admin/v1/audit/verify", "verify", "admin", "Verifies the whole trail: checkpoint (as exported)."),
+    Route("GET", "/admin/v1/audit/checkpoint", "checkpoint", "admin", "The signed head of the trail, to be kept."),
+    Route("GET", "/admin/v1/workers", "workers", "admin", "The workers that are connected."),
+)  # fmt: skip
+
+
+class Admin:
+    """The handlers. Each gets what it tells from the desk."""
+
+    def __init__(self, desk: Desk, guard: Guard) -> None:
+        self._desk = desk
+        self._guard = guard
+
+    def app(self, routes: tuple[Route, ...] = ROUTES) -> web.Application:
+        """An application of these routes, each behind the guard. Further routes (the dashboard's) may be added to the
+        table, and only there."""
+        table = {(route.method, route.path): route for route in routes}
+        app = web.Application(middlewares=[_told_as_json, self._guarded(table)], client_max_size=BODY_BYTES)
+        for route in routes:
+            app.router.add_route(route.method, route.path, getattr(self, route.handler))
+        app.on_response_prepare.append(_harden)
+        return app
+
+    def _guarded(self, table: dict[tuple[str, str], Route]) -> Any:
+        @web.middleware
+        async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
+            resource = request.match_info.route.resource
+            route = table.get((request.method, resource.canonical)) if resource is not None else None
+            self._guard.admit(request, route.access if route is not None else "admin")
+            return await handler(request)
+
+        return guarded
+
+    async def live(self, request: web.Request) -> web.Response:
+        return _json({"status": "ok"})
+
+    async def ready(self, request: web.Request) -> web.Response:
+        ready, details = self._desk.condition.readiness()
+        state: Json = {"status": "ok" if ready else "unready"}
+        if self._guard.sees_details(request):
+            state["details"] = details
+        return _json(state, 200 if ready else 503)
+
+    async def metrics(self, request: web.Request) -> web.Response:
+        body, content_type = await self._desk.condition.metrics(request.headers.get("Accept", ""))
+        return web.Response(body=body, headers={"Content-Type": content_type})
+
+    async def index(self, request: web.Request) -> web.Response:
+        rows = [{"method": each.method, "path": each.path, "access": each.access, "says": each.says} for each in ROUTES]
+        return _json({"name": "weir admin", "routes": rows})
+
+    async def executions(self, request: web.Request) -> web.Response:
+        return _json(await self._desk.executions.page(_query(request)))
+
+    async def execution(self, request: web.Request) -> web.Response:
+        found = await self._desk.executions.one(request.match_info["id"])
+        if found is None:
+            raise UnknownPath("there is no call with this id", code="call_not_found")
+        return _json(found)
+
+    async def counts(self, request: web.Request) -> web.Response:
+        return _json(await self._desk.executions.counts(_query(request)))
+
+    async def settings(self, request: web.Request) -> web.Response:
+        return _json(self._desk.settings.view())
+
+    async def changes(self, request: web.Request) -> web.Response:
+        return _json(self._desk.settings.changes())
+
+    async def export(self, request: web.Request) -> web.Response:
+        return web.Response(text=self._desk.settings.export(), content_type="application/yaml")
+
+    async def change(self, request: web.Request) -> web.Response:
+        body = await _body(request, required={"key", "value"}, known={"key", "value", "reason"})
+        key, reason = body["key"], body.get("reason", "")
+        for name, text in (("key", key), ("reason", reason)):
+            if not isinstance(text, str):
+                raise BadRequest("must be text", param=name)
+        return _json(await self._desk.settings.apply(key, body["value"], self._guard.who(request), reason), 201)
+
+    async def undo(self, request: web.Request) -> web.Response:
+        number = request.match_info["id"]
+        if not number.isascii() or not number.isdigit() or len(number) > 12:
+            raise BadRequest("must be the number of a change", param="id")
+        return _json(await self._desk.settings.undo(int(number), self._guard.who(request)))
+
+    async def audit(self, request: web.Request) -> web.Response:
+        return _json(await self._desk.trail.page(_query(request)))
+
+    async def verify(self, request: web.Request) -> web.Response:
+        return _json(await self._desk.trail.verify(_query(request)))
+
+    async def checkpoint(self, request: web.Request) -> web.Response:
+        return _json(await self._desk.trail.checkpoint())
+
+    async def workers(self, request: web.Request) -> web.Response:
+        return _json({"data": self._desk.condition.workers()})
+
+
+def admin_app(desk: Desk, token: str | None) -> web.Application:
+    """The whole admin port."""
+    return Admin(desk, Guard(token)).app()
+
+
+def metrics_app(desk: Desk, token: str | None = None) -> web.Application:
+    """A listener for scrapers elsewhere: /metrics and the probes, open to who reaches it, and nothing else."""
+    admin = Admin(desk, Guard(token))
+    return admin.app((*PROBES, Route(METRICS.method, METRICS.path, METRICS.handler, "probe", METRICS.says)))
+
+
+@web.middleware
+async def _told_as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Whatever goes wrong is told as JSON, in sentences of Weir's own."""
+    try:
+        return await handler(request)
+    except WeirError as error:
+        return _fault(error)
+    except web.HTTPRequestEntityTooLarge:
+        return _fault(TooLarge(f"the body may have at most {BODY_BYTES} bytes"))
+    except web.HTTPMethodNotAllowed as error:
+        response = _fault(BadMethod("this path does not take this method"))
+        response.headers["Allow"] = ", ".join(sorted(error.allowed_methods))
+        return response
+    except web.HTTPException as error:
+        if error.status < 400:
+            raise
+        return _fault(UnknownPath("there is nothing here") if error.status == 404 else _as_fault(error))
+    except Exception as error:  # no traceback leaves this process; the log has it
+        LOG.error("an admin call failed: %s %s", request.method, type(error).__name__, exc_info=error)
+        return _fault(WeirError("something went wrong here; the log says what"))
+
+
+async def _harden(request: web.Request, response: web.StreamResponse) -> None:
+    for name, value in HEADERS:
+        response.headers[name] = value
+
+
+def _as_fault(error: web.HTTPException) -> WeirError:
+    fault = BadRequest("the request cannot be understood") if error.status < 500 else WeirError("this failed")
+    fault.status = error.status
+    return fault
+
+
+def _fault(error: WeirError) -> web.Response:
+    said = {"message": error.message, "type": error.type, "param": error.param, "code": error.code}
+    response = _json({"error": said}, error.status)
+    for name, value in error.headers:
+        response.headers[name] = value
+    if error.status == 401:
+        response.headers["WWW-Authenticate"] = "Bearer"
+    return response
+
+
+def _json(value: Json, status: int = 200) -> web.Response:
+    return web.Response(body=orjson.dumps(value) + b"\n", status=status, content_type="application/json")
+
+
+def _query(request: web.Request) -> dict[str, str]:
+    query: dict[str, str] = {}
+    for name, value in request.query.items():
+        if name in query:
+            raise BadRequest("is given twice", param=name[:40])
+        query[name] = value
+    return query
+
+
+async def _body(request: web.Request, *, required: set[str], known: set[str]) -> dict[str, Json]:
+    if request.content_type != "application/json":
+        raise BadEncoding("send JSON: Content-Type: application/json", code="unsupported_media_type")
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise BadEncoding("send the body without a content coding")
+    if (request.content_length or 0) > BODY_BYTES:
+        raise TooLarge(f"the body may have at most {BODY_BYTES} bytes")
+    try:
+        body = orjson.loads(await request.read())
+    except orjson.JSONDecodeError:
+        raise MalformedBody("the body is no JSON") from None
+    if not isinstance(body, dict):
+        raise MalformedBody("the body must be a JSON object")
+    for name in sorted(required - body.keys()):
+        raise BadRequest("is missing", param=name)
+    for name in sorted(body.keys() - known):
+        raise BadRequest(f"there is no such field; there are: {', '.join(sorted(known))}", param=name[:40])
+    return body
