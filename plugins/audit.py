@@ -1,34 +1,25 @@
 """Audit: one entry per call that says who asked, which plugins ran and what each decided. Changes nothing.
 
-The worker numbers its entries; the control process chains them (`control.audit`), so a gap is seen. Text stands in an
-entry only where the operator asks for it (`content: masked | full`), never otherwise.
+The worker numbers its entries, the control process chains them (`control.audit`), so a gap is seen. Text stands in an
+entry only where the operator asks for it (`audit.content: masked | full`). With `audit.strict` an entry is durable
+before the upstream is called: nothing happens that is not on disk.
 """
 
 from __future__ import annotations
 
 import itertools
 import os
-from dataclasses import dataclass
 from typing import Any
 
 from proxy.exchange import DURABLE, Exchange, Response
-from proxy.plugin import Kit, Plugin
+from proxy.plugin import Kit, NoOptions, Plugin
 
 CONTENT_CHARS = 65_536
 """Of each side, input and output; longer texts are cut and say so."""
 
 
-@dataclass(frozen=True, slots=True)
-class AuditOptions:
-    """What is audited, and how surely."""
-
-    strict: bool = False
-    """Make an entry durable before the upstream is called: nothing happens that is not on disk (costs a disk write)."""
-
-
-class Audit(Plugin[AuditOptions]):
+class Audit(Plugin[NoOptions]):
     name = "audit"
-    Options = AuditOptions
 
     def __init__(self, kit: Kit) -> None:
         super().__init__(kit)
@@ -38,7 +29,7 @@ class Audit(Plugin[AuditOptions]):
     async def request(self, exchange: Exchange) -> Response | None:
         if exchange.snapshot.content_of(exchange.caller.agent) != "none":
             exchange.wants_text = True
-        if exchange.options(self).strict:
+        if exchange.snapshot.audit_strict:
             exchange.notes[DURABLE] = {"audit": self._entry(exchange, "llm.call.begin")}
         return None
 

@@ -332,6 +332,9 @@ def schema() -> dict[str, Json]:
     }
     names = made["properties"]["aliases"]
     names["additionalProperties"] = {"anyOf": [{"type": "string"}, names["additionalProperties"]]}
+    known = {name: value for name, value in made["$defs"]["Upstream"].items() if name != "required"}
+    made["$defs"]["KnownUpstream"] = known
+    made["properties"]["upstreams"]["properties"] = {name: {"$ref": "#/$defs/KnownUpstream"} for name in PROVIDERS}
     made["$defs"]["variable"] = {"type": "string", "pattern": r"\$\{[A-Za-z_][A-Za-z0-9_]*(:-[^}]*)?\}"}
     return _tidy(made)  # type: ignore[no-any-return]
 

@@ -315,7 +315,8 @@ class Supervisor:
             self._asked_to_stop(signal.SIGTERM)  # the terminal was closed: nobody asked for a reload
             return
         for child in self._running("control"):
-            os.kill(child.pid, signal.SIGHUP)
+            if child.ready_fd < 0:  # before it is ready it reads everything anyway, and has no handler yet
+                os.kill(child.pid, signal.SIGHUP)
 
     def _asked_to_stop(self, number: int) -> None:
         now_s = self._clock.monotonic_s()

@@ -128,8 +128,8 @@ def snapshot(*chain: Entry, agents: dict[str, Agent] | None = None, **other: Any
         aliases=other.pop("aliases", {}),
         chain=chain,
         agents=agents or {},
-        identity=Identity(),
-        limits=Limits(),
+        identity=other.pop("identity", Identity()),
+        limits=other.pop("limits", Limits()),
         streams=other.pop("streams", Streams()),
         **other,
     )

@@ -85,7 +85,7 @@ async def hear(reader: asyncio.StreamReader, *, method: str = "POST", more: bool
         head = await reader.readuntil(b"\r\n\r\n")
     except (asyncio.IncompleteReadError, ConnectionError):
         return Answer(closed=True)
-    lines = head.decode().split("\r\n")
+    lines = head.decode("utf-8", "replace").split("\r\n")
     headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines[1:] if line)}
     body = b""
     if method != "HEAD" and "content-length" in headers:

@@ -14,7 +14,6 @@ import uvloop
 
 from proxy import checking, life, pricing, sources
 from proxy.app.configured import add_arguments, given_flags
-from proxy.app.log import open_log
 from proxy.app.parts import PRICES, Facts, fleet_secret, write_facts
 from proxy.clock import SystemClock
 from proxy.control.process import Control, Parts, Paths, facts
@@ -23,6 +22,7 @@ from proxy.overlay import Overlay
 from proxy.registry import find
 from proxy.sources import ConfigErrors, Loaded
 from proxy.telemetry.exposition import Exposition
+from proxy.telemetry.logs import Log, install
 from proxy.telemetry.page import Page
 
 
@@ -51,7 +51,8 @@ async def _control(options: argparse.Namespace) -> int:
     exposition = Exposition(run)
     try:
         first = read(Overlay())
-        open_log(first.settings.log.level, first.settings.log.format, clock, process="control")
+        said = first.settings.log
+        install(Log(clock, level=said.level, format=said.format).bind(process="control"), said.level)
         data = _data(first)
         _lay_ready(data, run, first)
         control = Control(

@@ -19,7 +19,6 @@ from typing import Any
 import uvloop
 
 from proxy import life, snapshot
-from proxy.app.log import open_log
 from proxy.app.parts import PRICES, SNAPSHOT, SOCKET, LazyPrices, open_store, read_facts
 from proxy.ask import Asker
 from proxy.chain import Chain
@@ -42,6 +41,7 @@ from proxy.server.probes import Probes
 from proxy.server.tunnel import tunnel
 from proxy.shadow import ShadowStore
 from proxy.tasks import Tasks
+from proxy.telemetry.logs import Log, install
 from proxy.telemetry.page import Page
 from proxy.tokens import Tokens
 from proxy.upstream.client import Client
@@ -208,9 +208,10 @@ class Process:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
         if self._options.life_fd >= 0:
-            life.watch(self._options.life_fd, loop, self._stopping.set)
+            life.watch(self._options.life_fd, loop, self._orphaned)
         first, facts = self._read(), read_facts(self._run)
-        open_log(facts.log_level, facts.log_format, SystemClock(), process=f"worker {self._options.slot}")
+        told = Log(SystemClock(), level=facts.log_level, format=facts.log_format)
+        install(told.bind(process=f"worker {self._options.slot}"), facts.log_level)
         urls = {name: upstream.url for name, upstream in first.upstreams.items()}
         await self._sender.start()
         parts = Parts(
@@ -228,6 +229,11 @@ class Process:
         gc.freeze()
         if self._options.ready_fd >= 0:
             life.ready(self._options.ready_fd)
+
+    def _orphaned(self) -> None:
+        """The supervisor is dead: whoever starts next waits for this port, so there is no time to be polite."""
+        self._options.unready_ms = 0.0
+        self._stopping.set()
 
     def _read(self) -> Snapshot:
         return snapshot.load((self._run / SNAPSHOT).read_bytes(), os.environ)

@@ -23,6 +23,7 @@ from proxy.server.reply import Reply
 
 Upstream = aiohttp.ClientWebSocketResponse
 Socket = Upstream | web.WebSocketResponse
+_Side = tuple[asyncio.Task[None], Socket]
 Connect = Callable[[list[str]], Awaitable[Upstream]]
 
 MESSAGE_BYTES = 16 * 1024 * 1024
@@ -41,15 +42,42 @@ async def tunnel(incoming: Incoming, reply: Reply, connect: Connect) -> tuple[in
     `connect` gets the subprotocols that the caller offers and opens the provider's side first: what it raises is still
     an ordinary HTTP answer. Cancelled when the caller vanishes; the provider's side is then closed too."""
     upstream = await connect(offered(incoming.headers))
+    passage = _Passage()
     try:
         caller = await _accept(incoming, reply, upstream.protocol)
-        passage = _Passage()
-        async with asyncio.TaskGroup() as pumps:
-            pumps.create_task(_pump(passage, caller, upstream, "sent_bytes"))
-            pumps.create_task(_pump(passage, upstream, caller, "received_bytes"))
-        return passage.sent_bytes, passage.received_bytes
-    finally:
+    except BaseException:
         await _close(upstream, WSCloseCode.GOING_AWAY, b"")
+        raise
+    up = asyncio.create_task(_pump(passage, caller, upstream, "sent_bytes"))
+    down = asyncio.create_task(_pump(passage, upstream, caller, "received_bytes"))
+    left: asyncio.CancelledError | None = None
+    try:
+        await asyncio.wait((up, down), return_when=asyncio.FIRST_COMPLETED)
+    except asyncio.CancelledError as error:
+        left = error
+    if passage.ending is None and caller.close_code not in (None, *UNSENDABLE):
+        passage.ending = (int(caller.close_code or 0), b"")  # aiohttp has closed that side for a breach of rules
+    farewell = asyncio.create_task(_part(passage, (up, caller), (down, upstream)))
+    try:
+        await asyncio.shield(farewell)
+    except asyncio.CancelledError as error:
+        left = error
+        await farewell
+    if left is not None and passage.ending is None:
+        raise left
+    # Hanging up after a goodbye cancels too: but then the other side has been told, and all is counted.
+    return passage.sent_bytes, passage.received_bytes
+
+
+async def _part(passage: _Passage, caller: _Side, upstream: _Side) -> None:
+    """Closes the side that has not ended first: that wakes its pump. Bounded by `CLOSING_S` for each."""
+    ending = passage.ending or (WSCloseCode.GOING_AWAY, b"")
+    first, second = (upstream, caller) if caller[0].done() or passage.ending is None else (caller, upstream)
+    for _, socket in (first, second):
+        await _close(socket, *ending)
+    for pump, _ in (first, second):
+        pump.cancel()
+    await asyncio.wait((first[0], second[0]))
 
 
 def offered(headers: Headers) -> list[str]:
@@ -68,23 +96,22 @@ class _Passage:
 
 
 async def _pump(passage: _Passage, source: Socket, sink: Socket, count: str) -> None:
-    """One direction. Its end closes the sink, which wakes and ends the other direction."""
+    """One direction, until its source ends; the first end of both is the one that counts."""
+    ending = (int(WSCloseCode.INTERNAL_ERROR), b"")
     try:
         while True:
             message = await source.receive()
-            if message.type is WSMsgType.TEXT or message.type is WSMsgType.BINARY:
-                data: str | bytes = message.data
-                raw = data.encode("utf-8") if isinstance(data, str) else data
-                await sink.send_frame(raw, message.type)
-                setattr(passage, count, getattr(passage, count) + len(raw))
-                continue
-            if passage.ending is None:
-                passage.ending = _ending(message, source)
-            break
+            if message.type is not WSMsgType.TEXT and message.type is not WSMsgType.BINARY:
+                ending = _ending(message, source)
+                break
+            data: str | bytes = message.data
+            raw = data.encode("utf-8") if isinstance(data, str) else data
+            await sink.send_frame(raw, message.type)
+            setattr(passage, count, getattr(passage, count) + len(raw))
     except (ConnectionError, RuntimeError):  # RuntimeError: aiohttp's word for a socket that is closed already
-        if passage.ending is None:
-            passage.ending = (WSCloseCode.INTERNAL_ERROR, b"")
-    await _close(sink, *passage.ending)
+        pass
+    if passage.ending is None:
+        passage.ending = ending
 
 
 def _ending(message: aiohttp.WSMessage, source: Socket) -> tuple[int, bytes]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Protocol
+from typing import Any, Protocol, TypedDict, Unpack
 
 import orjson
 
@@ -112,21 +112,29 @@ def encode_with(
         write_segments(changed, original=True)
 
 
-def argument_segments(place: Place, text: str, role: Role = "assistant", *, index: int, part: int = 0,
-                      fresh: bool = False, sealed: bool = False) -> list[Segment]:  # fmt: skip
+class Where(TypedDict, total=False):
+    """What a segment is told of its place."""
+
+    index: int
+    fresh: bool
+    sealed: bool
+
+
+def argument_segments(
+    place: Place, text: str, role: Role = "assistant", *, part: int = 0, **where: Unpack[Where]
+) -> list[Segment]:
     """One segment for each string leaf of a string that holds JSON, numbered from `part`; where it holds none after
     all, the whole string is one. Keys are not segments; unchanged arguments stay the same string."""
     kind: Kind = "tool_arguments"
     parts = _leaves(text)
     if parts is None:
-        return [Segment(role, kind, text, place, index=index, part=part, fresh=fresh, sealed=sealed)] if text else []
+        return [Segment(role, kind, text, place, part=part, **where)] if text else []
     document = Embedded(place, parts)
     leaves = [(position, piece) for position, piece in enumerate(parts) if piece.leaf >= 0 and piece.text]
     return [
-        Segment(role, kind, piece.text, Leaf(document, position),
-                index=index, part=part + number, fresh=fresh, sealed=sealed)
+        Segment(role, kind, piece.text, Leaf(document, position), part=part + number, **where)
         for number, (position, piece) in enumerate(leaves)
-    ]  # fmt: skip
+    ]
 
 
 def _leaves(text: str) -> list[Part] | None:

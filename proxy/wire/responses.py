@@ -127,6 +127,7 @@ class ResponsesCodec(DialectCodec):
 def _check_message(item: dict[str, Any], where: str) -> None:
     if type_of(item) != "message":
         return
+    expect(item, "role", str, where=where)
     expect(item, "content", str, list, where=where)
     parts = item.get("content")
     for number, entry in enumerate(parts if type(parts) is list else ()):

@@ -92,7 +92,8 @@ def walk(item: Json, unread: list[str], *, role: Role | None = None) -> Iterator
     """The texts of one item. What cannot be read is named in `unread`. `role` stands for a message's own."""
     kind = type_of(item)
     if kind == "message":
-        speaker = role or _ROLES.get(item.get("role"), "user")
+        named = item.get("role")
+        speaker = role or (_ROLES.get(named, "user") if type(named) is str else "user")
         yield from content(item, "content", "text", speaker, unread)
     elif kind == "reasoning":
         yield from _reasoning(item, unread)

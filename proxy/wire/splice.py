@@ -77,7 +77,7 @@ def spans(raw: bytes, edits: Mapping[str, Json], *, doc: Json = None) -> list[Sp
     added = [pair for pair in added if pair]
     if added:
         close = len(raw.rstrip(_BLANKS)) - 1
-        bare = _EMPTY.match(raw) is not None or (bool(removing) and found == removing)
+        bare = _EMPTY.match(raw) is not None or (bool(removing) and found <= removing)
         result.append(Span(close, close, (b"" if bare else b",") + b",".join(added)))
     return result
 

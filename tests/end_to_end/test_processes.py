@@ -31,6 +31,7 @@ plan["extras"] = tuple(map(tuple, plan.get("extras", ())))
 sys.exit(Supervisor(Plan(**plan), say).run())
 """
 DEADLINE_S = 15.0
+KEPT_PATH = [os.environ["PYTHONPATH"]] if os.environ.get("PYTHONPATH") else []
 
 
 def until(holds: Callable[[], Any], what: str) -> Any:
@@ -71,7 +72,7 @@ class Weir:
             stdout=subprocess.PIPE,
             stdin=subprocess.DEVNULL,
             cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT), **launch.pop("env", {})},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *KEPT_PATH]), **launch.pop("env", {})},
             **launch,
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy.document import Document, plain, read
@@ -124,6 +124,7 @@ def test_aliases_of_aliases_do_not_explode() -> None:
     assert len(found) == 1
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.text(max_size=200))
 def test_no_text_makes_reading_raise(text: str) -> None:
     load(text)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy.environment import SPECIFIED, flags, linked, locate, read
@@ -105,6 +105,7 @@ def test_flags_speak_like_variables_and_none_is_not_given() -> None:
     assert dict(flags(given)) == {("port",): 9, ("limits", "depth"): 12, ("aliases", "gpt-4.1", "model"): "x"}
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.dictionaries(st.text("ABC_PORTLIMS", max_size=20).map(lambda end: f"WEIR_{end}"), st.text(max_size=20)))
 def test_no_environment_makes_reading_raise(environ: dict[str, str]) -> None:
     read(environ, FILE)

@@ -46,7 +46,7 @@ def test_stores_are_known_and_hold_no_password() -> None:
     for good in ("auto", "memory", "redis://h:1/0", "rediss://h", "unix:///run/v.sock", "env:REDIS_URL"):
         assert fields.store(good) == good
     for bad in ("redis://:canary@h", "postgres://h", "valkey"):
-        with pytest.raises(ValueError, match="must be|password") as caught:
+        with pytest.raises(ValueError, match=r"must be|password") as caught:
             fields.store(bad)
         assert "canary" not in str(caught.value)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy.merge import DEFAULT, Merge, Origin, shaped
@@ -55,6 +55,7 @@ def test_a_plugins_own_options_keep_their_shape() -> None:
     assert shaped(("plugins",), value)[0] == value
 
 
+@settings(deadline=None, max_examples=50)
 @given(VALUES, VALUES)
 def test_the_stronger_layer_wins_leaf_by_leaf(weak: dict[str, Any], strong: dict[str, Any]) -> None:
     merge = Merge()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy import overlay
@@ -92,6 +92,7 @@ def test_it_exports_what_the_file_would_say() -> None:
     assert Overlay().export() == "{}\n"
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.lists(st.tuples(st.sampled_from(["a.b", "a.c", "d"]), st.integers()), max_size=8), st.data())
 def test_undoing_everything_leaves_nothing(changes: list[tuple[str, int]], data: st.DataObject) -> None:
     made = applied(*changes)

@@ -127,3 +127,6 @@ def test_the_schema_knows_every_option_and_the_short_forms() -> None:
     assert {"type": "string"} in made["properties"]["aliases"]["additionalProperties"]["anyOf"]
     assert [kind.get("type") for kind in made["properties"]["plugins"]["anyOf"]] == ["object", "array"]
     assert made["additionalProperties"] is False
+    known = made["properties"]["upstreams"]["properties"]["openai"]["$ref"].rpartition("/")[2]
+    assert "required" not in made["$defs"][known]
+    assert made["$defs"]["Upstream"]["required"] == ["url"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy.wording import dotted, nearest, parts, sentence
@@ -11,6 +11,7 @@ from proxy.wording import dotted, nearest, parts, sentence
 NAMES = st.text(st.characters(codec="utf-8", exclude_characters='"'), min_size=1)
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.lists(NAMES, min_size=1).map(tuple))
 def test_a_key_leads_back_to_its_path(path: tuple[str, ...]) -> None:
     assert parts(dotted(path)) == path

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import ssl
+from pathlib import Path
 
 import orjson
 import pytest
@@ -10,6 +10,7 @@ import pytest
 from proxy.errors import Overloaded, Refused, UnknownPath
 from proxy.server.incoming import Incoming
 from proxy.server.reply import Reply
+from tests.certificates import certificates
 from tests.raw import Handle, echo, get, hear, opened, post, say
 
 
@@ -172,11 +173,10 @@ async def test_callers_that_left_leave_nothing_behind() -> None:
                 await asyncio.sleep(0.002)
 
 
-async def test_tls_is_served(tmp_path_factory: pytest.TempPathFactory) -> None:
-    certificates = pytest.importorskip("tests.certificates")
-    server, client = _contexts(certificates, tmp_path_factory)
-    async with opened(echo, tls=server) as door:
-        reader, writer = await asyncio.open_connection("127.0.0.1", door.port, ssl=client, server_hostname="localhost")
+async def test_tls_is_served(tmp_path: Path) -> None:
+    made = certificates(tmp_path)
+    async with opened(echo, tls=made.server_context()) as door:
+        reader, writer = await asyncio.open_connection("127.0.0.1", door.port, ssl=made.client_context())
         writer.write(post(b"{}"))
         answer = await hear(reader)
         writer.close()

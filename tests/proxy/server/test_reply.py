@@ -33,13 +33,19 @@ def streaming(headers: Headers, *pieces: bytes, status: int = 200) -> Handle:
 
 
 async def test_headers_keep_their_order_and_case_and_nothing_is_added_but_the_length() -> None:
-    headers = [("X-Zulu", "1"), ("content-TYPE", "text/plain"), ("x-a", "2"), ("X-Zulu", "3"), ("x-uni", "\u20ac\udcff")]
+    headers = [
+        ("X-Zulu", "1"),
+        ("content-TYPE", "text/plain"),
+        ("x-a", "2"),
+        ("X-Zulu", "3"),
+        ("x-uni", "\u20ac\udcff"),
+    ]
     async with opened(sending(200, headers, b"hello")) as door:
         answer = await say(door.port, get(b"/v1/x"))
     assert answer.head == (
         b"HTTP/1.1 200 OK\r\nX-Zulu: 1\r\ncontent-TYPE: text/plain\r\nx-a: 2\r\nX-Zulu: 3\r\n"
         b"x-uni: \xe2\x82\xac\xff\r\nContent-Length: 5\r\n\r\n"
-    ) or answer.head.startswith(b"HTTP/1.1 200 OK\r\nX-Zulu: 1\r\ncontent-TYPE")
+    )
     assert (answer.body, answer.closed) == (b"hello", False)
 
 

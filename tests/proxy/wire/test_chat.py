@@ -502,10 +502,34 @@ NAMES = st.sampled_from(
         "tool_calls",
         "function",
         "arguments",
+        "index",
+        "finish_reason",
+        "usage",
+        "error",
+        "refusal",
+        "reasoning",
+        "reasoning_details",
+        "thinking",
+        "custom",
+        "input",
+        "audio",
+        "transcript",
+        "annotations",
+        "url_citation",
+        "tools",
+        "description",
+        "function_call",
+        "model",
+        "logprobs",
+        "x_groq",
+        "prompt_tokens",
+        "extra_content",
+        "google",
+        "prediction",
+        "response_format",
+        "timings",
+        "signature",
     ]
-    + ["index", "finish_reason", "usage", "error", "refusal", "reasoning", "reasoning_details", "thinking", "custom"]
-    + ["input", "audio", "transcript", "annotations", "url_citation", "tools", "description", "function_call", "model"]
-    + ["logprobs", "x_groq", "prompt_tokens", "extra_content", "google", "prediction", "response_format", "timings"]
 )
 ANYTHING = st.recursive(
     st.none()

@@ -149,6 +149,7 @@ def test_tools_schemas_and_prompt_variables_are_read() -> None:
     ({"model": 5}, "model"),
     ({"input": 5}, "input"),
     ({"input": ["x"]}, "input[0]"),
+    ({"input": [{"role": ["user"], "content": "x"}]}, "input[0].role"),
     ({"input": [{"role": "user", "content": 5}]}, "input[0].content"),
     ({"input": [{"role": "user", "content": ["x"]}]}, "input[0].content[0]"),
     ({"tools": {}}, "tools"),

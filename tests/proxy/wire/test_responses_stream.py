@@ -365,35 +365,3 @@ def test_a_failed_response_is_no_proper_end() -> None:
     }
     through(stream, _send(failed))
     assert (stream.failed, stream.complete, stream.finish, stream.started) == (True, False, "failed", False)
-
-
-_TYPES = st.sampled_from(
-    ["response.created", "response.completed", "response.output_item.added", "response.output_item.done",
-     "response.content_part.added", "response.content_part.done", "response.output_text.delta",
-     "response.output_text.done", "response.function_call_arguments.delta", "response.function_call_arguments.done",
-     "response.reasoning_summary_text.delta", "response.output_text.annotation.added", "error",
-     "response.shell_call_output_content.delta", "response.shell_call_output_content.done", "response.failed",
-     "response.audio.transcript.delta", "response.audio.transcript.done", "message", "output_text", "function_call"]
-)  # fmt: skip
-_KEYS = st.sampled_from(
-    ["item", "part", "response", "delta", "text", "arguments", "output", "content", "output_index", "content_index",
-     "type", "annotation", "sequence_number", "id", "stdout", "logprobs", "annotations"]
-)  # fmt: skip
-_VALUES = st.recursive(
-    st.none() | st.integers(-1, 3) | st.text('Paris"\\{}', max_size=9) | _TYPES,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_KEYS, inner, max_size=5),
-    max_leaves=10,
-)
-_DOCS = st.dictionaries(_KEYS, _VALUES, max_size=6).flatmap(
-    lambda doc: st.fixed_dictionaries({"type": _TYPES}).map(lambda named: {**doc, **named})
-)
-
-
-@given(st.lists(_DOCS, max_size=8))
-def test_events_of_any_shape_pass(sent: list[dict[str, Any]]) -> None:
-    raw = b"".join(b"data: " + orjson.dumps(doc) + b"\n\n" for doc in sent)
-    assert len(docs(through(make(), raw))) >= len(docs(raw)) - sum("annotation" in doc["type"] for doc in sent)
-    through(make(), raw, swap)
-    stream = make()
-    assert b"".join(stream.glance(event) for event in events(raw)) == raw
-    stream.refuse(Refused("guard", "No."))

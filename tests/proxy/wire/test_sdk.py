@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from collections.abc import Iterator
 from typing import Any
 
-import httpx2
 import openai
 import pytest
 from openai import OpenAI
@@ -18,6 +18,8 @@ from proxy.wire import codec, sse
 from proxy.wire.codec import Codec
 from tests.streams import Forbid, Hold, Make, Pass, Swap, drive
 
+# The HTTP library that the installed SDK is built on.
+HTTP = importlib.import_module(openai.DefaultHttpxClient.__mro__[1].__module__.partition(".")[0])
 EMAIL, MASK = "ann@example.com", '[EMAIL "1"]'
 HEAD = {
     "id": "chatcmpl-1",
@@ -89,10 +91,10 @@ def serve() -> Iterator[Any]:
     clients = []
 
     def client(body: bytes, content_type: str = "text/event-stream") -> OpenAI:
-        def answer(_: httpx2.Request) -> httpx2.Response:
-            return httpx2.Response(200, headers={"content-type": content_type}, content=body)
+        def answer(_: Any) -> Any:
+            return HTTP.Response(200, headers={"content-type": content_type}, content=body)
 
-        http = httpx2.Client(transport=httpx2.MockTransport(answer))
+        http = HTTP.Client(transport=HTTP.MockTransport(answer))
         clients.append(http)
         return OpenAI(api_key="k", base_url="http://weir.test/v1", http_client=http, max_retries=0)
 

@@ -95,6 +95,7 @@ def test_a_dotted_name_reaches_into_an_object(doc: dict[str, Any], value: Any, s
         (b'{"a":1,"b":2,"c":3}', {"a": None, "b": None, "c": None}, b"{}"),
         (b'{"a":1}', {"a": None, "b": 2}, b'{"b":2}'),
         (b'{"a":1}', {"x": None}, b'{"a":1}'),
+        (b'{"a":"\\u001f"}', {"a": None, "x": None, "n": 1}, b'{"n":1}'),
         (b'{"model": "a",\n "b": 1}', {"model": "zz"}, b'{"model": "zz",\n "b": 1}'),
         (b'{"b": "\\"model\\":1", "model": "a" }', {"model": "zz"}, b'{"b": "\\"model\\":1", "model": "zz" }'),
         (b'{"s":{"x":1}}', {"s.y": True}, b'{"s":{"x":1,"y":true}}'),

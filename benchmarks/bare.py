@@ -1,0 +1,43 @@
+"""The yardstick: a relay of aiohttp's own server and client, nothing else. `python -m benchmarks.bare PORT UPSTREAM`."""
+
+from __future__ import annotations
+
+import sys
+
+import aiohttp
+import uvloop
+from aiohttp import web
+
+
+def app(upstream: str) -> web.Application:
+    made = web.Application(client_max_size=64 * 1024 * 1024)
+    session: list[aiohttp.ClientSession] = []
+
+    async def relay(request: web.Request) -> web.StreamResponse:
+        body = await request.read()
+        headers = {"content-type": request.headers.get("content-type", "application/json")}
+        async with session[0].post(upstream + request.path, data=body, headers=headers) as answer:
+            if answer.content_type != "text/event-stream":
+                return web.Response(body=await answer.read(), status=answer.status, content_type=answer.content_type)
+            response = web.StreamResponse(status=answer.status, headers={"content-type": "text/event-stream"})
+            await response.prepare(request)
+            async for chunk in answer.content.iter_any():
+                await response.write(chunk)
+            return response
+
+    async def start(_: web.Application) -> None:
+        connector = aiohttp.TCPConnector(limit=0)
+        session.append(aiohttp.ClientSession(connector=connector, auto_decompress=False))
+
+    async def stop(_: web.Application) -> None:
+        await session[0].close()
+
+    made.router.add_post("/{tail:.*}", relay)
+    made.on_startup.append(start)
+    made.on_cleanup.append(stop)
+    return made
+
+
+if __name__ == "__main__":
+    uvloop.install()
+    web.run_app(app(sys.argv[2]), host="127.0.0.1", port=int(sys.argv[1]), print=None, access_log=None)

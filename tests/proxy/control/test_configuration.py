@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from proxy import sources
+from proxy.control.configuration import Configuration, Surroundings
+from proxy.errors import BadRequest
+from proxy.overlay import Overlay
+from proxy.sources import ConfigErrors, Loaded
+from tests.kit import FakeClock
+
+
+class Stage:
+    """A configuration with a file, and what it told the world."""
+
+    def __init__(self, directory: Path) -> None:
+        self.file = directory / "weir.yaml"
+        self.file.write_text("uninspected: record\n")
+        self.data = directory / "data"
+        self.run = directory / "run"
+        self.data.mkdir()
+        self.run.mkdir()
+        self.notes: list[tuple[str, str, Mapping[str, Any]]] = []
+        self.published: list[int] = []
+        self.rejected = 0
+        self.note_fails = False
+        self.environ: dict[str, str] = {}
+        self.configuration = self.fresh()
+
+    def fresh(self) -> Configuration:
+        return Configuration(
+            Surroundings(
+                data=self.data, run=self.run, clock=FakeClock(), read=self.read, note=self.note,
+                publish=lambda loaded, version: self.published.append(version), rejected=self.count, file=self.file,
+            )
+        )  # fmt: skip
+
+    def read(self, overlay: Overlay) -> Loaded:
+        return sources.read(self.file, {}, self.environ, overlay)
+
+    async def note(self, who: str, action: str, details: Mapping[str, Any]) -> int:
+        if self.note_fails:
+            raise OSError("no")
+        self.notes.append((who, action, details))
+        return len(self.notes)
+
+    def count(self) -> None:
+        self.rejected += 1
+
+    def snapshot(self) -> Any:
+        return orjson.loads((self.run / "snapshot.json").read_bytes())
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Stage:
+    made = Stage(tmp_path)
+    made.configuration.start()
+    return made
+
+
+async def test_the_first_snapshot_is_there_at_start(stage: Stage) -> None:
+    assert stage.snapshot()["version"] == 1 == stage.configuration.version
+    assert stage.published == [1]
+    assert (stage.run / "snapshot.json").stat().st_mode & 0o077 == 0
+
+
+async def test_a_changed_file_takes_effect_and_is_noted(stage: Stage) -> None:
+    assert not await stage.configuration.poll()
+    stage.file.write_text("uninspected: refuse\n")
+    assert await stage.configuration.poll()
+    assert stage.snapshot()["uninspected"] == "refuse" and stage.snapshot()["version"] == 2
+    assert stage.published == [1, 2]
+    assert [(who, action) for who, action, _ in stage.notes] == [("weir", "settings.reload")]
+    assert not await stage.configuration.poll()
+
+
+async def test_a_wrong_file_keeps_what_runs_and_says_so_everywhere(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    stage.file.write_text("uninspected: maybe\nlimts: {}\n")
+    assert not await stage.configuration.poll()
+    assert not await stage.configuration.poll()
+    assert stage.rejected == 1 and stage.published == [1]
+    state = stage.configuration.state()
+    assert state["version"] == 1 and any("weir.yaml:1" in error for error in state["errors"])
+    assert "the running one stays" in caplog.text and str(stage.file.parent) not in str(state)
+    stage.file.write_text("uninspected: refuse\n")
+    assert await stage.configuration.poll()
+    assert "errors" not in stage.configuration.state()
+
+
+async def test_a_file_that_is_gone_is_a_wrong_one(stage: Stage) -> None:
+    stage.file.unlink()
+    assert not await stage.configuration.poll()
+    assert stage.rejected == 1 and stage.snapshot()["version"] == 1
+
+
+async def test_touching_without_changing_makes_no_new_version(stage: Stage) -> None:
+    stage.file.write_text("# a comment\nuninspected: record\n")
+    assert not await stage.configuration.poll()
+    assert stage.published == [1]
+
+
+async def test_versions_go_on_rising_when_control_comes_back(stage: Stage) -> None:
+    again = stage.fresh()
+    again.start()
+    assert again.version == 2
+
+
+async def test_a_change_is_noted_written_in_effect_and_undone(stage: Stage) -> None:
+    change = await stage.configuration.apply("bypass", True, "ann", "an incident")
+    assert stage.snapshot()["bypass"] is True
+    assert change["id"] == 1 and change["old"] is False and change["new"] is True
+    assert stage.configuration.view()["values"]["bypass"] == {"value": True, "source": "overlay change 1 by ann"}
+    assert stage.configuration.export() == "bypass: true\n"
+    again = stage.fresh()
+    again.start()
+    assert again.loaded.settings.bypass is True
+    await stage.configuration.undo(1, "bob")
+    assert stage.snapshot()["bypass"] is False
+    assert [(row["id"], row["in_effect"]) for row in stage.configuration.changes()["changes"]] == [(1, False)]
+    assert [(who, action) for who, action, _ in stage.notes] == [("ann", "overlay.apply"), ("bob", "overlay.undo")]
+    with pytest.raises(BadRequest):
+        await stage.configuration.undo(1, "bob")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("bypas", True), ("bypass", "yes"), ("", 1), ("port", 1), ("x" * 600, 1), ("bypass", "x" * 70_000)],
+)
+async def test_a_wrong_change_changes_nothing(stage: Stage, key: str, value: Any) -> None:
+    with pytest.raises(BadRequest):
+        await stage.configuration.apply(key, value, "ann", "")
+    assert stage.notes == [] and stage.published == [1] and not (stage.data / "overlay.json").exists()
+
+
+async def test_nothing_takes_effect_that_could_not_be_noted(stage: Stage) -> None:
+    stage.note_fails = True
+    with pytest.raises(OSError):
+        await stage.configuration.apply("bypass", True, "ann", "")
+    assert stage.snapshot()["bypass"] is False and not (stage.data / "overlay.json").exists()
+
+
+async def test_no_secret_is_shown(stage: Stage) -> None:
+    stage.environ["CANARY_KEY"] = "canary-value"
+    stage.environ["MY_URL"] = "redis://:canary-value@host"
+    stage.file.write_text(
+        "upstreams:\n  one:\n    url: https://one.example\n    key: env:CANARY_KEY\n"
+        "    headers: {x-team: canary-team}\n"
+        "store: env:MY_URL\n"
+    )
+    await stage.configuration.poll()
+    assert stage.configuration.state()["version"] == 2, stage.configuration.state()
+    shown = str(stage.configuration.view())
+    assert "canary" not in shown
+    assert stage.configuration.view()["values"]["upstreams.one.key"]["value"] == "env:CANARY_KEY"
+    assert b"canary-value" not in (stage.run / "snapshot.json").read_bytes()
+
+
+async def test_a_configuration_that_cannot_work_is_refused_at_start(tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+    stage.file.write_text("nonsense: 1\n")
+    with pytest.raises(ConfigErrors):
+        stage.configuration.start()
