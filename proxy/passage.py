@@ -12,13 +12,14 @@ where a filter's `Hold` is awaited: nothing behind it moves until it is released
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import xxhash
 
 from proxy.chain import SHADOW, Chain, Member, Route, bounded, skipped
-from proxy.errors import Limited, PluginFailed, Refused, WeirError
+from proxy.errors import Limited, PluginFailed, Refused, UpstreamFailed, WeirError
 from proxy.exchange import Exchange, Segment
 from proxy.plugin import Filter, Hold, Tape
 from proxy.wire.codec import Answer, Codec, Event, Steps, Stream
@@ -386,15 +387,19 @@ class Passage:
     def text_sample(self) -> tuple[str, float]:
         """The text of what was delivered first, and by how much to scale what is counted in it."""
         response = self._exchange.response
-        stream, texts = self._codec.stream(self._exchange.request.doc), []
-        for event in Reader().feed(b"".join(self._sample)):
-            steps = stream.event(event)
-            try:
-                piece = next(steps)
-                while True:
-                    texts.append(piece.text)
-                    piece = steps.send(piece.text)
-            except StopIteration:
-                pass
+        stream, texts = self._codec.stream(self._exchange.request.doc), list[str]()
+        with suppress(UpstreamFailed):  # a provider's garbage was passed on as it came; what is before it still counts
+            for event in Reader().feed(b"".join(self._sample)):
+                texts.extend(_texts(stream.event(event)))
         scale = response.delivered_bytes / self._sampled if response and self._sampled else 1.0
         return "".join(texts), max(1.0, scale)
+
+
+def _texts(steps: Steps) -> Iterator[str]:
+    try:
+        piece = next(steps)
+        while True:
+            yield piece.text
+            piece = steps.send(piece.text)
+    except StopIteration:
+        return

@@ -43,6 +43,7 @@ class Pipeline:
         self._seed = int.from_bytes(hmac.digest(house.secret, b"conversation", "sha256")[:8])
         self._delivery = Delivery(house.now, house.tasks, house.inflate)
         self._codecs: dict[Dialect, Codec] = {dialect: wire.codec(dialect) for dialect in wire.DIALECTS}
+        self._in_flight = house.metrics.gauge("weir_in_flight")
         self.running = 0
 
     async def handle(self, incoming: Incoming, reply: Reply) -> None:
@@ -59,6 +60,7 @@ class Pipeline:
         )
         trip = Trip(exchange, chain, incoming, reply)
         self.running += 1
+        self._in_flight(self.running)
         try:
             await self._serve(trip)
         except asyncio.CancelledError:
@@ -72,6 +74,7 @@ class Pipeline:
             await self._fault(trip, WeirError("Weir failed on this call; its log says why"))
         finally:
             self.running -= 1
+            self._in_flight(self.running)
         await self._settle(trip)
 
     async def _serve(self, trip: Trip) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -78,7 +79,8 @@ class Pair:
         method: str = "POST",
     ) -> Got:
         url = URL(root + path, encoded=True)
-        async with self.session.request(method, url, data=body, headers=headers) as answer:
+        data = io.BytesIO(body) if isinstance(body, bytes) else body
+        async with self.session.request(method, url, data=data, headers=headers) as answer:
             body, cut = await rest(answer)
             return Got(answer.status, [(k.decode(), v.decode()) for k, v in answer.raw_headers], body, cut)
 
@@ -113,6 +115,7 @@ def opener(certificates: Certificates | None) -> Opened:
         session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(ssl=trust),
             auto_decompress=False,
+            max_field_size=64 * 1024,
             skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
             timeout=aiohttp.ClientTimeout(total=30),
         )

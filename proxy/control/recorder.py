@@ -52,6 +52,8 @@ class Recorder:
         self._arrived = asyncio.Event()
         self._committed = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
+        self._busy = False
+        self._stopped = False
         self.failing = ""
         """Why nothing can be written at present; empty while all is well."""
 
@@ -63,9 +65,12 @@ class Recorder:
         ]
 
     async def stop(self) -> None:
-        """Writes what has arrived, signs the head and closes the files."""
-        while self._waiting and not self.failing:
-            await self.next_commit(1.0)
+        """Writes what has arrived, signs the head and closes the files. Once; a second call does nothing."""
+        if self._stopped:
+            return
+        self._stopped = True
+        while (self._waiting or self._busy) and not self.failing:
+            await self.next_commit(0.1)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -107,13 +112,14 @@ class Recorder:
         while True:
             await self._arrived.wait()
             self._arrived.clear()
-            batches, self._waiting = self._waiting, []
+            batches, self._waiting, self._busy = self._waiting, [], True
             try:
                 bad = await self.in_writer(self._commit, [line for lines, _ in batches for line in lines])
             except Exception as error:  # noqa: BLE001 whatever it was, these batches are refused and the next one tried
                 self._fell(error)
                 for _, told in batches:
                     _refuse(told, error)
+                self._busy = False
                 continue
             self._rose()
             if bad:
@@ -122,6 +128,7 @@ class Recorder:
             for _, told in batches:
                 if not told.done():
                     told.set_result(None)
+            self._busy = False
             self._committed.set()
 
     def _commit(self, lines: Sequence[bytes]) -> int:

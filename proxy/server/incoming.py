@@ -27,7 +27,7 @@ class Incoming:
     """Implements `ports.Incoming`, and what aiohttp's connection asks of a request (`_task`, `_cancel`, `_finish`)."""
 
     __slots__ = (
-        "_continued", "_limits", "_task", "broken", "closing", "connection", "headers", "length", "message", "method",
+        "_continued", "_legible", "_limits", "_task", "broken", "closing", "connection", "headers", "length", "message", "method",
         "path", "payload", "query", "remote", "websocket",
     )  # fmt: skip
 
@@ -48,10 +48,12 @@ class Incoming:
         self.method: str = message.method
         target: str = message.path
         self.path, _, self.query = target.partition("?")
-        self.headers: Headers = [
-            (name.decode("ascii", "replace"), value.decode("utf-8", "surrogateescape"))
-            for name, value in message.raw_headers
-        ]
+        self._legible = True
+        try:
+            self.headers: Headers = [(name.decode(), value.decode()) for name, value in message.raw_headers]
+        except UnicodeDecodeError:
+            self._legible = False
+            self.headers = []
         self.remote = connection.remote
         length = message.headers.get(hdrs.CONTENT_LENGTH)
         self.length: int | None = int(length) if length is not None else None if message.chunked else 0
@@ -63,19 +65,20 @@ class Incoming:
 
     def refusal(self) -> WeirError | None:
         """Why the server itself does not serve this request, or None."""
-        headers = self.message.headers
-        if any(not value.isascii() and _surrogates(value) for _, value in self.headers):
+        if not self._legible:
             return BadRequest("a header value is not valid UTF-8", code="bad_header")
+        message = self.message
+        headers = message.headers
         return refusal(
             Opening(
-                version=(self.message.version.major, self.message.version.minor),
-                method=self.method,
-                target=self.message.path,
-                transfer_coding=headers.get(hdrs.TRANSFER_ENCODING),
-                expect=headers.get(hdrs.EXPECT),
-                websocket=self.websocket,
-                websocket_key=headers.get(hdrs.SEC_WEBSOCKET_KEY),
-                websocket_version=headers.get(hdrs.SEC_WEBSOCKET_VERSION),
+                message.version,
+                self.method,
+                message.path,
+                headers.get(hdrs.TRANSFER_ENCODING),
+                headers.get(hdrs.EXPECT),
+                headers.get(hdrs.SEC_WEBSOCKET_KEY) if self.websocket else None,
+                headers.get(hdrs.SEC_WEBSOCKET_VERSION) if self.websocket else None,
+                self.websocket,
             )
         )
 
@@ -150,7 +153,3 @@ class Incoming:
 
     def _finish(self) -> None:
         """Called by aiohttp when the answer is out."""
-
-
-def _surrogates(value: str) -> bool:
-    return any("\ud800" <= character <= "\udfff" for character in value)

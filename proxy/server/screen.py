@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from dataclasses import dataclass
+from typing import NamedTuple
 from urllib.parse import unquote
 
 from proxy.errors import BadMethod, BadRequest, WeirError
@@ -20,8 +20,7 @@ DECODE_ROUNDS = 3
 """How often a path is percent-decoded in search of dot segments; a path that is still coded after that is refused."""
 
 
-@dataclass(frozen=True, slots=True)
-class Opening:
+class Opening(NamedTuple):
     """What a request begins with, as far as it is judged."""
 
     version: tuple[int, int]
@@ -29,9 +28,9 @@ class Opening:
     target: str
     transfer_coding: str | None = None
     expect: str | None = None
-    websocket: bool = False
     websocket_key: str | None = None
     websocket_version: str | None = None
+    websocket: bool = False
 
 
 def refusal(opening: Opening) -> WeirError | None:

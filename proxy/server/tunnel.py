@@ -13,10 +13,12 @@ from dataclasses import dataclass
 import aiohttp
 from aiohttp import WSCloseCode, WSMsgType, hdrs, web
 from aiohttp.http_parser import RawRequestMessage
+from aiohttp.http_websocket import WebSocketError
 from aiohttp.http_writer import StreamWriter
 from aiohttp.web_request import BaseRequest
 from multidict import CIMultiDict, CIMultiDictProxy
 
+from proxy.errors import StreamCut
 from proxy.ports import Headers
 from proxy.server.incoming import Incoming
 from proxy.server.reply import Reply
@@ -40,7 +42,8 @@ async def tunnel(incoming: Incoming, reply: Reply, connect: Connect) -> tuple[in
     """Relays until one side closes; gives the bytes of messages towards the provider and towards the caller.
 
     `connect` gets the subprotocols that the caller offers and opens the provider's side first: what it raises is still
-    an ordinary HTTP answer. Cancelled when the caller vanishes; the provider's side is then closed too."""
+    an ordinary HTTP answer. Cancelled when the caller vanishes; the provider's side is then closed too. Raises
+    StreamCut when the provider vanishes; the caller's side is then closed with 1011."""
     upstream = await connect(offered(incoming.headers))
     passage = _Passage()
     try:
@@ -57,12 +60,15 @@ async def tunnel(incoming: Incoming, reply: Reply, connect: Connect) -> tuple[in
         left = error
     if passage.ending is None and caller.close_code not in (None, *UNSENDABLE):
         passage.ending = (int(caller.close_code or 0), b"")  # aiohttp has closed that side for a breach of rules
+    cut = left is None and passage.ending is None and down.done() and not up.done()
     farewell = asyncio.create_task(_part(passage, (up, caller), (down, upstream)))
     try:
         await asyncio.shield(farewell)
     except asyncio.CancelledError as error:
         left = error
         await farewell
+    if cut:
+        raise StreamCut("the provider broke off the websocket")
     if left is not None and passage.ending is None:
         raise left
     # Hanging up after a goodbye cancels too: but then the other side has been told, and all is counted.
@@ -71,8 +77,8 @@ async def tunnel(incoming: Incoming, reply: Reply, connect: Connect) -> tuple[in
 
 async def _part(passage: _Passage, caller: _Side, upstream: _Side) -> None:
     """Closes the side that has not ended first: that wakes its pump. Bounded by `CLOSING_S` for each."""
-    ending = passage.ending or (WSCloseCode.GOING_AWAY, b"")
-    first, second = (upstream, caller) if caller[0].done() or passage.ending is None else (caller, upstream)
+    ending = passage.ending or (WSCloseCode.INTERNAL_ERROR, b"")
+    first, second = (caller, upstream) if upstream[0].done() else (upstream, caller)
     for _, socket in (first, second):
         await _close(socket, *ending)
     for pump, _ in (first, second):
@@ -88,7 +94,7 @@ def offered(headers: Headers) -> list[str]:
 
 @dataclass(slots=True)
 class _Passage:
-    """What both directions share: counts, and how the first of them ended."""
+    """What both directions share: counts, and how the first of them ended, if it said so."""
 
     sent_bytes: int = 0
     received_bytes: int = 0
@@ -97,31 +103,29 @@ class _Passage:
 
 async def _pump(passage: _Passage, source: Socket, sink: Socket, count: str) -> None:
     """One direction, until its source ends; the first end of both is the one that counts."""
-    ending = (int(WSCloseCode.INTERNAL_ERROR), b"")
     try:
         while True:
             message = await source.receive()
             if message.type is not WSMsgType.TEXT and message.type is not WSMsgType.BINARY:
-                ending = _ending(message, source)
-                break
+                passage.ending = passage.ending or _ending(message)
+                return
             data: str | bytes = message.data
             raw = data.encode("utf-8") if isinstance(data, str) else data
             await sink.send_frame(raw, message.type)
             setattr(passage, count, getattr(passage, count) + len(raw))
     except (ConnectionError, RuntimeError):  # RuntimeError: aiohttp's word for a socket that is closed already
-        pass
-    if passage.ending is None:
-        passage.ending = ending
+        return
 
 
-def _ending(message: aiohttp.WSMessage, source: Socket) -> tuple[int, bytes]:
+def _ending(message: aiohttp.WSMessage) -> tuple[int, bytes] | None:
+    """The code and the reason that were given; None for a side that vanished without any."""
     if message.type is WSMsgType.CLOSE:
         code = int(message.data or WSCloseCode.OK)
         reason = (message.extra or "").encode("utf-8")[:REASON_BYTES]
         return (WSCloseCode.OK, b"") if code in UNSENDABLE else (code, reason)
-    if message.type is WSMsgType.ERROR and source.close_code:
-        return int(source.close_code), b""
-    return WSCloseCode.INTERNAL_ERROR, b""
+    if isinstance(message.data, WebSocketError):  # a breach of rules: too long, not UTF-8, not a frame
+        return int(message.data.code), b""
+    return None
 
 
 async def _close(socket: Socket, code: int, reason: bytes) -> None:

@@ -124,7 +124,10 @@ def without_splices(received: bytes, asked: bool) -> bytes:
 async def test_who_asks_for_usage_gets_it_and_the_body_stays_as_it_was(opened: Opened) -> None:
     sent = body("chat", stream=True, more=b'"stream_options": { "include_usage" : true },')
     async with opened(upstream={"ask_usage": "always"}) as pair:
-        through, direct = await pair.through("/v1/chat/completions", sent), await pair.direct("/v1/chat/completions", sent)
+        through, direct = (
+            await pair.through("/v1/chat/completions", sent),
+            await pair.direct("/v1/chat/completions", sent),
+        )
         assert pair.provider.requests[0].body == sent
         assert through.body == direct.body
 
@@ -183,7 +186,10 @@ async def test_streams_of_every_kind_and_cut_come_through_whole(opened: Opened, 
 async def test_json_answers_come_through_however_they_are_sent(opened: Opened, wish: str) -> None:
     sent = body("chat", f"gpt-4o-mini[[sim {wish}]]")
     async with opened() as pair:
-        direct, through = await pair.direct("/v1/chat/completions", sent), await pair.through("/v1/chat/completions", sent)
+        direct, through = (
+            await pair.direct("/v1/chat/completions", sent),
+            await pair.through("/v1/chat/completions", sent),
+        )
         assert through.body == direct.body
         assert through.header("content-encoding") == direct.header("content-encoding")
         (record,) = await pair.sink.wait_for(1)

@@ -190,8 +190,8 @@ async def test_without_a_token_this_machine_is_served_under_its_own_name_only(op
     port = open_port.port
     for host in (f"127.0.0.1:{port}", f"localhost:{port}", f"[::1]:{port}", f"LOCALHOST:{port}"):
         assert (await open_port.ask(route.method, path, headers | {"Host": host}, body))[0] == GOOD[route.method], host
-    for host in ("evil.example", f"evil.example:{port}", "localhost", f"localhost:{port + 1}", f"127.0.0.1.nip.io:{port}",
-                 f"localhost.evil.example:{port}", f"[::2]:{port}"):  # fmt: skip
+    for host in ("evil.example", f"evil.example:{port}", "localhost", f"localhost:{port + 1}",
+                 f"127.0.0.1.nip.io:{port}", f"localhost.evil.example:{port}", f"[::2]:{port}"):  # fmt: skip
         status = (await open_port.ask(route.method, path, headers | {"Host": host}, body))[0]
         assert status == (200 if route.access == "probe" else 421), host
 

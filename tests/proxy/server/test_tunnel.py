@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 from aiohttp import WSMsgType, web
 
-from proxy.errors import Unreachable
+from proxy.errors import StreamCut, Unreachable
 from proxy.server.incoming import Incoming
 from proxy.server.reply import Reply
 from proxy.server.tunnel import MESSAGE_BYTES, tunnel
@@ -60,6 +60,8 @@ async def bridge(serve: Serve, protocols: tuple[str, ...] = ()) -> AsyncIterator
         except asyncio.CancelledError:
             made.ended.append("cancelled")
             raise
+        except StreamCut:
+            made.ended.append("StreamCut")
 
     loop = asyncio.get_running_loop()
     server = web.Server(provider, handler_cancellation=True)
@@ -134,6 +136,7 @@ async def test_a_provider_that_vanishes_closes_the_caller_with_an_error() -> Non
         message = await caller.receive()
         assert (message.type, message.data) == (WSMsgType.CLOSE, 1011)
         await caller.close()
+        await until(lambda: "StreamCut" in between.ended)
 
 
 async def test_a_caller_that_vanishes_closes_the_provider_within_100_ms() -> None:
