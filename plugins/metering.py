@@ -87,7 +87,7 @@ class Metering(Plugin[MeteringOptions]):
         self._add("weir_requests_total", agent=agent, surface=surface, outcome=exchange.outcome)
         stream = "true" if request.stream else "false"
         self._observe("weir_response_seconds", line.ended - line.start, surface=surface, stream=stream)
-        if line.first:
+        if line.first and request.stream:
             self._observe("weir_time_to_first_token_seconds", line.first - line.start, surface=surface)
         if exchange.target is not None and line.upstream_end and line.sent:
             self._observe("weir_upstream_seconds", line.upstream_end - line.sent, upstream=exchange.target.upstream)

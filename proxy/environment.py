@@ -23,8 +23,8 @@ from proxy.wording import Path, parts
 
 Json = Any
 
-RESERVED = frozenset({"WEIR_CONFIG"})
-"""Read by the command line itself."""
+RESERVED = frozenset({"WEIR_CONFIG", "WEIR_URL", "WEIR_AUDIT_KEY", "WEIR_AUDIT_KEY_FILE"})
+"""No options: read by the command line, told by `weir run` to its command, the audit trail's own key."""
 SPECIFIED: tuple[tuple[str, Path], ...] = (
     ("CACHE_ENABLED", ("cache", "enabled")),
     ("CACHE_TTL", ("cache", "ttl_s")),

@@ -42,7 +42,9 @@ class Pipeline:
         self._house = house
         self._seed = int.from_bytes(hmac.digest(house.secret, b"conversation", "sha256")[:8])
         self._delivery = Delivery(house.now, house.tasks, house.inflate)
-        self._codecs: dict[Dialect, Codec] = {dialect: wire.codec(dialect) for dialect in wire.DIALECTS}
+        self._depth = -1
+        self._codecs: dict[Dialect, Codec] = {}
+        self._codec("chat", house.chains.current.snapshot.limits.depth)
         self._in_flight = house.metrics.gauge("weir_in_flight")
         self.running = 0
 
@@ -96,7 +98,7 @@ class Pipeline:
         request.dialect = dialect
         if incoming.method != "POST":
             raise BadMethod(f"{incoming.method} is not known here; use POST", headers=[("allow", "POST")])
-        trip.codec = self._codecs[dialect]
+        trip.codec = self._codec(dialect, trip.chain.snapshot.limits.depth)
         deadline = exchange.caller.deadline_s
         if deadline is None:
             await self._call(trip, trip.codec)
@@ -106,6 +108,12 @@ class Pipeline:
                 await self._call(trip, trip.codec)
         except TimeoutError as error:
             raise UpstreamTimeout("the deadline of this call has passed", code="deadline_exceeded") from error
+
+    def _codec(self, dialect: Dialect, depth: int) -> Codec:
+        if depth != self._depth:
+            self._codecs = {each: wire.codec(each, depth=depth) for each in wire.DIALECTS}
+            self._depth = depth
+        return self._codecs[dialect]
 
     def _local(self, method: str, path: str) -> Local | None:
         if not path.startswith(("/weir/", "/v1/models", "/v1/feedback")):

@@ -50,7 +50,7 @@ class Record(TypedDict, total=False):
     total_ms: float
     """Response time: request line to the last byte for the caller."""
     ttft_ms: float | None
-    """Time to first token: request line to the first content for the caller."""
+    """Time to first token, streams only: request line to the first content for the caller."""
     queue_ms: float
     upstream_ms: float | None
     overhead_ms: float
@@ -93,7 +93,7 @@ def of(exchange: Exchange) -> Record:
         error_code=getattr(error, "code", None), error=str(error) if error else None, attempts=exchange.attempts,
         answered_by=response.source if response else "", finish=response.finish if response else "",
         complete=response.complete if response else False,
-        total_ms=_ms(line.ended - line.start), ttft_ms=_ms(line.first - line.start) if line.first else None,
+        total_ms=_ms(line.ended - line.start), ttft_ms=_ms(line.first - line.start) if line.first and request.stream else None,
         queue_ms=_ms(line.queue_s), upstream_ms=_ms(line.upstream_end - line.sent) if line.upstream_end else None,
         overhead_ms=_ms(line.own_s),
         plugins_us={name: round(spent * 1e6) for name, spent in line.plugins.items()},

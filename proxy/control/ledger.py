@@ -208,18 +208,31 @@ class Ledger:
         manifest = {**entry, "chained": at_s}
         for name in APART:
             manifest.pop(name, None)
-        signed = orjson.dumps(manifest, option=orjson.OPT_SORT_KEYS)
+        signed = _canonical(manifest)
         ref = str(entry.get("call") or "").replace("\0", "")
         salt = private = who = person = body_salt = body = content = None
         user, session = entry.get("user"), entry.get("session")
         if user is not None or session is not None:
-            salt, who = os.urandom(SALT_BYTES), orjson.dumps({"user": user, "session": session})
+            salt, who = os.urandom(SALT_BYTES), orjson.dumps({"user": _name(user), "session": _name(session)})
             person, private = chain.seal(salt, who), who.decode()
         if (said := entry.get("content")) is not None:
             body_salt, body = os.urandom(SALT_BYTES), orjson.dumps(said)
             content = chain.seal(body_salt, body)
         mac = chain.sign(self._key, previous, n, ref.encode(), signed, (person or NONE) + (content or NONE))
         return Link(n, ref, signed.decode(), person, content, mac, salt, private, body_salt, body)
+
+
+def _canonical(manifest: dict[str, Any]) -> bytes:
+    """What is signed, byte for byte. An entry that cannot be written (nested without end) still takes its place."""
+    try:
+        return orjson.dumps(manifest, option=orjson.OPT_SORT_KEYS)
+    except TypeError:
+        kept = {name: manifest.get(name) for name in ("worker", "seq", "chained")}
+        return orjson.dumps({**kept, "action": "unreadable"}, option=orjson.OPT_SORT_KEYS)
+
+
+def _name(value: Any) -> str | None:
+    return value if value is None or isinstance(value, str) else str(value)
 
 
 def _number(value: Any) -> int:

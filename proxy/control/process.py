@@ -23,6 +23,7 @@ from proxy.control.vault import Vault
 from proxy.errors import BadRequest, ConfigError
 from proxy.ports import Clock, Metrics
 from proxy.server.admin import admin_app, metrics_app
+from proxy.server.auth import loopback
 from proxy.snapshot import secret
 from proxy.sources import Loaded
 from proxy.store.history import History
@@ -34,7 +35,6 @@ RETENTION_S = 3600.0
 TEXTS_KEPT_S = 7 * 86_400.0
 """How long the texts of audit entries are kept; the entries themselves stay."""
 STOP_S = 5.0
-LOOPBACK = ("127.", "::1", "localhost")
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +164,7 @@ class Control:
     async def _listen(self, desk: Desk) -> None:
         settings, environ = self.configuration.loaded.settings, self._parts.environ
         token = secret(settings.admin_token, environ) if settings.admin_token else None
-        if token is None and not settings.admin_host.startswith(LOOPBACK):
+        if token is None and settings.admin_host != "localhost" and not loopback(settings.admin_host):
             raise ConfigError("beyond this machine the admin port needs a token: WEIR_ADMIN_TOKEN", key="admin_host")
         self.admin_port = await self._serve(admin_app(desk, token), settings.admin_host, settings.admin_port)
         if settings.metrics_listen:

@@ -20,7 +20,7 @@ from proxy.errors import BadRequest
 from proxy.local import summary_of
 from proxy.store.history import History
 from proxy.store.journal import EntryFilter
-from proxy.store.rows import Cursor, Filter
+from proxy.store.rows import Cursor, Filter, is_day
 
 Json = Any
 Query = Mapping[str, str]
@@ -194,7 +194,8 @@ def _cursor_text(cursor: Cursor) -> str:
 def _parsed_cursor(text: str) -> Cursor:
     try:
         day, at, place = orjson.loads(urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-        datetime.datetime.strptime(day, "%Y-%m-%d")
-        return Cursor(str(day), float(at), int(place))
+        if is_day(day):
+            return Cursor(day, float(at), int(place))
     except (ValueError, TypeError):
-        raise BadRequest("is no cursor that was given out here", param="cursor") from None
+        pass
+    raise BadRequest("is no cursor that was given out here", param="cursor")

@@ -25,6 +25,8 @@ LOG = logging.getLogger("weir.records")
 TICK_S = 1.0
 REDACTED = ("error", "model", "target_model", "served_model", "path")
 """Texts of a record that callers or providers can write into."""
+REDACTED_METADATA = ("model", "served_model", "path")
+"""The same of an audit entry."""
 ERROR_CHARS = 2_000
 
 Batch = tuple[Sequence[bytes], "asyncio.Future[None]"]
@@ -158,8 +160,8 @@ class Recorder:
             self.ledger.append(entries, durable=awaited)
         return bad
 
-    def _clean(self, record: dict[str, Any]) -> dict[str, Any]:
-        for name in REDACTED:
+    def _clean(self, record: dict[str, Any], names: tuple[str, ...] = REDACTED) -> dict[str, Any]:
+        for name in names:
             if text := record.get(name):
                 record[name] = self._redact(text if type(text) is str else str(text))
         return record
@@ -169,7 +171,7 @@ class Recorder:
             entry["call"] = record.get("id")
         metadata = entry.get("metadata")
         if isinstance(metadata, dict):
-            self._clean(metadata)
+            self._clean(metadata, REDACTED_METADATA)
         content = entry.get("content")
         if content is not None:
             entry["content"] = self._kept(content, str(entry.get("call") or ""))
@@ -177,11 +179,13 @@ class Recorder:
 
     def _kept(self, content: Any, call: str) -> Any:
         """What is kept of a call's texts: all, encrypted, where that was asked for and there is a key; else masked."""
-        if isinstance(content, dict) and content.get("mode") == "full" and self.vault is not None:
-            return self.vault.lock(content, call)
-        if isinstance(content, dict):
-            return {**masked(content, self._redact), "mode": "masked"}
-        return masked(content, self._redact)
+        try:
+            if isinstance(content, dict) and content.get("mode") == "full" and self.vault is not None:
+                return self.vault.lock(content, call)
+            kept = {"mode": "masked", "texts": content} if not isinstance(content, dict) else content
+            return {**masked(kept, self._redact), "mode": "masked"}
+        except (TypeError, RecursionError):  # nested beyond what JSON is written in
+            return {"mode": "unreadable"}
 
     async def _tick(self) -> None:
         """Signs the head once a second, and says which audit entries are lost."""

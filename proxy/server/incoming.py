@@ -27,8 +27,8 @@ class Incoming:
     """Implements `ports.Incoming`, and what aiohttp's connection asks of a request (`_task`, `_cancel`, `_finish`)."""
 
     __slots__ = (
-        "_continued", "_legible", "_limits", "_task", "broken", "closing", "connection", "headers", "length", "message", "method",
-        "path", "payload", "query", "remote", "websocket",
+        "_continued", "_legible", "_limits", "_task", "broken", "closing", "connection", "headers", "length", "message",
+        "method", "path", "payload", "query", "remote", "websocket",
     )  # fmt: skip
 
     def __init__(

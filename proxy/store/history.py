@@ -23,7 +23,7 @@ import orjson
 
 from proxy.ports import Clock
 from proxy.store import rows as sql
-from proxy.store.rows import COLUMNS, Cursor, Filter, Page, conditions
+from proxy.store.rows import COLUMNS, Cursor, Filter, Page, conditions, is_day
 
 LOG = logging.getLogger("weir.history")
 OPEN_FILES = 3
@@ -53,10 +53,15 @@ class History:
         Returns how many could not be stored because of what they are; raises sqlite3.Error where the disk is at fault.
         """
         by_day: dict[str, list[tuple[Any, ...]]] = {}
+        bad = 0
         for row in rows:
-            day, values = self._shape(row)
+            try:
+                day, values = self._shape(row)
+            except TypeError:  # nested beyond what JSON is written in
+                bad += 1
+                continue
             by_day.setdefault(day, []).append(values)
-        return sum(self._commit(day, batch) for day, batch in by_day.items())
+        return bad + sum(self._commit(day, batch) for day, batch in by_day.items())
 
     def sweep(self, keep_days: int) -> list[str]:
         """Unlinks the files of days older than `keep_days` (0 keeps all) and returns those days."""
@@ -76,7 +81,7 @@ class History:
 
     def days(self) -> list[str]:
         """The days on disk, newest first."""
-        return sorted((path.stem for path in self.directory.glob("????-??-??.db")), reverse=True)
+        return sorted(filter(is_day, (path.stem for path in self.directory.glob("????-??-??.db"))), reverse=True)
 
     def find(self, id: str) -> dict[str, Any] | None:
         """The row of one call, newest day first."""

@@ -106,6 +106,14 @@ class Filter:
         return self.until_s is None or begin < self.until_s
 
 
+def is_day(text: str) -> bool:
+    """Whether the name is one that a day's file has."""
+    try:
+        return datetime.date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
+
+
 @dataclass(frozen=True, slots=True)
 class Cursor:
     """The last row of a page: the next one begins below it."""

@@ -75,6 +75,33 @@ async def test_lines_that_are_no_records_are_counted_and_the_rest_is_kept(record
     assert recorder.history.find("wr_00000001") and recorder.history.find("wr_00000002")
 
 
+def nested(depth: int) -> bytes:
+    return b'{"a":' * depth + b"1" + b"}" * depth
+
+
+@pytest.mark.parametrize(
+    "poison",
+    [
+        b'{"id": "x", "at": 1, "findings": ' + nested(400) + b"}",
+        b'{"id": "x", "audit": {"seq": 1, "worker": "p", "metadata": ' + nested(400) + b"}}",
+        b'{"id": "x", "audit": {"seq": 1, "worker": "p", "content": ' + nested(900) + b"}}",
+        b'{"id": "x", "audit": {"seq": 1, "worker": "p", "content": {"mode": "full", "x": ' + nested(900) + b"}}}",
+        b'{"id": "x", "audit": {"seq": "one", "worker": ["p"], "user": {"a": 1}, "call": {}, "session": 7}}',
+        b'{"id": "x", "audit": {"seq": 99999999999999999999}, "status": 99999999999999999999, "agent": []}',
+        b'{"id": "", "at": {}, "error": {"a": 1}, "model": 5, "path": ["x"]}',
+        b'{"id": "\\u0000", "audit": {"call": "\\u0000x", "seq": -1}}',
+        b'{"audit": {}}',
+    ],
+)
+async def test_no_line_can_hold_up_the_others(recorder: Recorder, tmp_path: Path, poison: bytes) -> None:
+    for _ in range(2):
+        await recorder.write([line(1), poison, line(2)])
+    assert recorder.history.find("wr_00000002")
+    assert len(recorder.ledger.journal.page(EntryFilter(ref="wr_00000002"), 5)) == 1
+    await recorder.in_writer(recorder.ledger.write_head)
+    assert verify(tmp_path / "audit.db", KEY).ok
+
+
 async def test_an_entry_before_its_call_is_kept_without_a_row(recorder: Recorder) -> None:
     await recorder.write([orjson.dumps({"audit": entry(1, action="llm.call.begin")})])
     await recorder.write([orjson.dumps(record(1, audit=entry(2, call="wr_00000001")))])

@@ -50,13 +50,13 @@ async def test_a_store_that_is_not_there_fails_fast_and_then_at_once(caplog: pyt
             start = loop.time()
             with pytest.raises(StoreDown):
                 await store.get("a")
-            assert loop.time() - start < 0.25
+            assert loop.time() - start < 0.5
         assert store.down
         start = loop.time()
         for _ in range(200):
             with pytest.raises(StoreDown):
                 await store.take([Allowance("b", 1)], [1])
-        assert loop.time() - start < 0.05
+        assert loop.time() - start < 0.3
         await store.stop()
     assert len([each for each in caplog.records if each.name == "weir.store"]) == 1
     assert "canary" not in caplog.text

@@ -1,0 +1,76 @@
+"""The admin API of the Weir that holds a data directory, for commands that write. Standard library only."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+TIMEOUT_S = 30.0
+
+
+class AdminError(Exception):
+    """Nobody answers, or the answer is no: a sentence for people."""
+
+
+def add_place(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--data", default=os.environ.get("WEIR_DATA_DIR") or ".weir", help="the data directory of the Weir"
+    )
+    parser.add_argument("--url", help="its admin address, such as http://127.0.0.1:8081 (default: found in --data)")
+
+
+class Admin:
+    """Calls with the token of the environment (`WEIR_ADMIN_TOKEN`, `WEIR_ADMIN_TOKEN_FILE`)."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url.rstrip("/")
+
+    @classmethod
+    def found(cls, options: argparse.Namespace) -> Admin:
+        if options.url:
+            return cls(options.url)
+        lock = Path(options.data) / "weir.lock"
+        try:
+            facts = json.loads(lock.read_text())
+            return cls(f"http://127.0.0.1:{facts['admin_port']}")
+        except (OSError, ValueError, KeyError):
+            raise AdminError(f"no Weir is known in {options.data}; name its --data or its admin --url") from None
+
+    def call(self, method: str, path: str, body: Any = None) -> Any:
+        return json.loads(self._send(method, path, body))
+
+    def text(self, path: str) -> str:
+        return self._send("GET", path, None).decode()
+
+    def _send(self, method: str, path: str, body: Any) -> bytes:
+        headers = {"content-type": "application/json"}
+        token = _token()
+        if token:
+            headers["authorization"] = f"Bearer {token}"
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self._url + path, data, headers, method=method)  # noqa: S310  http(s) only
+        try:
+            with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310
+                found: bytes = answer.read()
+                return found
+        except urllib.error.HTTPError as error:
+            raise AdminError(_said(error)) from None
+        except OSError:
+            raise AdminError(f"no Weir answers on {self._url}; is it running?") from None
+
+
+def _token() -> str:
+    file = os.environ.get("WEIR_ADMIN_TOKEN_FILE")
+    return Path(file).read_text().strip() if file else os.environ.get("WEIR_ADMIN_TOKEN", "")
+
+
+def _said(error: urllib.error.HTTPError) -> str:
+    try:
+        return str(json.loads(error.read())["error"]["message"])
+    except (ValueError, KeyError, TypeError):
+        return f"the admin API answered {error.code}"

@@ -1,0 +1,198 @@
+"""Providers that are slow, fall silent or break off: what the caller sees of it, and what the record says."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import orjson
+import pytest
+
+from proxy.live import Alias, Streams, Timeouts
+from tests.pairs import STREAMING, SURFACES, Opened, wished
+from tests.streams import docs
+
+PATH = "/v1/chat/completions"
+ENDS = {
+    "chat": b"[DONE]",
+    "completions": b"[DONE]",
+    "messages": b"message_stop",
+    "responses": b"response.completed",
+}
+"""What only a stream that came to its proper end has in it."""
+BEAT = {"messages": b'event: ping\ndata: {"type": "ping"}\n\n'}
+COMMENT = b": keep-alive\n\n"
+QUICK: dict[str, Any] = {"upstream": {"ask_usage": "never", "timeouts": Timeouts(first_byte_s=0.2, idle_s=0.2)}}
+EARLY = Streams(heartbeat_s=0.05, early_answer_s=0.05)
+surfaces = pytest.mark.parametrize("surface", STREAMING)
+
+
+def is_error(surface: str, raw: bytes) -> bool:
+    """Whether the last event is an error in the surface's own dialect."""
+    last = docs(raw)[-1]
+    if surface in ("chat", "completions"):
+        return {"message", "type", "code"} <= set(last["error"])
+    if surface == "messages":
+        return bool(last["type"] == "error" and last["error"]["type"])
+    return last["type"] in ("error", "response.failed")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_hang_before_the_headers_is_a_504_and_cancels_the_provider(opened: Opened, stream: bool) -> None:
+    async with opened(**QUICK) as pair:
+        for surface in STREAMING:
+            got = await pair.through(SURFACES[surface][0], wished(surface, "hang=1", stream=stream))
+            assert got.status == 504
+            assert orjson.loads(got.body)["error"]["message"]
+        await pair.provider.until(lambda: len(pair.provider.cancelled) == len(STREAMING))
+        records = await pair.sink.wait_for(len(STREAMING))
+        assert {record["outcome"] for record in records} == {"provider_error"}
+
+
+@surfaces
+@pytest.mark.parametrize("wish", ["cut=4", "cut=4 reset=1"])
+async def test_a_cut_stream_ends_in_an_error_event_and_not_properly(opened: Opened, surface: str, wish: str) -> None:
+    async with opened() as pair:
+        direct = await pair.direct(SURFACES[surface][0], wished(surface, wish))
+        got = await pair.through(SURFACES[surface][0], wished(surface, wish))
+        assert direct.cut
+        assert got.status == 200
+        assert got.cut
+        assert is_error(surface, got.body)
+        assert ENDS[surface] not in got.body
+        (record,) = await pair.sink.wait_for(1)
+        assert record["outcome"] == "provider_error"
+        assert record["complete"] is False
+
+
+@surfaces
+async def test_a_stream_that_falls_silent_ends_in_an_error_event_and_is_cancelled(opened: Opened, surface: str) -> None:
+    async with opened(**QUICK) as pair:
+        got = await pair.through(SURFACES[surface][0], wished(surface, "stall=4"))
+        assert got.cut
+        assert is_error(surface, got.body)
+        assert ENDS[surface] not in got.body
+        await pair.provider.until(lambda: len(pair.provider.cancelled) == 1)
+        (record,) = await pair.sink.wait_for(1)
+        assert record["outcome"] == "provider_error"
+        assert record["complete"] is False
+
+
+@surfaces
+async def test_an_end_without_the_last_event_comes_as_it_is_and_is_flagged(opened: Opened, surface: str) -> None:
+    async with opened(upstream={"ask_usage": "never"}) as pair:
+        direct = await pair.direct(SURFACES[surface][0], wished(surface, "no_done=1"))
+        got = await pair.through(SURFACES[surface][0], wished(surface, "no_done=1"))
+        assert got.body == direct.body
+        assert not got.cut
+        (record,) = await pair.sink.wait_for(1)
+        assert record["complete"] is False
+
+
+@surfaces
+async def test_an_error_event_in_mid_stream_comes_as_it_is(opened: Opened, surface: str) -> None:
+    async with opened(upstream={"ask_usage": "never"}) as pair:
+        direct = await pair.direct(SURFACES[surface][0], wished(surface, "error=6"))
+        got = await pair.through(SURFACES[surface][0], wished(surface, "error=6"))
+        assert got.body == direct.body
+        assert is_error(surface, got.body)
+        (record,) = await pair.sink.wait_for(1)
+        assert record["outcome"] == "provider_error"
+        assert record["complete"] is False
+
+
+@pytest.mark.parametrize("wish", ["1", "status", "chunk", "lengths", "http09", "header", "json"])
+async def test_what_is_not_http_is_a_502_in_the_callers_dialect(opened: Opened, wish: str) -> None:
+    async with opened() as pair:
+        for surface in STREAMING:
+            got = await pair.through(SURFACES[surface][0], wished(surface, f"garbage={wish}", stream=False))
+            assert got.status == 502
+            error = orjson.loads(got.body)["error"]
+            assert error["message"]
+            assert "127.0.0.1" not in error["message"]
+
+
+@surfaces
+async def test_silence_is_filled_with_heartbeats_between_whole_events(opened: Opened, surface: str) -> None:
+    sent = wished(surface, "first=0.15 interval=0.12 chunks=3")
+    async with opened(upstream={"ask_usage": "never"}, streams=Streams(heartbeat_s=0.05, hold_s=0.02)) as pair:
+        got = await pair.through(SURFACES[surface][0], sent)
+        beat = BEAT.get(surface, COMMENT)
+        assert got.body.count(beat) >= 3
+        assert got.body.replace(beat, b"") == (await pair.direct(SURFACES[surface][0], sent)).body
+
+
+@surfaces
+async def test_a_provider_that_thinks_long_gets_its_200_early_and_beats_until_it_speaks(
+    opened: Opened, surface: str
+) -> None:
+    sent = wished(surface, "delay=0.3")
+    async with opened(upstream={"ask_usage": "never"}, streams=EARLY) as pair:
+        asked = asyncio.get_running_loop().time()
+        async with pair.open(SURFACES[surface][0], sent) as answer:
+            assert asyncio.get_running_loop().time() - asked < 0.25
+            assert answer.status == 200
+            assert answer.headers["content-type"].startswith("text/event-stream")
+            raw = await answer.read()
+        beat = BEAT.get(surface, COMMENT)
+        assert raw.startswith(beat)
+        assert raw.replace(beat, b"") == (await pair.direct(SURFACES[surface][0], sent)).body
+        (record,) = await pair.sink.wait_for(1)
+        assert record["complete"] is True
+
+
+@surfaces
+@pytest.mark.parametrize("wish", ["delay=0.2 status=429", "delay=0.2 status=500", "delay=0.2 garbage=status", "hang=1"])
+async def test_after_an_early_200_an_error_is_an_event(opened: Opened, surface: str, wish: str) -> None:
+    upstream = {"timeouts": Timeouts(first_byte_s=0.4)}
+    async with opened(upstream=upstream, streams=EARLY) as pair:
+        got = await pair.through(SURFACES[surface][0], wished(surface, wish))
+        assert got.status == 200
+        assert is_error(surface, got.body)
+        assert ENDS[surface] not in got.body
+        (record,) = await pair.sink.wait_for(1)
+        assert record["outcome"] == "provider_error"
+
+
+@surfaces
+@pytest.mark.parametrize("wish", ["error=1", "status=500", "status=429", "cut=0", "cut=1", "garbage=status"])
+async def test_an_early_failure_goes_to_the_fallback_unseen(opened: Opened, surface: str, wish: str) -> None:
+    """Also one that comes after the 200, as long as nothing of the answer has been said."""
+    aliases = {"fast": Alias(f"gpt-4o-mini[[sim {wish}]]", fallbacks=("gpt-4o",))}
+    async with opened(aliases=aliases, upstream={"ask_usage": "never"}) as pair:
+        path = SURFACES[surface][0]
+        got = await pair.through(path, wished(surface, "tools=0").replace(b"gpt-4o-mini[[sim tools=0]]", b"fast"))
+        assert [orjson.loads(each.body)["model"].split("[")[0] for each in pair.provider.requests] == ["gpt-4o-mini", "gpt-4o"]
+        assert got.status == 200
+        assert got.body == (await pair.direct(path, pair.sent.body)).body
+        (record,) = await pair.sink.wait_for(1)
+        assert record["outcome"] == "ok"
+        assert record["complete"] is True
+        assert record["target_model"] == "gpt-4o"
+
+
+async def test_after_the_first_word_no_other_target_is_tried(opened: Opened) -> None:
+    aliases = {"fast": Alias("gpt-4o-mini[[sim error=4]]", fallbacks=("gpt-4o",))}
+    async with opened(aliases=aliases) as pair:
+        got = await pair.through(PATH, wished("chat", "x").replace(b"gpt-4o-mini[[sim x]]", b"fast"))
+        assert is_error("chat", got.body)
+        assert len(pair.provider.requests) == 1
+
+
+async def test_a_connection_that_died_while_it_waited_costs_no_call(opened: Opened) -> None:
+    async with opened() as pair:
+        for number in range(20):
+            for connection in list(pair.provider.connections):
+                connection.transport.close() if number % 2 else connection.transport.abort()
+            got = await pair.through(PATH, wished("chat", "tools=0", stream=bool(number % 3)))
+            assert got.status == 200
+            assert not got.cut
+
+
+async def test_times_are_told_apart(opened: Opened) -> None:
+    async with opened() as pair:
+        await pair.through(PATH, wished("chat", "first=0.15 interval=0.02 chunks=5"))
+        (record,) = await pair.sink.wait_for(1)
+        assert 140 <= record["ttft_ms"] < 400
+        assert record["total_ms"] >= record["ttft_ms"] + 40
+        assert record["overhead_ms"] < 100
