@@ -1,4 +1,4 @@
-"""The yardstick: a relay of aiohttp's own server and client, nothing else. `python -m benchmarks.bare PORT UPSTREAM`."""
+"""The yardstick: a relay of aiohttp's own server and client, nothing else. Arguments: PORT UPSTREAM."""
 
 from __future__ import annotations
 

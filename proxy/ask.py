@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +11,7 @@ from proxy import record, wire
 from proxy.chain import SHADOW
 from proxy.errors import PluginFailed, UpstreamFailed
 from proxy.exchange import Exchange, Request, Response, Target
-from proxy.house import House, watchers
+from proxy.house import House, call_id, watchers
 from proxy.live import Upstream
 from proxy.upstream import endpoint
 from proxy.upstream.link import Outgoing
@@ -63,7 +62,7 @@ class Asker:
         )  # fmt: skip
         caller = replace(parent.caller, priority=PRIORITY)
         child = Exchange(
-            "wr_" + os.urandom(9).hex(), caller, request,
+            call_id(self._house.wall()), caller, request,
             at_s=self._house.wall(), start=self._house.now(), snapshot=parent.snapshot,
         )  # fmt: skip
         child.parent, child.purpose, child.target = parent.id, purpose, target

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 
 from proxy import record
 from proxy.chain import Route
-from proxy.errors import Forbidden, Refused, UpstreamFailed, WeirError
+from proxy.errors import Forbidden, ProtocolViolation, Refused, UpstreamFailed, WeirError
 from proxy.exchange import Exchange, Response, Target
 from proxy.house import Trip
 from proxy.live import Upstream
@@ -65,7 +65,8 @@ class Delivery:
         events = response.events if response.events is not None else [_composed(trip, codec, response)]
         stream = passage.open_stream(False)
         await trip.chain.response(trip.exchange, _route(trip), trip.below)
-        await trip.reply.start(response.status, [*EVENT_STREAM, *response.headers, *own_headers(trip.exchange)])
+        if not trip.reply.started:
+            await trip.reply.start(response.status, [*EVENT_STREAM, *response.headers, *own_headers(trip.exchange)])
         trip.exchange.timeline.first = self._now()
         for data in events:
             await trip.reply.write(await passage.feed(data))
@@ -84,7 +85,7 @@ class Delivery:
         try:
             if exchange.request.stream:
                 pulse.await_headers()
-            for _ in range(REPLACEMENTS):
+            for _ in range(1 + REPLACEMENTS + len(exchange.fallbacks)):
                 replaced = await self._attempt(trip, send, pulse)
                 if replaced is None:
                     return
@@ -93,7 +94,8 @@ class Delivery:
                     found.source = found.source or "plugin"
                     await self.own(trip, found)
                     return
-                exchange.target, exchange.fallbacks = found, []
+                _start_over(exchange, found)
+                pulse.drop()
             raise UpstreamFailed("plugins kept naming other targets for this call", code="too_many_targets")
         except WeirError as error:
             if not trip.reply.started:
@@ -111,6 +113,8 @@ class Delivery:
             if replaced is None or trip.reply.started:
                 raise
             return replaced
+        if exchange.target in exchange.fallbacks:
+            exchange.fallbacks = exchange.fallbacks[exchange.fallbacks.index(exchange.target) + 1 :]
         try:
             if exchange.verdicts:
                 await trip.chain.verdicts(exchange)
@@ -191,7 +195,7 @@ class Delivery:
         try:
             moved_on = await self._carry(trip, answering, passage, pulse)
             if moved_on:
-                return exchange.fallbacks.pop(0), trip.below
+                return exchange.fallbacks[0], trip.below
             await pulse.release()
             await self._end(trip, passage)
         except WeirError:
@@ -213,15 +217,24 @@ class Delivery:
         return None
 
     async def _carry(self, trip: Trip, answering: Answering, passage: Passage, pulse: Pulse) -> bool:
-        """Bytes as they come. True: an error came before any content, and there is another target to try."""
+        """Bytes as they come. True: it failed before any content, and there is another target to try."""
+        try:
+            await self._pump(trip, answering, passage, pulse)
+        except UpstreamFailed:
+            if _unseen(trip, passage, pulse):
+                return True
+            raise
+        return passage.inner.failed and _unseen(trip, passage, pulse)
+
+    async def _pump(self, trip: Trip, answering: Answering, passage: Passage, pulse: Pulse) -> None:
         line, now = trip.exchange.timeline, self._now
         async for chunk in answering.chunks():
             begun = now()
             data = await passage.feed(chunk)
             line.busy += now() - begun
             if pulse.holding:
-                if passage.inner.failed and not passage.inner.started and trip.exchange.fallbacks:
-                    return True
+                if passage.inner.failed and _unseen(trip, passage, pulse):
+                    return
                 pulse.keep(data)
                 if passage.inner.started or passage.broken is not None or pulse.full:
                     await pulse.release()
@@ -230,9 +243,8 @@ class Delivery:
             if not line.first and passage.inner.started:
                 line.first = now()
             if passage.broken is not None:
-                return False
+                return
         line.upstream_end = now()
-        return False
 
     async def _end(self, trip: Trip, passage: Passage) -> None:
         """The rest that filters held, or the proper end of a refused stream."""
@@ -295,6 +307,8 @@ class Delivery:
 
     async def _send(self, trip: Trip, status: int, headers: Headers, body: bytes) -> None:
         exchange = trip.exchange
+        if trip.reply.started:
+            raise ProtocolViolation("The provider did not answer with a stream.")
         exchange.timeline.first = exchange.timeline.first or self._now()
         if exchange.response is not None:
             exchange.response.delivered_bytes = len(body)
@@ -319,6 +333,19 @@ def own_headers(exchange: Exchange, *, whole: bool = False) -> Headers:
     if exchange.caller.debug and asks_debug(exchange.request.headers):
         headers.append(("x-weir-debug", record.steps_line(exchange)))
     return headers
+
+
+def _start_over(exchange: Exchange, target: Target) -> None:
+    """With another target, as if the one before had not been asked. Its fallbacks stay, if it is one of them."""
+    left = exchange.fallbacks
+    exchange.target, exchange.fallbacks = target, left[1:] if left and left[0] is target else []
+    exchange.response, exchange.error, exchange.outcome = None, None, "ok"
+    exchange.timeline.upstream_end = 0.0
+
+
+def _unseen(trip: Trip, passage: Passage, pulse: Pulse) -> bool:
+    """Nothing of this answer has been shown, and another target may be tried instead."""
+    return pulse.holding and not passage.inner.started and bool(trip.exchange.fallbacks)
 
 
 def asks_debug(headers: Headers) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -31,6 +32,8 @@ class Trip:
     """The way back begins under this place."""
     ours: bool = False
     """The credential is a key of Weir's own and is never forwarded."""
+    home: str = ""
+    """The upstream that the call's model belongs to: a credential that the caller brought goes there or nowhere."""
     coded: bytes | None = None
     """The body as sent, where it has a content coding."""
     withhold: bool = False
@@ -107,3 +110,8 @@ def watchers(route: Route) -> int:
             break
         place = member.place
     return place
+
+
+def call_id(at_s: float) -> str:
+    """The id of a call begun at `at_s`: in order of time, so that records are stored next to each other."""
+    return f"wr_{int(at_s * 1000):011x}{os.urandom(6).hex()}"

@@ -33,7 +33,7 @@ class Models:
         exchange = trip.exchange
         exchange.request.uninspected.clear()
         snapshot, anthropic = exchange.snapshot, _speaks_messages(trip)
-        lists = await asyncio.gather(*(self._of(trip, upstream) for upstream in snapshot.upstreams.values()))
+        lists = await asyncio.gather(*(self._of(trip, upstream) for upstream in _open_to(exchange)))
         found: dict[str, Json] = {}
         for models in lists:
             for model in models or ():
@@ -73,6 +73,18 @@ class Models:
             return None
         models = [model for model in data if isinstance(model, dict) and isinstance(model.get("id"), str)]
         return [model for model in models if endpoint.serves(upstream, model["id"])]
+
+
+def _open_to(exchange: Exchange) -> list[Upstream]:
+    """Those with a key of Weir's own, and of the others the one that the caller's credential belongs to."""
+    snapshot = exchange.snapshot
+    own = endpoint.resolve_relay(snapshot, "/v1/models", exchange.request.headers).upstream
+    return [
+        upstream
+        for upstream in snapshot.upstreams.values()
+        if endpoint.may_use(exchange.caller, upstream)
+        and (upstream.name == own or not endpoint.takes_credential(upstream))
+    ]
 
 
 def _speaks_messages(trip: Trip) -> bool:

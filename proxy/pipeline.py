@@ -10,8 +10,6 @@ from __future__ import annotations
 import asyncio
 import hmac
 import logging
-import os
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -23,7 +21,7 @@ from proxy.delivery import Delivery, asks_debug
 from proxy.errors import BadMethod, Forbidden, PluginFailed, Refused, UpstreamTimeout, WeirError
 from proxy.exchange import DURABLE, Caller, Dialect, Exchange, Outcome, Request, Response, Target
 from proxy.held import named_id
-from proxy.house import House, Local, Send, Trip, watchers
+from proxy.house import House, Local, Send, Trip, call_id, watchers
 from proxy.live import Upstream
 from proxy.ports import Incoming, Reply
 from proxy.upstream import endpoint
@@ -32,7 +30,8 @@ from proxy.wire import faults
 from proxy.wire.codec import Codec
 
 log = logging.getLogger("weir")
-Now = Callable[[], float]
+THREAD_BYTES = 1024 * 1024
+"""Larger bodies are inflated in a thread: it would hold the loop for milliseconds."""
 
 
 class Pipeline:
@@ -53,7 +52,7 @@ class Pipeline:
         house = self._house
         chain = house.chains.current
         exchange = Exchange(
-            "wr_" + os.urandom(9).hex(),
+            call_id(house.wall()),
             Caller(),
             Request("relay", incoming.method, incoming.path, incoming.query, incoming.headers, b""),
             at_s=house.wall(),
@@ -129,6 +128,7 @@ class Pipeline:
         exchange.target, exchange.fallbacks = targets[0], list(targets[1:])
         if codec.dialect == "responses":
             await self._follow_held(exchange)
+        trip.home = exchange.target.upstream
         trip.route = route = chain.route(exchange.caller.agent, request.model, request.path)
         response, trip.below = await chain.out(exchange, route)
         durable = exchange.notes.read(DURABLE)
@@ -150,7 +150,7 @@ class Pipeline:
         limits = exchange.snapshot.limits
         raw = await incoming.read()
         exchange.timeline.read = self._house.now()
-        plain = self._house.inflate(incoming.headers, raw, limits.body_bytes)
+        plain = await self._inflated(incoming, raw, limits.body_bytes)
         trip.coded = None if plain is raw else raw
         doc = codec.read(plain)
         old = exchange.request
@@ -159,6 +159,12 @@ class Pipeline:
             doc=doc, model=doc.get("model", ""), stream=doc.get("stream") is True, walk=codec.walk,
         )  # fmt: skip
         self._recognise(exchange, codec)
+
+    async def _inflated(self, incoming: Incoming, raw: bytes, limit: int) -> bytes:
+        house = self._house
+        if len(raw) < THREAD_BYTES:
+            return house.inflate(incoming.headers, raw, limit)
+        return await house.tasks.in_thread(house.inflate, incoming.headers, raw, limit)
 
     def _recognise(self, exchange: Exchange, codec: Codec) -> None:
         """The user as the body names them, and the conversation by its opening: good for stickiness and statistics."""
@@ -190,7 +196,9 @@ class Pipeline:
         if not self._house.allowed(exchange.snapshot, key, target.model):
             raise Forbidden(f"this key may not use the model {target.model!r}", code="model_not_allowed")
         exchange.fallbacks = [
-            other for other in exchange.fallbacks if self._house.allowed(exchange.snapshot, key, other.model)
+            other
+            for other in exchange.fallbacks
+            if self._house.allowed(exchange.snapshot, key, other.model) and _may_spend(exchange, other)
         ]
 
     def _sender(self, trip: Trip, codec: Codec) -> Send:
@@ -207,6 +215,8 @@ class Pipeline:
                 codec.ask_usage(request)
             body = codec.write(request)
             untouched = body is request.body
+            if target.upstream != trip.home and upstream.key is None:
+                upstream = replace(upstream, auth="none")
             sent = trip.coded if untouched and trip.coded is not None else body
             headers = endpoint.headers(
                 request.headers, upstream, body_length=len(sent), identity=True, credential_is_ours=trip.ours,
@@ -254,6 +264,12 @@ class Pipeline:
             made = record.of(exchange)
             self._house.records.put(orjson.dumps(made, default=str))
             self._house.kept(exchange, made)
+
+
+def _may_spend(exchange: Exchange, target: Target) -> bool:
+    """Whether this caller may go where Weir's own key is spent, or none is needed."""
+    upstream = exchange.snapshot.upstreams[target.upstream]
+    return exchange.caller.vouched or (upstream.key is None and upstream.auth != "none")
 
 
 def outcome_of(error: WeirError) -> Outcome:

@@ -38,7 +38,7 @@ class Store(Protocol):
         ...
 
     async def take(self, buckets: Sequence[Bucket], amounts: Sequence[int]) -> Taken:
-        """Reserves `amounts[i]` from `buckets[i]`, all or none, refilling them to now first. A negative amount gives back."""
+        """Reserves `amounts[i]` from `buckets[i]`, all or none, after refilling them; a negative amount gives back."""
         ...
 
     async def append(self, log: str, value: bytes, limit: int) -> None:

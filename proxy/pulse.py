@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 
 from proxy.exchange import Exchange
 from proxy.ports import Headers, Reply, Tasks
@@ -29,6 +30,7 @@ class Pulse:
         self._held: list[bytes] = []
         self._size = 0
         self._last = 0.0
+        self._stopped = False
         self.holding = False
         """Events wait here until content comes, the bounds are reached, or an error sends the call elsewhere."""
 
@@ -50,6 +52,14 @@ class Pulse:
             self._held.append(data)
             self._size += len(data)
 
+    def drop(self) -> None:
+        """Another target is asked: what the one before said is forgotten."""
+        self._held, self._size = [], 0
+        self._headers = EARLY
+        self.holding = False
+        if not self._reply.started:
+            self.await_headers()
+
     @property
     def full(self) -> bool:
         return self._size >= int(self._streams.hold_bytes)
@@ -69,12 +79,16 @@ class Pulse:
         await self._reply.write(data)
 
     def stop(self) -> None:
+        self._stopped = True
+        self._disarm()
+
+    def _disarm(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
     def _arm(self, after_s: float) -> None:
-        self.stop()
+        self._disarm()
         if after_s > 0:
             self._timer = asyncio.get_running_loop().call_later(after_s, self._due)
 
@@ -91,9 +105,15 @@ class Pulse:
         self._tasks.spawn("pulse", self._beat())
 
     async def _start(self) -> None:
-        await self.release()
-        if self._headers is EARLY:
-            await self._beat()
+        if self._reply.started or self._stopped:
+            return
+        with suppress(ConnectionError):  # the caller has gone, and the call itself meets it
+            await self.release()
+            if self._headers is EARLY:
+                await self._beat()
 
     async def _beat(self) -> None:
-        await self.write(PING if self._exchange.request.dialect == "messages" else COMMENT)
+        if self._stopped:
+            return
+        with suppress(ConnectionError):
+            await self.write(PING if self._exchange.request.dialect == "messages" else COMMENT)

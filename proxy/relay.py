@@ -13,7 +13,7 @@ import orjson
 
 from proxy import wire
 from proxy.delivery import own_headers
-from proxy.errors import Forbidden, TooLarge
+from proxy.errors import Forbidden, TooLarge, Unauthorized
 from proxy.exchange import Exchange, Response, Target, Usage
 from proxy.held import Held
 from proxy.house import Now, Trip
@@ -26,6 +26,8 @@ from proxy.upstream.link import Answering, Link, Outgoing
 SMALL_BYTES = 1024 * 1024
 """Bodies up to here are read whole (so a stale connection can be retried); larger ones flow."""
 STORED = "/v1/responses/"
+KEY_PROTOCOL = "openai-insecure-api-key."
+"""Browsers put their key there, for a websocket has no headers of theirs."""
 
 
 class Pool(Protocol):
@@ -147,6 +149,8 @@ class Relay:
         exchange, request = trip.exchange, trip.exchange.request
         assert exchange.target is not None
         upstream = exchange.snapshot.upstreams[exchange.target.upstream]
+        if not endpoint.may_use(exchange.caller, upstream):
+            raise Unauthorized("A key is needed for this path.")
         headers = endpoint.headers(
             request.headers, upstream, body_length=None, identity=False, credential_is_ours=trip.ours
         )
@@ -155,6 +159,8 @@ class Relay:
         exchange.attempts = 1
 
         async def connect(protocols: list[str]) -> Any:
+            if trip.ours:
+                protocols = [name for name in protocols if not name.startswith(KEY_PROTOCOL)]
             found = await self._link.websocket(upstream, line, headers, protocols)
             exchange.timeline.headers = exchange.timeline.first = self._now()
             return found

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from proxy import checking, pricing, snapshot, sources
+from proxy import pricing, snapshot
 from proxy.clock import SystemClock
+from proxy.configuration import checking, sources
 from proxy.errors import ConfigError, PluginFailed
 from proxy.exchange import Exchange, Response, Target
 from proxy.live import Entry, Live, Snapshot

@@ -12,15 +12,17 @@ from typing import Any
 
 import uvloop
 
-from proxy import checking, life, pricing, sources
+from proxy import pricing
 from proxy.app.configured import add_arguments, given_flags
 from proxy.app.parts import PRICES, Facts, fleet_secret, write_facts
 from proxy.clock import SystemClock
+from proxy.configuration import checking, sources
+from proxy.configuration.overlay import Overlay
+from proxy.configuration.sources import ConfigErrors, Loaded
 from proxy.control.process import Control, Parts, Paths, facts
 from proxy.errors import ConfigError
-from proxy.overlay import Overlay
+from proxy.processes import life
 from proxy.registry import find
-from proxy.sources import ConfigErrors, Loaded
 from proxy.telemetry.exposition import Exposition
 from proxy.telemetry.logs import Log, install
 from proxy.telemetry.page import Page
@@ -32,6 +34,7 @@ def main(arguments: list[str]) -> int:
     add_arguments(parser)
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--store", help="hot state that was started for this Weir, in place of the configured one")
     parser.add_argument("--ready-fd", type=int, default=-1)
     parser.add_argument("--life-fd", type=int, default=-1)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -54,7 +57,7 @@ async def _control(options: argparse.Namespace) -> int:
         said = first.settings.log
         install(Log(clock, level=said.level, format=said.format).bind(process="control"), said.level)
         data = _data(first)
-        _lay_ready(data, run, first)
+        _lay_ready(data, run, first, options.store)
         control = Control(
             Paths(data, run, options.config),
             Parts(clock=clock, metrics=page, read=read, render=exposition.render, environ=os.environ),
@@ -71,10 +74,11 @@ def _data(loaded: Loaded) -> Path:
     return Path(loaded.settings.data_dir).expanduser().resolve()
 
 
-def _lay_ready(data: Path, run: Path, loaded: Loaded) -> None:
+def _lay_ready(data: Path, run: Path, loaded: Loaded, store: str | None) -> None:
     """What workers read before their first call: facts and prices. The snapshot is the configuration's matter."""
     settings = loaded.settings
-    write_facts(run, Facts(settings.store, str(fleet_secret(data)), settings.log.level, settings.log.format))
+    hot = store or settings.store
+    write_facts(run, Facts(hot, str(fleet_secret(data)), settings.log.level, settings.log.format))
     draft = run / f"{PRICES}.new"
     draft.write_bytes(pricing.compile_prices())
     draft.replace(run / PRICES)

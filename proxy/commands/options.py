@@ -6,9 +6,9 @@ import argparse
 import json
 import sys
 
-from proxy import options as plugin_options
+from proxy.configuration import options as plugin_options
+from proxy.configuration.settings import CHAIN, reference
 from proxy.registry import find
-from proxy.settings import CHAIN, reference
 
 
 def main(arguments: list[str]) -> int:

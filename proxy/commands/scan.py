@@ -11,9 +11,9 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 
-from proxy import options as plugin_options
 from proxy import registry, scanning
 from proxy.app.bench import opened
+from proxy.configuration import options as plugin_options
 from proxy.errors import ConfigError
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 
-from proxy.settings import schema
+from proxy.configuration.settings import schema
 
 
 def main(arguments: list[str]) -> int:

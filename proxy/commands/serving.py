@@ -9,7 +9,7 @@ import sys
 from typing import Any
 
 from proxy.app.configured import arguments
-from proxy.supervisor import Plan, Supervisor
+from proxy.processes.supervisor import Plan, Supervisor
 
 FLAGS = ("upstream", "host", "port", "admin_host", "admin_port", "data_dir", "workers", "profile")
 
@@ -40,10 +40,21 @@ def planned(config: str | None, flags: dict[str, Any]) -> dict[str, Any] | int:
     return found
 
 
+VALKEY_SOCKET = "{run}/valkey.sock"
+VALKEY_OPTIONS = (
+    "--port", "0", "--unixsocket", VALKEY_SOCKET, "--unixsocketperm", "600", "--dir", "{run}", "--save", "",
+    "--appendonly", "no", "--maxmemory", "256mb", "--maxmemory-policy", "allkeys-lru", "--logfile", "{run}/valkey.log",
+)  # fmt: skip
+"""Hot state of this Weir alone: nothing of it is kept on disk, and it cannot grow without bound."""
+
+
 def supervise(config: str | None, flags: dict[str, Any], settings: dict[str, Any], **changes: Any) -> int:
     role = [sys.executable, "-m", "proxy.app"]
+    valkey = settings.get("valkey")
+    store = ("--store", f"unix://{VALKEY_SOCKET}") if valkey else ()
     plan = Plan(
-        control=(*role, "control", *arguments(config, flags)),
+        control=(*role, "control", *arguments(config, flags), *store),
+        extras=((valkey, *VALKEY_OPTIONS),) if valkey else (),
         worker=(*role, "worker"),
         data_dir=settings["data_dir"],
         host=settings["host"],

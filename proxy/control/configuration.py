@@ -18,15 +18,15 @@ from typing import Any
 
 import orjson
 
-from proxy import overlay as overlays
 from proxy import snapshot
+from proxy.configuration import overlay as overlays
+from proxy.configuration.fields import SENSITIVE
+from proxy.configuration.overlay import Overlay
+from proxy.configuration.settings import Settings, secret
+from proxy.configuration.sources import ConfigErrors, Loaded, frozen
+from proxy.configuration.wording import parts
 from proxy.errors import BadRequest, ConfigError, WeirError
-from proxy.fields import SENSITIVE
-from proxy.overlay import Overlay
 from proxy.ports import Clock
-from proxy.settings import Settings, secret
-from proxy.sources import ConfigErrors, Loaded, frozen
-from proxy.wording import parts
 
 Json = Any
 LOG = logging.getLogger("weir.settings")

@@ -12,6 +12,7 @@ from typing import Any
 from aiohttp import web
 
 from proxy.channel import Peer, Receiver
+from proxy.configuration.sources import Loaded
 from proxy.control.audit import load_key
 from proxy.control.configuration import Configuration, Read, Surroundings
 from proxy.control.desk import Desk
@@ -25,7 +26,6 @@ from proxy.ports import Clock, Metrics
 from proxy.server.admin import admin_app, metrics_app
 from proxy.server.auth import loopback
 from proxy.snapshot import secret
-from proxy.sources import Loaded
 from proxy.store.history import History
 
 Json = Any

@@ -21,8 +21,9 @@ from urllib.parse import urlsplit
 
 from proxy.errors import BadRequest, Forbidden, Unauthorized, UnknownPath
 from proxy.exchange import Caller
-from proxy.live import CallerKey, Identity, Snapshot, Upstream
+from proxy.live import CallerKey, Identity, Snapshot
 from proxy.ports import Headers, Incoming
+from proxy.upstream.endpoint import takes_credential
 
 AGENT: Final = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9._-]{1,64}")
 HEADERS: Final = frozenset(
@@ -203,16 +204,6 @@ def allowed(snapshot: Snapshot, key: str | None, model: str) -> bool:
     return not found.models or any(
         model.startswith(pattern[:-1]) if pattern.endswith("*") else model == pattern for pattern in found.models
     )
-
-
-def takes_credential(upstream: Upstream) -> bool:
-    """Whether it is paid for with the caller's own credential."""
-    return upstream.key is None and upstream.auth != "none"
-
-
-def may_use(caller: Caller, upstream: Upstream) -> bool:
-    """Whether this caller may be sent to this upstream: no stranger spends a key that Weir holds."""
-    return caller.vouched or takes_credential(upstream)
 
 
 def presented(shown: Headers) -> str:

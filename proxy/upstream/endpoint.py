@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator
 from urllib.parse import quote, urlencode, urlsplit
 
 from proxy.errors import BadRequest, UnknownModel, UnknownPath
-from proxy.exchange import Target
+from proxy.exchange import Caller, Target
 from proxy.live import Snapshot, Upstream
 from proxy.ports import Headers
 
@@ -57,6 +57,16 @@ def serves(upstream: Upstream, model: str) -> bool:
 
 def speaks(upstream: Upstream, dialect: str) -> bool:
     return not upstream.dialects or dialect in upstream.dialects
+
+
+def takes_credential(upstream: Upstream) -> bool:
+    """Whether it is paid for with the caller's own credential."""
+    return upstream.key is None and upstream.auth != "none"
+
+
+def may_use(caller: Caller, upstream: Upstream) -> bool:
+    """A caller who is not vouched for spends no key that Weir holds."""
+    return caller.vouched or takes_credential(upstream)
 
 
 def resolve(snapshot: Snapshot, dialect: str, model: str) -> list[Target]:

@@ -12,6 +12,7 @@ from proxy.live import Upstream
 from proxy.ports import Clock, Counter, Headers, Metrics
 from proxy.upstream import retry
 from proxy.upstream.answer import Opened
+from proxy.upstream.endpoint import may_use, takes_credential
 from proxy.upstream.link import Answering, Link, Outgoing
 
 Build = Callable[[Target, Upstream, bool], Outgoing]
@@ -206,10 +207,9 @@ def _ways(exchange: Exchange) -> list[Way]:
         upstream = upstreams.get(target.upstream)
         if upstream is None:
             continue
-        own = upstream.key is not None or upstream.auth == "none"
-        if own and not exchange.caller.vouched:
+        if not may_use(exchange.caller, upstream):
             continue
-        away = not own and target.upstream != first.upstream
+        away = takes_credential(upstream) and target.upstream != first.upstream
         ways.append(Way(target, upstream, replace(upstream, auth="none") if away else upstream))
     if not ways or ways[0].target != first:
         raise Unauthorized("A key is needed for this model.")

@@ -16,8 +16,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from proxy import life
 from proxy.channel import Receiver, Sender
+from proxy.processes import life
 from proxy.telemetry.page import Page
 
 

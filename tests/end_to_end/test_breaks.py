@@ -101,7 +101,7 @@ async def test_an_error_event_in_mid_stream_comes_as_it_is(opened: Opened, surfa
         assert record["complete"] is False
 
 
-@pytest.mark.parametrize("wish", ["1", "status", "chunk", "lengths", "http09", "header", "json"])
+@pytest.mark.parametrize("wish", ["1", "status", "chunk", "lengths", "http09", "header"])
 async def test_what_is_not_http_is_a_502_in_the_callers_dialect(opened: Opened, wish: str) -> None:
     async with opened() as pair:
         for surface in STREAMING:
@@ -110,6 +110,16 @@ async def test_what_is_not_http_is_a_502_in_the_callers_dialect(opened: Opened, 
             error = orjson.loads(got.body)["error"]
             assert error["message"]
             assert "127.0.0.1" not in error["message"]
+
+
+async def test_an_answer_that_is_not_json_comes_as_it_is_and_is_recorded_as_uninspected(opened: Opened) -> None:
+    async with opened() as pair:
+        got = await pair.through(PATH, wished("chat", "garbage=json", stream=False))
+        assert got.status == 200
+        assert got.body == b'{"id": "chatcmpl-1'
+        (record,) = await pair.sink.wait_for(1)
+        assert record["uninspected"] == ["answer"]
+        assert record["complete"] is False
 
 
 @surfaces
@@ -155,14 +165,20 @@ async def test_after_an_early_200_an_error_is_an_event(opened: Opened, surface: 
 
 
 @surfaces
-@pytest.mark.parametrize("wish", ["error=1", "status=500", "status=429", "cut=0", "cut=1", "garbage=status"])
+@pytest.mark.parametrize(
+    "wish",
+    ["error=1", "error=2 first=0.05 interval=0.05", "status=500", "status=429", "cut=0", "cut=1", "garbage=status"],
+)
 async def test_an_early_failure_goes_to_the_fallback_unseen(opened: Opened, surface: str, wish: str) -> None:
     """Also one that comes after the 200, as long as nothing of the answer has been said."""
     aliases = {"fast": Alias(f"gpt-4o-mini[[sim {wish}]]", fallbacks=("gpt-4o",))}
     async with opened(aliases=aliases, upstream={"ask_usage": "never"}) as pair:
         path = SURFACES[surface][0]
         got = await pair.through(path, wished(surface, "tools=0").replace(b"gpt-4o-mini[[sim tools=0]]", b"fast"))
-        assert [orjson.loads(each.body)["model"].split("[")[0] for each in pair.provider.requests] == ["gpt-4o-mini", "gpt-4o"]
+        assert [orjson.loads(each.body)["model"].split("[")[0] for each in pair.provider.requests] == [
+            "gpt-4o-mini",
+            "gpt-4o",
+        ]
         assert got.status == 200
         assert got.body == (await pair.direct(path, pair.sent.body)).body
         (record,) = await pair.sink.wait_for(1)

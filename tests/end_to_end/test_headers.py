@@ -61,7 +61,11 @@ async def test_the_callers_headers_pass_in_their_order_and_case(opened: Opened) 
     received = await call(opened, *lines(PASSED))
     came = [(name, value) for name, value in received.headers if name in PASSED]
     assert came == list(PASSED.items())
-    assert set(names(received)) - {name.decode().lower() for name in PASSED} == {"host", "content-length", "accept-encoding"}
+    assert set(names(received)) - {name.decode().lower() for name in PASSED} == {
+        "host",
+        "content-length",
+        "accept-encoding",
+    }
     assert received.header("host") != "127.0.0.1"
 
 
@@ -118,14 +122,22 @@ async def test_lengths_are_right_for_what_is_sent_and_chunks_for_what_has_none(o
         stream = await pair.through("/v1/chat/completions", body("chat", stream=True))
         assert stream.header("content-length") is None
         assert stream.header("transfer-encoding") == "chunked"
-        assert stream.header("cache-control") == (await pair.direct("/v1/chat/completions", body("chat", stream=True))).header("cache-control")
+        assert stream.header("cache-control") == (
+            await pair.direct("/v1/chat/completions", body("chat", stream=True))
+        ).header("cache-control")
         packed = gzip.compress(body("chat", more=b'"stream":true,'))
-        await pair.through("/v1/chat/completions", packed, headers=(("Content-Encoding", "gzip"), ("content-type", "application/json")))
+        await pair.through(
+            "/v1/chat/completions", packed, headers=(("Content-Encoding", "gzip"), ("content-type", "application/json"))
+        )
         assert pair.sent.header("content-length") == str(len(pair.sent.body))
 
 
 async def test_a_configured_key_takes_the_place_of_the_callers(opened: Opened) -> None:
-    for auth, name, value in (("bearer", "authorization", "Bearer sk-weir"), ("x-api-key", "x-api-key", "sk-weir"), ("api-key", "api-key", "sk-weir")):
+    for auth, name, value in (
+        ("bearer", "authorization", "Bearer sk-weir"),
+        ("x-api-key", "x-api-key", "sk-weir"),
+        ("api-key", "api-key", "sk-weir"),
+    ):
         received = await call(
             opened, b"Authorization: Bearer sk-caller", b"x-api-key: sk-caller", b"api-key: sk-caller",
             upstream={"key": "sk-weir", "auth": auth},
@@ -141,7 +153,9 @@ async def test_a_key_of_weirs_own_is_never_forwarded(opened: Opened) -> None:
     async with opened(identity=identity) as pair:
         for path in (b"/v1/chat/completions", b"/v1/moderations", b"/agents/a/v1/chat/completions"):
             for how in (b"Authorization: Bearer " + key, b"x-api-key: " + key):
-                answer: Answer = await say(pair.running.port, post(body("chat"), how, b"Content-Type: application/json", path=path))
+                answer: Answer = await say(
+                    pair.running.port, post(body("chat"), how, b"Content-Type: application/json", path=path)
+                )
                 assert answer.status == 200, (path, how, answer.body)
         assert len(pair.provider.requests) == 6
         assert not any(key in value for received in pair.provider.requests for _, value in received.headers)

@@ -42,7 +42,7 @@ async def test_while_it_waits_for_an_answer(opened: Opened, surface: str, stream
     request = post(wished(surface, "hang=1", stream=stream), *AUTHORIZED, path=SURFACES[surface][0].encode())
     async with opened() as pair:
         record = await leave(pair, request, after=0, abort=abort)
-        assert record["output_tokens"] == 0
+        assert record["complete"] is False
 
 
 @pytest.mark.parametrize("surface", ["chat", "responses", "completions", "messages"])
@@ -73,9 +73,7 @@ async def test_in_the_middle_of_what_nobody_reads(opened: Opened) -> None:
 
 async def test_others_go_on_while_one_leaves(opened: Opened) -> None:
     async with opened() as pair:
-        staying = asyncio.create_task(
-            pair.through("/v1/chat/completions", wished("chat", "chunks=20 interval=0.01"))
-        )
+        staying = asyncio.create_task(pair.through("/v1/chat/completions", wished("chat", "chunks=20 interval=0.01")))
         await pair.provider.until(lambda: pair.provider.running == 1)
         reader, writer = await asyncio.open_connection("127.0.0.1", pair.running.port)
         writer.write(post(wished("chat", "hang=1"), *AUTHORIZED))

@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 STAND_IN = str(Path(__file__).with_name("stand_in.py"))
 LAUNCHER = """
 import json, sys
-from proxy.supervisor import Plan, Supervisor
+from proxy.processes.supervisor import Plan, Supervisor
 def say(event, sentence):
     print(json.dumps([event, sentence]), flush=True)
 plan = {name: tuple(value) if isinstance(value, list) else value for name, value in json.loads(sys.argv[1]).items()}

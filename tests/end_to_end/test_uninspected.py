@@ -93,7 +93,9 @@ async def test_a_websocket_carries_everything_both_ways(opened: Opened) -> None:
     async with opened() as pair:
         url = pair.running.root + "/v1/realtime?model=gpt-4o-realtime"
         headers = {"Authorization": "Bearer sk-caller", "OpenAI-Beta": "realtime=v1", "x-weir-agent": "a"}
-        async with pair.session.ws_connect(url, headers=headers, protocols=("realtime", "other"), max_msg_size=0) as socket:
+        async with pair.session.ws_connect(
+            url, headers=headers, protocols=("realtime", "other"), max_msg_size=0
+        ) as socket:
             assert socket.protocol == "realtime"
             hello = await socket.receive_json()
             assert hello["type"] == "session.created"

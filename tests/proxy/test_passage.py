@@ -222,7 +222,7 @@ async def test_a_filter_in_shadow_changes_nothing_and_is_recorded() -> None:
 
 
 async def test_a_json_answer_passes_the_same_filters() -> None:
-    found, call = passage(scripted("a", filter=giving(Keeps)), scripted("b", filter=giving(Upper)))
+    found, _ = passage(scripted("a", filter=giving(Keeps)), scripted("b", filter=giving(Upper)))
     raw = orjson.dumps({"id": "c", "object": "chat.completion", "model": "m", "choices": [
         {"index": 0, "message": {"role": "assistant", "content": "abc"}, "finish_reason": "stop"}]})  # fmt: skip
     answer = wire.codec("chat").answer(raw)

@@ -10,9 +10,9 @@ import orjson
 import pytest
 
 from proxy import snapshot
+from proxy.configuration.settings import Settings
 from proxy.errors import ConfigError
 from proxy.live import Timeouts
-from proxy.settings import Settings
 
 FULL = b"""{"upstreams": {"a": {"url": "https://x", "key": "env:KEY", "headers": {"x-token": "file:%s", "x-plain": "v"},
  "query": {"api-version": "1"}, "timeouts": {"connect_s": 2}, "proxy": "env:PROXY"}},

@@ -7,11 +7,11 @@ from typing import Any
 import orjson
 import pytest
 
-from proxy import sources
+from proxy.configuration import sources
+from proxy.configuration.overlay import Overlay
+from proxy.configuration.sources import ConfigErrors, Loaded
 from proxy.control.configuration import Configuration, Surroundings
 from proxy.errors import BadRequest
-from proxy.overlay import Overlay
-from proxy.sources import ConfigErrors, Loaded
 from tests.kit import FakeClock
 
 

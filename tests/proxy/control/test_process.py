@@ -16,9 +16,9 @@ import aiohttp
 import orjson
 import pytest
 
-from proxy import sources
 from proxy.channel import AskFailed, Sender
 from proxy.clock import SystemClock
+from proxy.configuration import sources
 from proxy.control import process
 from proxy.control.audit import load_key, verify
 from proxy.control.process import Control, Parts, Paths
@@ -215,7 +215,7 @@ CONTROL = """
 import asyncio, sys
 from functools import partial
 from pathlib import Path
-from proxy import sources
+from proxy.configuration import sources
 from proxy.clock import SystemClock
 from proxy.control.process import Control, Parts, Paths
 from tests.kit import FakeMetrics

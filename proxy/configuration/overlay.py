@@ -1,0 +1,130 @@
+"""What was changed at run time: one versioned file in the data directory, listed, undone and exported.
+
+A value never changes in place: `apply` and `undo` give a new Overlay, so that it can be tried (`sources.read`) before
+it is written. Writing is atomic and durable. The history stays: an undone change is marked, not removed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import orjson
+import yaml
+
+from proxy.configuration.wording import parts
+from proxy.errors import ConfigError
+
+Json = Any
+
+FORMAT = 1
+NAME = "overlay.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One change. `old` is what was in effect before it, `new` what it set; `at` in seconds since the epoch."""
+
+    id: int
+    at: float
+    who: str
+    key: str
+    old: Json
+    new: Json
+    reason: str
+    undone_at: float | None = None
+    undone_by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Overlay:
+    """`version` counts every apply and undo."""
+
+    version: int = 0
+    changes: tuple[Change, ...] = ()
+
+    def standing(self) -> tuple[Change, ...]:
+        """The changes in effect: the newest of each key that was not undone, oldest first."""
+        newest = {change.key: change for change in self.changes if change.undone_at is None}
+        return tuple(sorted(newest.values(), key=lambda change: change.id))
+
+    def apply(self, key: str, new: Json, *, old: Json, who: str, reason: str, at: float) -> Overlay:
+        """With one more change. Whether key and value are right is for `sources.read` to say."""
+        number = self.changes[-1].id + 1 if self.changes else 1
+        change = Change(number, at, who, key, old, new, reason)
+        return Overlay(self.version + 1, (*self.changes, change))
+
+    def undo(self, number: int, *, who: str, at: float) -> Overlay:
+        """Without the effect of that change; an earlier one of the same key is in effect again. Raises KeyError for
+        a change that is not there or was undone before."""
+        found = next((change for change in self.changes if change.id == number and change.undone_at is None), None)
+        if found is None:
+            raise KeyError(number)
+        undone = replace(found, undone_at=at, undone_by=who)
+        return Overlay(self.version + 1, tuple(undone if change is found else change for change in self.changes))
+
+    def export(self) -> str:
+        """What is in effect, as YAML for the configuration file."""
+        tree: dict[str, Json] = {}
+        for change in self.standing():
+            *above, last = parts(change.key)
+            node = tree
+            for part in above:
+                inner = node.get(part)
+                if not isinstance(inner, dict):
+                    inner = node[part] = {}
+                node = inner
+            node[last] = change.new
+        return yaml.safe_dump(tree, sort_keys=False, allow_unicode=True) if tree else "{}\n"
+
+
+def read(path: Path) -> Overlay:
+    """The overlay as written; empty where there is none. Raises ConfigError where it is damaged: silently running
+    without it would undo what people decided."""
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        return Overlay()
+    except OSError as error:
+        raise ConfigError(f"the run-time overlay cannot be read ({type(error).__name__})", file=str(path)) from error
+    try:
+        data = orjson.loads(raw)
+        if data["format"] != FORMAT:
+            raise ConfigError(f"is of format {data['format']}; this Weir reads format {FORMAT}", file=str(path))
+        changes = tuple(Change(**change) for change in data["changes"])
+        return Overlay(int(data["version"]), changes)
+    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+        raise ConfigError(
+            "the run-time overlay is damaged: restore it, or move it away to start without it", file=str(path)
+        ) from error
+
+
+def write(path: Path, overlay: Overlay) -> None:
+    """Replaces the file as a whole; when this returns it is on disk. Only its owner may read it."""
+    data = {"format": FORMAT, "version": overlay.version, "changes": [asdict(change) for change in overlay.changes]}
+    raw = orjson.dumps(data, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(raw)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(name, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name)
+        raise
+    _sync(path.parent)
+
+
+def _sync(directory: Path) -> None:
+    """Makes the new name durable too."""
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
