@@ -1,4 +1,4 @@
-"""`make docs`: writes anew what is generated: the reference configuration, its schema, and parts of README and ARCHITECTURE.
+"""`make docs`: writes anew what is generated: reference configuration and schema, parts of README and ARCHITECTURE.
 
 A generated part stands between `<!-- generated: NAME -->` and `<!-- end -->`. Tests compare the files with what is
 made here.
@@ -6,6 +6,113 @@ made here.
 
 from __future__ import annotations
 
+import ast
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
+
+from proxy import cli, registry
+from proxy.configuration import options, template
+from proxy.configuration.settings import CHAIN, STANDARD
+from proxy.server.admin import ROUTES
+from proxy.telemetry.metrics import METRICS, WORDS
 
 ROOT = Path(__file__).resolve().parent.parent
+MARKED = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+FOLDERS: Mapping[str, str] = MappingProxyType({"proxy/tables": "Token tables, shipped so that nothing is downloaded."})
+"""Folders without Python in them."""
+
+
+def tree() -> str:
+    """Every file of the product with the first line of its docstring."""
+    return "\n".join(["```text", *_below(ROOT / "proxy", ""), *_below(ROOT / "plugins", ""), "```"])
+
+
+def _below(folder: Path, indent: str) -> Iterator[str]:
+    inside = folder / "__init__.py"
+    named = FOLDERS.get(folder.relative_to(ROOT).as_posix()) or _first_line(inside)
+    yield _line(indent, folder.name + "/", named)
+    entries = sorted(folder.iterdir(), key=lambda path: (path.is_dir(), path.name))
+    for path in entries:
+        if path.is_dir() and ((path / "__init__.py").exists() or path.relative_to(ROOT).as_posix() in FOLDERS):
+            yield from _below(path, indent + "  ")
+        elif path.suffix == ".py" and path != inside:
+            yield _line(indent + "  ", path.name, _first_line(path))
+
+
+def _line(indent: str, name: str, words: str) -> str:
+    return f"{indent + name:<24} {words}"
+
+
+def _first_line(path: Path) -> str:
+    return (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").split("\n")[0]
+
+
+def plugins() -> str:
+    """What each plugin does by default. Those of later releases are not here."""
+    reasons = dict(STANDARD)
+    rows = []
+    for name in CHAIN:
+        kind = registry.find(name)
+        own = [f"`{option}: {str(default).lower()}`" for option, _, default, _ in options.reference(kind.Options)]
+        words = _first_line(ROOT / f"plugins/{name}.py").partition(": ")[2]
+        rows.append((f"`{name}`", words, ", ".join(own) or "none", reasons[name]))
+    return _table(("plugin", "what it does by default", "options", "why it stands there"), rows)
+
+
+def words() -> str:
+    return _table(("word", "means"), WORDS.items())
+
+
+def metrics() -> str:
+    rows = (
+        (f"`{metric.name}`", metric.kind, ", ".join(metric.labels) or "none", metric.help, metric.otel or "")
+        for metric in METRICS.values()
+    )
+    return _table(("metric", "kind", "labels", "what", "OpenTelemetry's name"), rows)
+
+
+def admin() -> str:
+    rows = ((f"`{route.method} {route.path}`", route.access, route.says) for route in ROUTES)
+    return _table(("endpoint", "for whom", "what"), rows)
+
+
+def commands() -> str:
+    return _table(("command", "what"), ((f"`weir {name}`", what) for name, what in cli.COMMANDS.items()))
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    lines = [_row(head), "|" + "---|" * len(head)]
+    return "\n".join([*lines, *map(_row, rows)])
+
+
+def _row(cells: tuple[str, ...]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+GENERATED: Mapping[str, Mapping[str, Callable[[], str]]] = MappingProxyType(
+    {
+        "ARCHITECTURE.md": MappingProxyType({"tree": tree}),
+        "README.md": MappingProxyType(
+            {"plugins": plugins, "commands": commands, "admin": admin, "words": words, "metrics": metrics}
+        ),
+    }
+)
+
+
+def renewed(file: str) -> str:
+    """The file's text with its generated parts made anew."""
+    parts = GENERATED[file]
+    text = (ROOT / file).read_text(encoding="utf-8")
+    return MARKED.sub(lambda found: f"{found[1]}{parts[found[2]]()}\n{found[3]}", text)
+
+
+def main() -> None:
+    template.write(ROOT / "config")
+    for file in GENERATED:
+        (ROOT / file).write_text(renewed(file), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -72,6 +72,14 @@ class Route:
     members: tuple[Member, ...]
     by_hook: dict[str, tuple[Member, ...]] = field(default_factory=dict)
 
+    @property
+    def refuses_unread(self) -> bool:
+        """A guard that must not fail cannot let pass what it cannot read."""
+        return any(
+            member.plugin.positions and member.entry.on_error == "closed" and not member.shadow
+            for member in self.members
+        )
+
     def back(self, hook: str, below: int) -> list[Member]:
         """Those with this hook that were passed, bottom to top: places under `below`."""
         return [member for member in reversed(self.by_hook[hook]) if member.place < below]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import orjson
 
-from proxy.errors import BadRequest
+from proxy.errors import BadRequest, StoreDown
 from proxy.exchange import Exchange, Json
 from proxy.ports import Store
+from proxy.upstream.endpoint import takes_credential
 
 TTL_S = 30 * 86_400.0
 """As long as providers keep stored responses by default."""
@@ -23,21 +26,37 @@ class Held:
             return
         caller = exchange.caller
         value = orjson.dumps([exchange.target.upstream, caller.credential])
-        await self._store.put(_key(caller.tenant, id), value, TTL_S)
+        with suppress(StoreDown):  # such an id is then as unknown as one from before Weir
+            await self._store.put(_key(caller.tenant, id), value, TTL_S)
 
     async def upstream_of(self, exchange: Exchange, id: str) -> str | None:
-        """The upstream that keeps `id`; None where Weir has not seen it. Raises BadRequest (404) where it belongs to
-        another credential: told as if it did not exist."""
+        """The upstream that keeps `id`; None where Weir has not seen it. Raises BadRequest (404), as if it did not
+        exist, where it belongs to another credential, and where several callers share a provider's key and nobody
+        knows whose it is."""
         caller = exchange.caller
-        found = await self._store.get(_key(caller.tenant, id))
+        try:
+            found = await self._store.get(_key(caller.tenant, id))
+        except StoreDown:
+            found = None
         if found is None:
+            if exchange.snapshot.identity.keys and caller.key is not None and not self._brings_own(exchange):
+                raise _unknown()
             return None
         upstream, credential = orjson.loads(found)
         if credential != caller.credential:
-            error = BadRequest("nothing is stored under this id", param="previous_response_id", code="not_found")
-            error.status = 404
-            raise error
+            raise _unknown()
         return str(upstream)
+
+    def _brings_own(self, exchange: Exchange) -> bool:
+        """The provider itself tells callers apart: theirs is the credential it sees."""
+        upstream = exchange.snapshot.upstreams.get(exchange.target.upstream) if exchange.target else None
+        return upstream is not None and takes_credential(upstream)
+
+
+def _unknown() -> BadRequest:
+    error = BadRequest("Nothing is stored under this id.", param="previous_response_id", code="not_found")
+    error.status = 404
+    return error
 
 
 def named_id(doc: Json) -> str | None:

@@ -92,6 +92,8 @@ class House:
     allowed: Callable[[Snapshot, str | None, str], bool]
     inflate: Callable[[Headers, bytes, int], bytes]
     """The body with its content coding taken off, bounded."""
+    decode: Callable[[list[int], str], str | None]
+    """The text of tokens that a caller sent in place of text; None where it cannot be known."""
     secret: bytes
     local: Mapping[str, Local]
     """Weir's own endpoints on the data port, by `METHOD /path` (a trailing `/` takes all below it)."""

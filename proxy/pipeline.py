@@ -10,16 +10,20 @@ from __future__ import annotations
 import asyncio
 import hmac
 import logging
+import re
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import orjson
 import xxhash
 
 from proxy import record, wire
+from proxy.chain import Route
 from proxy.delivery import Delivery, asks_debug
 from proxy.errors import BadMethod, Forbidden, PluginFailed, Refused, UpstreamTimeout, WeirError
-from proxy.exchange import DURABLE, Caller, Dialect, Exchange, Outcome, Request, Response, Target
+from proxy.exchange import DURABLE, Caller, Dialect, Exchange, Json, Outcome, Request, Response, Segment, Target
 from proxy.held import named_id
 from proxy.house import House, Local, Send, Trip, call_id, watchers
 from proxy.live import Upstream
@@ -28,8 +32,11 @@ from proxy.upstream import endpoint
 from proxy.upstream.link import Answering, Outgoing
 from proxy.wire import faults
 from proxy.wire.codec import Codec
+from proxy.wire.completions import token_arrays
 
 log = logging.getLogger("weir")
+_PARTS = re.compile(rb'"(?:image(?:_url)?|input_(?:image|audio|file)|audio|video|file(?:_id)?|document)"\s*[:,}]')
+"""What the names of parts without text look like; a call without them is not walked for their sake."""
 THREAD_BYTES = 1024 * 1024
 """Larger bodies are inflated in a thread: it would hold the loop for milliseconds."""
 
@@ -130,6 +137,7 @@ class Pipeline:
             await self._follow_held(exchange)
         trip.home = exchange.target.upstream
         trip.route = route = chain.route(exchange.caller.agent, request.model, request.path)
+        self._look_for_unread(exchange, route)
         response, trip.below = await chain.out(exchange, route)
         durable = exchange.notes.read(DURABLE)
         if durable is not None:
@@ -156,9 +164,26 @@ class Pipeline:
         old = exchange.request
         exchange.request = Request(
             codec.dialect, old.method, old.path, old.query, old.headers, plain,
-            doc=doc, model=doc.get("model", ""), stream=doc.get("stream") is True, walk=codec.walk,
+            doc=doc, model=doc.get("model", ""), stream=doc.get("stream") is True, walk=self._walk(codec),
         )  # fmt: skip
         self._recognise(exchange, codec)
+
+    def _walk(self, codec: Codec) -> Callable[[Json], tuple[list[Segment], list[str]]]:
+        """As the codec walks; what came as tokens is read as the text it stands for, and sealed: it goes as it came."""
+        if codec.dialect not in ("completions", "embeddings"):
+            return codec.walk
+        return partial(_with_tokens, codec, self._house.decode)
+
+    def _look_for_unread(self, exchange: Exchange, route: Route) -> None:
+        """Parts that no codec reads are recorded, or refused where the operator or a guard says so."""
+        request = exchange.request
+        refuse = exchange.snapshot.uninspected == "refuse" or route.refuses_unread
+        if not refuse and not _PARTS.search(request.body):
+            return
+        unread = request.unread()
+        if refuse and unread:
+            parts = ", ".join(sorted(set(unread)))
+            raise Forbidden(f"This call has parts that cannot be inspected ({parts}).", code="uninspected")
 
     async def _inflated(self, incoming: Incoming, raw: bytes, limit: int) -> bytes:
         house = self._house
@@ -281,3 +306,17 @@ def outcome_of(error: WeirError) -> Outcome:
         "caller": "caller_error", "policy": "limited", "provider": "provider_error", "weir": "weir_error",
     }  # fmt: skip
     return kinds[error.fault]
+
+
+def _with_tokens(
+    codec: Codec, decode: Callable[[list[int], str], str | None], doc: Json
+) -> tuple[list[Segment], list[str]]:
+    segments, unread = codec.walk(doc)
+    arrays = token_arrays(doc)
+    texts = [decode(tokens, doc.get("model", "")) for tokens in arrays]
+    segments += [
+        Segment("user", "text", text, index=index, fresh=True, sealed=True) for index, text in enumerate(texts) if text
+    ]
+    if arrays and None not in texts:
+        unread = [part for part in unread if part != "tokens"]
+    return segments, unread

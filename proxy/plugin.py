@@ -62,6 +62,15 @@ class AskKit(Protocol):
     async def __call__(self, exchange: Exchange, target: Target, call: dict[str, Any], purpose: str) -> Response: ...
 
 
+class MemoryKit(Protocol):
+    """What was found in texts that agents send again each turn: spans, scores, counts, masked text, no original.
+    `fingerprint` stands for the options and the model that the finding depends on."""
+
+    def recall(self, plugin: str, fingerprint: str, exchange: Exchange, segment: Segment) -> Any: ...
+
+    def remember(self, plugin: str, fingerprint: str, exchange: Exchange, segment: Segment, found: Any) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Kit:
     """All that a plugin may reach of the world."""
@@ -74,6 +83,7 @@ class Kit:
     tasks: Tasks
     live: Live
     ask: AskKit
+    memory: MemoryKit
 
 
 class Plugin(Generic[OptionsT]):

@@ -158,7 +158,9 @@ class Counts:
     """One loaded encoding and the counts it remembers."""
 
     def __init__(self, table: Table) -> None:
-        self._encode = build(table).encode_ordinary
+        encoding = build(table)
+        self._encode = encoding.encode_ordinary
+        self._decode = encoding.decode
         self._seed = secrets.randbits(64)  # colliding texts can be constructed only for a seed that is known
         self._known: dict[int, int] = {}
         self._lock = threading.Lock()
@@ -178,6 +180,13 @@ class Counts:
     def measure(self, text: str) -> int:
         """Special tokens in the text count as the ordinary text they are."""
         return len(self._encode(text))
+
+    def text(self, tokens: list[int]) -> str | None:
+        """None where one of them is no token of this table."""
+        try:
+            return self._decode(tokens)
+        except (KeyError, OverflowError, TypeError):
+            return None
 
     def count(self, text: str) -> int:
         key = self.key(text)
@@ -212,6 +221,10 @@ class Tokens:
         """The sum over texts that stand apart (messages, parts, arguments)."""
         counts = self._counts(model)
         return sum(counts.count(text) for text in texts if text)
+
+    def decode(self, tokens: list[int], model: str) -> str | None:
+        """The text that a caller sent as tokens; None where the model's table is not known or does not hold them."""
+        return self._counts(model).text(tokens) if self.exact(model) else None
 
     async def count_aside(self, text: str, model: str) -> int:
         """As `count`, for long texts on the event loop: others run between the slices, and the table, if it must be

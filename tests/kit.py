@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from proxy import wire
 from proxy.exchange import Caller, Exchange, Request, Response, Target
 from proxy.live import Agent, Entry, Identity, Limits, Snapshot, Streams, Upstream
+from proxy.memory import Memory
 from proxy.plugin import Kit, NoOptions, Plugin
 from proxy.store.memory import MemoryStore
 from proxy.wire.body import encode
@@ -116,7 +117,7 @@ def kit(clock: FakeClock | None = None, metrics: FakeMetrics | None = None) -> K
     clock = clock or FakeClock()
     return Kit(
         clock=clock, store=MemoryStore(clock), tokens=FakeTokens(), prices=FakePrices(),
-        metrics=metrics or FakeMetrics(), tasks=FakeTasks(), live=FixedLive(snapshot()), ask=no_ask,
+        metrics=metrics or FakeMetrics(), tasks=FakeTasks(), live=FixedLive(snapshot()), ask=no_ask, memory=Memory(),
     )  # fmt: skip
 
 

@@ -19,9 +19,9 @@ MUTATORS = {
     "sort", "update",
 }  # fmt: skip
 CONSTANT = re.compile(r"_?[A-Z][A-Z0-9_]*|__all__")
-CLOCK = {"time.time", "time.monotonic", "time.perf_counter", "time.time_ns", "time.monotonic_ns", "time.sleep"}
+CLOCK = {"time.time", "time.monotonic", "time.perf_counter", "time.time_ns", "time.monotonic_ns"}
 CLOCK |= {"datetime.now", "datetime.utcnow", "datetime.datetime.now", "datetime.datetime.utcnow", "date.today"}
-ENVIRONMENT = {"app/", "commands/", "supervisor", "claim", "processes/"}
+ENVIRONMENT = {"app/", "commands/", "processes/"}
 """The composition root, the commands, and those that hand the environment on to children."""
 WRITTEN_VALUES = {"proxy.exchange"}
 """Values whose constructor is written out, because calls make thousands of them a second and slots are not enough."""
@@ -63,9 +63,6 @@ def test_what_is_reserved_is_imported_by_nobody_else() -> None:
             for module in EVERY:
                 if within(module.place, name) or any(within(module.place, who) for who in allowed):
                     continue
-                if rule().entry(module) in rule().rooms and name in rule().rooms:
-                    if rule().rooms[rule().entry(module) or ""] == rule().rooms[name]:
-                        continue
                 for other, line in ours(module):
                     if within(other.place, name):
                         yield f"{module.path.relative_to(ROOT)}:{line} imports {other.place}, reserved for {allowed}"
@@ -217,16 +214,17 @@ def test_modules_hold_no_state() -> None:
 
 def _written(module: Module, node: ast.AST, constants: set[str]) -> Iterator[str]:
     targets: list[ast.expr] = []
+    touched: list[ast.expr] = []
     if isinstance(node, ast.Assign | ast.Delete):
         targets = list(node.targets)
     elif isinstance(node, ast.AugAssign):
         targets = [node.target]
     elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in MUTATORS:
-        if _last_name(node.func.value) in constants:
-            yield f"{module.where(node)} changes {_last_name(node.func.value)}"
-    for target in targets:
-        if isinstance(target, ast.Subscript) and _last_name(target.value) in constants:
-            yield f"{module.where(node)} changes {_last_name(target.value)}"
+        touched = [node.func.value]
+    touched += [target.value for target in targets if isinstance(target, ast.Subscript)]
+    for value in touched:
+        if _last_name(value) in constants:
+            yield f"{module.where(node)} changes {_last_name(value)}"
 
 
 def test_no_task_is_started_and_forgotten() -> None:
@@ -283,9 +281,10 @@ def test_broad_excepts_say_why() -> None:
 
 
 def test_nothing_is_left_to_do() -> None:
-    marks = re.compile(r"\b(" + "TO" + "DO|FIX" + r"ME|XXX|HACK)\b")
+    marks = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
     everywhere = [*EVERY, *modules("benchmarks").values(), *modules("tests").values()]
-    failures(module.place for module in everywhere if marks.search(module.text))
+    found = {module.name for module in everywhere if marks.search(module.text)}
+    assert found == {"tests.test_architecture"}
 
 
 @pytest.mark.parametrize("name", ["proxy", "plugins", "config"])

@@ -14,6 +14,7 @@ from proxy.configuration import checking, sources
 from proxy.errors import ConfigError, PluginFailed
 from proxy.exchange import Exchange, Response, Target
 from proxy.live import Entry, Live, Snapshot
+from proxy.memory import Memory
 from proxy.plugin import Kit, Plugin
 from proxy.prices import Prices
 from proxy.registry import Registry, find, resolver
@@ -48,6 +49,7 @@ async def opened(config: str | None, environ: Mapping[str, str], only: str = "")
         tasks=tasks,
         live=Live(made),
         ask=_no_ask,
+        memory=Memory(),
     )
     registry = Registry(kit)
     try:

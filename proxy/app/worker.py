@@ -29,6 +29,7 @@ from proxy.held import Held
 from proxy.house import House, Records
 from proxy.live import Live, Snapshot
 from proxy.local import Calls, Models, summary_of
+from proxy.memory import Memory
 from proxy.pipeline import Pipeline
 from proxy.plugin import Kit
 from proxy.ports import Metrics, Prices, Store
@@ -81,16 +82,18 @@ class Worker:
         self.tasks = Tasks(parts.metrics, _task_failed)
         self.client = Client(self._clock)
         self._asker = Asker()
+        self._tokens = Tokens()
         self._registry = Registry(
             Kit(
                 clock=self._clock,
                 store=ShadowStore(parts.store),
-                tokens=Tokens(),
+                tokens=self._tokens,
                 prices=parts.prices,
                 metrics=parts.metrics,
                 tasks=self.tasks,
                 live=self.live,
                 ask=self._asker,
+                memory=Memory(),
             )
         )
         self.front: Front
@@ -117,6 +120,7 @@ class Worker:
             identify=Auth().identify,
             allowed=allowed,
             inflate=inflate,
+            decode=self._tokens.decode,
             secret=parts.secret,
             local={"GET /v1/models": models, "GET /v1/models/": models, "GET /weir/calls/": calls},
             held=held,
@@ -215,13 +219,14 @@ class Process:
         install(told.bind(process=f"worker {self._options.slot}"), facts.log_level)
         urls = {name: upstream.url for name, upstream in first.upstreams.items()}
         await self._sender.start()
+        store = await open_store(facts.store, os.environ, SystemClock())
         parts = Parts(
             records=self._sender,
             metrics=self._page,
-            store=await open_store(facts.store, os.environ, SystemClock()),
+            store=store,
             prices=LazyPrices(self._run / PRICES, urls),
             secret=facts.secret(),
-            details={"records": self._sender.state},
+            details={"records": self._sender.state, "store": lambda: "away" if getattr(store, "down", False) else "ok"},
         )
         self._worker = Worker(first, parts)
         sock = socket.socket(fileno=self._options.fd)

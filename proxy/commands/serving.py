@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 from typing import Any
@@ -42,10 +43,11 @@ def planned(config: str | None, flags: dict[str, Any]) -> dict[str, Any] | int:
 
 VALKEY_SOCKET = "{run}/valkey.sock"
 VALKEY_OPTIONS = (
-    "--port", "0", "--unixsocket", VALKEY_SOCKET, "--unixsocketperm", "600", "--dir", "{run}", "--save", "",
-    "--appendonly", "no", "--maxmemory", "256mb", "--maxmemory-policy", "allkeys-lru", "--logfile", "{run}/valkey.log",
+    "--port", "0", "--unixsocket", VALKEY_SOCKET, "--unixsocketperm", "600", "--save", "", "--appendonly", "yes",
+    "--maxmemory", "256mb", "--maxmemory-policy", "allkeys-lru", "--loglevel", "warning",
+    "--logfile", "{run}/valkey.log",
 )  # fmt: skip
-"""Hot state of this Weir alone: nothing of it is kept on disk, and it cannot grow without bound."""
+"""Hot state of this Weir alone: it survives a restart, and it cannot grow without bound."""
 
 
 def supervise(config: str | None, flags: dict[str, Any], settings: dict[str, Any], **changes: Any) -> int:
@@ -54,7 +56,7 @@ def supervise(config: str | None, flags: dict[str, Any], settings: dict[str, Any
     store = ("--store", f"unix://{VALKEY_SOCKET}") if valkey else ()
     plan = Plan(
         control=(*role, "control", *arguments(config, flags), *store),
-        extras=((valkey, *VALKEY_OPTIONS),) if valkey else (),
+        extras=((valkey, *VALKEY_OPTIONS, "--dir", _kept(settings["data_dir"])),) if valkey else (),
         worker=(*role, "worker"),
         data_dir=settings["data_dir"],
         host=settings["host"],
@@ -65,6 +67,13 @@ def supervise(config: str | None, flags: dict[str, Any], settings: dict[str, Any
         unready_ms=settings["unready_ms"],
     )
     return Supervisor(plan._replace(**changes), _say).run()
+
+
+def _kept(data_dir: str) -> str:
+    """Where the embedded Valkey writes."""
+    place = os.path.join(data_dir, "valkey")
+    os.makedirs(place, mode=0o700, exist_ok=True)
+    return place
 
 
 def _say(event: str, sentence: str) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import orjson
 import pytest
 
-from proxy.live import Alias, Streams, Timeouts
-from tests.pairs import STREAMING, SURFACES, Opened, wished
+from benchmarks.provider import Provider
+from proxy.live import Alias, Streams, Timeouts, Upstream
+from tests.elsewhere import Elsewhere
+from tests.pairs import JSON, STREAMING, SURFACES, Opened, opener, wished
 from tests.streams import docs
 
 PATH = "/v1/chat/completions"
@@ -212,3 +215,52 @@ async def test_times_are_told_apart(opened: Opened) -> None:
         assert 140 <= record["ttft_ms"] < 400
         assert record["total_ms"] >= record["ttft_ms"] + 40
         assert record["overhead_ms"] < 100
+
+
+async def test_the_callers_credential_stays_with_the_provider_it_was_meant_for(opened: Opened) -> None:
+    """Whichever way the call comes to another one: by its status, or by what came after its 200."""
+    for wish in ("status=500", "error=1", "cut=1"):
+        alias = Alias(f"gpt-4o-mini[[sim {wish}]]", upstream="sim", fallbacks=("elsewhere",))
+        async with Provider() as other, opened(aliases={"fast": alias}, upstream={"models": ("gpt-*",)}) as pair:
+            running = pair.running
+            first = running.worker.live.current
+            second = Upstream("other", other.url, models=("elsewhere",))
+            await running.worker.swap(replace(first, upstreams={**first.upstreams, "other": second}, resolve=None))
+            got = await pair.through(PATH, wished("chat", "x").replace(b"gpt-4o-mini[[sim x]]", b"fast"))
+            assert got.status == 200
+            assert pair.sent.header("authorization") == "Bearer sk-caller"
+            assert [each.header("authorization") for each in other.requests] == [None]
+
+
+async def test_every_fallback_has_its_turn(opened: Opened) -> None:
+    wishes = ("error=1", "cut=1", "status=500", "error=0", "cut=0")
+    first, *others = (f"gpt-4o-mini[[sim {wish}]]" for wish in wishes)
+    alias = Alias(first, fallbacks=(*others, "gpt-4o"))
+    async with opened(aliases={"fast": alias}, upstream={"ask_usage": "never"}) as pair:
+        got = await pair.through(PATH, wished("chat", "x").replace(b"gpt-4o-mini[[sim x]]", b"fast"))
+        assert [each.json["model"] for each in pair.provider.requests] == [first, *others, "gpt-4o"]
+        assert got.body == (await pair.direct(PATH, pair.sent.body)).body
+        (record,) = await pair.sink.wait_for(1)
+        assert record["attempts"] == 6
+
+
+async def test_json_for_a_stream_is_an_error_event_where_the_200_has_gone_out() -> None:
+    """And comes as it is where it has not."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        await asyncio.sleep(0.2 if b"x-slow" in head else 0)
+        body = b'{"id":"x","object":"chat.completion","choices":[]}'
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n")
+        writer.write(b"content-length: %d\r\n\r\n%b" % (len(body), body))
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    provider = Elsewhere(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+    async with server, opener(None)(provider=provider, streams=EARLY) as pair:
+        sent = wished("chat", "tools=0")
+        at_once = await pair.through(PATH, sent)
+        assert orjson.loads(at_once.body)["id"] == "x"
+        late = await pair.through(PATH, sent, headers=(*JSON, ("x-slow", "1")))
+        assert late.cut
+        assert is_error("chat", late.body)

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from proxy.errors import BadRequest, Forbidden, Unauthorized, UnknownPath, WeirError
 from proxy.live import CallerKey, Identity, Limits, Snapshot, Streams, Upstream
 from proxy.ports import Headers, Incoming
-from proxy.server.auth import Auth, Identified, allowed, foreign, identify, may_use, rebound, split
+from proxy.server.auth import Auth, Identified, allowed, foreign, identify, rebound, split
+from proxy.upstream.endpoint import may_use
 
 SECRET = b"s" * 32
 PASSING = Upstream("openai", "https://provider")
