@@ -205,6 +205,10 @@ class Request:
             self.uninspected.extend(uninspected)
         return self._segments
 
+    @property
+    def walked(self) -> bool:
+        return self._segments is not None
+
     def unread(self) -> list[str]:
         """The parts that no codec reads; walks the body for them."""
         return self.uninspected if self.segments is not None else []

@@ -23,6 +23,8 @@ ENDS = {
     "responses": b"response.completed",
 }
 """What only a stream that came to its proper end has in it."""
+WORDLESS = {"chat": 1, "completions": 0, "messages": 2, "responses": 2}
+"""How many events a stream begins with before it says anything."""
 BEAT = {"messages": b'event: ping\ndata: {"type": "ping"}\n\n'}
 COMMENT = b": keep-alive\n\n"
 QUICK: dict[str, Any] = {"upstream": {"ask_usage": "never", "timeouts": Timeouts(first_byte_s=0.2, idle_s=0.2)}}
@@ -127,8 +129,8 @@ async def test_an_answer_that_is_not_json_comes_as_it_is_and_is_recorded_as_unin
 
 @surfaces
 async def test_silence_is_filled_with_heartbeats_between_whole_events(opened: Opened, surface: str) -> None:
-    sent = wished(surface, "first=0.15 interval=0.12 chunks=3")
-    async with opened(upstream={"ask_usage": "never"}, streams=Streams(heartbeat_s=0.05, hold_s=0.02)) as pair:
+    sent = wished(surface, "first=0.1 interval=0.06 chunks=3")
+    async with opened(upstream={"ask_usage": "never"}, streams=Streams(heartbeat_s=0.025, hold_s=0.02)) as pair:
         got = await pair.through(SURFACES[surface][0], sent)
         beat = BEAT.get(surface, COMMENT)
         assert got.body.count(beat) >= 3
@@ -141,9 +143,8 @@ async def test_a_provider_that_thinks_long_gets_its_200_early_and_beats_until_it
 ) -> None:
     sent = wished(surface, "delay=0.3")
     async with opened(upstream={"ask_usage": "never"}, streams=EARLY) as pair:
-        asked = asyncio.get_running_loop().time()
         async with pair.open(SURFACES[surface][0], sent) as answer:
-            assert asyncio.get_running_loop().time() - asked < 0.25
+            assert pair.provider.running == 1
             assert answer.status == 200
             assert answer.headers["content-type"].startswith("text/event-stream")
             raw = await answer.read()
@@ -170,18 +171,16 @@ async def test_after_an_early_200_an_error_is_an_event(opened: Opened, surface: 
 @surfaces
 @pytest.mark.parametrize(
     "wish",
-    ["error=1", "error=2 first=0.05 interval=0.05", "status=500", "status=429", "cut=0", "cut=1", "garbage=status"],
+    ["error=@", "error=@ first=0.05", "cut=@", "cut=@ first=0.05", "cut=0", "status=500", "garbage=status"],
 )
 async def test_an_early_failure_goes_to_the_fallback_unseen(opened: Opened, surface: str, wish: str) -> None:
     """Also one that comes after the 200, as long as nothing of the answer has been said."""
+    wish = wish.replace("@", str(WORDLESS[surface]))
     aliases = {"fast": Alias(f"gpt-4o-mini[[sim {wish}]]", fallbacks=("gpt-4o",))}
     async with opened(aliases=aliases, upstream={"ask_usage": "never"}) as pair:
         path = SURFACES[surface][0]
         got = await pair.through(path, wished(surface, "tools=0").replace(b"gpt-4o-mini[[sim tools=0]]", b"fast"))
-        assert [orjson.loads(each.body)["model"].split("[")[0] for each in pair.provider.requests] == [
-            "gpt-4o-mini",
-            "gpt-4o",
-        ]
+        assert len(pair.provider.requests) == 2
         assert got.status == 200
         assert got.body == (await pair.direct(path, pair.sent.body)).body
         (record,) = await pair.sink.wait_for(1)

@@ -75,7 +75,7 @@ async def test_others_go_on_while_one_leaves(opened: Opened) -> None:
     async with opened() as pair:
         staying = asyncio.create_task(pair.through("/v1/chat/completions", wished("chat", "chunks=20 interval=0.01")))
         await pair.provider.until(lambda: pair.provider.running == 1)
-        reader, writer = await asyncio.open_connection("127.0.0.1", pair.running.port)
+        _, writer = await asyncio.open_connection("127.0.0.1", pair.running.port)
         writer.write(post(wished("chat", "hang=1"), *AUTHORIZED))
         await pair.provider.until(lambda: pair.provider.running == 2)
         writer.close()
