@@ -1,11 +1,13 @@
-# Weir: make run | test | check | bench | docs
+# Weir: make help says what there is
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PROVIDER ?=
+COMPILE = $(BIN)/uv pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --custom-compile-command "make lock" pyproject.toml
 
-.PHONY: help install run test check bench bench-peers docs schema lock clean
+.PHONY: help install run test check bench docs lock clean
 
 help:
 	@echo "make install      the virtual environment with everything ($(BIN)/weir)"
@@ -14,7 +16,9 @@ help:
 	@echo "make test         all tests"
 	@echo "make check        style, types, structure"
 	@echo "make bench        measurements, beside a bare relay"
-	@echo "make docs         write generated files anew: configuration, schema, ARCHITECTURE's tree"
+	@echo "make docs         write generated files anew: configuration, schema, parts of README and ARCHITECTURE"
+	@echo "make lock         lock the dependencies anew (needs the package index)"
+	@echo "make clean        remove what was built and installed"
 
 $(STAMP): pyproject.toml requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Weir needs Python 3.11 or newer: make PYTHON=/path/to/python3.11"; exit 1; }
@@ -42,9 +46,11 @@ bench: $(STAMP)
 docs: $(STAMP)
 	$(BIN)/python -m benchmarks.docs
 
+# Two locks, for every platform: all of it for development and tests, and what the container installs.
 lock:
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --all-extras --output-file requirements.lock pyproject.toml
+	$(COMPILE) --all-extras --output-file requirements.lock
+	$(COMPILE) --extra valkey --extra build --constraint requirements.lock --output-file runtime.lock
 
 clean:
 	rm -rf $(VENV) .venvs .mypy_cache .ruff_cache build dist *.egg-info

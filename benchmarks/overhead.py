@@ -28,7 +28,7 @@ import uvloop
 ROOT = Path(__file__).resolve().parent.parent
 TEXT = "A weir is a low barrier across a river that holds back what must not pass and steers the flow. " * 14
 MESSAGES = [{"role": "system", "content": "You are a terse assistant."}, {"role": "user", "content": TEXT}]
-BODY = json.dumps({"model": "gpt-4o-mini", "messages": MESSAGES}).encode()
+BODY = json.dumps({"messages": MESSAGES, "model": "gpt-4o-mini"}, separators=(",", ":")).encode()
 HEADERS = {"content-type": "application/json", "authorization": "Bearer sk-benchmark"}
 
 

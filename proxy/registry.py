@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterable, Mapping
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib import metadata
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, TypeGuard, get_args, get_origin, get_type_hints
 
 from proxy.errors import ConfigError
 from proxy.live import Entry, Snapshot
 from proxy.plugin import Kit, Plugin
+
+log = logging.getLogger("weir.plugins")
 
 GROUP = "weir.plugins"
 ORDER = (
@@ -27,24 +30,21 @@ def find(uses: str) -> PluginClass:
     """The class behind `uses`: an entry-point name of the group `weir.plugins`, `package.module:Class`, or a module
     under `plugins` of that name. Raises ConfigError with what is there."""
     found = _load(uses)
-    if isinstance(found, type) and issubclass(found, Plugin):
+    if _is_plugin(found):
         return found
     raise ConfigError(f"{uses!r} is not a plugin class (it must be a subclass of proxy.plugin.Plugin)")
 
 
-def _load(uses: str) -> object:
-    if ":" in uses:
-        module, _, name = uses.partition(":")
-        return getattr(_module(module, uses), name, None)
+def _load(uses: str) -> Any:
     for point in metadata.entry_points(group=GROUP):
         if point.name == uses:
             return point.load()
-    module = _module(f"plugins.{uses}", uses)
-    classes = [
-        value
-        for value in vars(module).values()
-        if isinstance(value, type) and issubclass(value, Plugin) and value.name == uses
-    ]
+    module, colon, name = uses.partition(":")
+    if not all(part.isidentifier() for part in module.split(".")):
+        raise _unknown(uses)
+    if colon:
+        return _member(_module(module, uses), name, uses)
+    classes = [cls for cls in _classes(_module(f"plugins.{uses}", uses)) if cls.name == uses]
     return classes[0] if classes else None
 
 
@@ -53,35 +53,63 @@ def _module(path: str, uses: str) -> Any:
         return importlib.import_module(path)
     except ModuleNotFoundError as error:
         if error.name and (path == error.name or path.startswith(error.name + ".")):
-            known = ", ".join(sorted({point.name for point in metadata.entry_points(group=GROUP)})) or "none installed"
-            raise ConfigError(
-                f"there is no plugin {uses!r}: name an entry point of the group {GROUP} ({known}), "
-                "a module under plugins/, or package.module:Class"
-            ) from error
+            raise _unknown(uses) from error
         raise
 
 
-def check_order(entries: Iterable[Entry], classes: Mapping[str, PluginClass]) -> None:
-    """The list is the order; what cannot work in it is said at start. Raises ConfigError."""
-    seen: list[str] = []
-    names = [entry.name for entry in entries if entry.enabled]
-    for name in names:
-        if name in seen:
-            raise ConfigError(f"plugin {name!r} is listed twice; a plugin has one place", key=f"plugins.{name}")
-        cls = classes[name]
-        missing = sorted(other for other in cls.after if other in names and other not in seen)
-        if missing:
-            raise ConfigError(
-                f"plugin {name!r} must stand below {' and '.join(missing)}: move it down in the list",
-                key=f"plugins.{name}",
+def _member(module: Any, name: str, uses: str) -> Any:
+    if not hasattr(module, name):
+        there = ", ".join(sorted(cls.__name__ for cls in _classes(module))) or "no plugin class"
+        raise ConfigError(f"there is no plugin {uses!r}: that module has {there}")
+    return getattr(module, name)
+
+
+def _classes(module: Any) -> list[PluginClass]:
+    return [value for value in vars(module).values() if _is_plugin(value)]
+
+
+def _is_plugin(found: object) -> TypeGuard[PluginClass]:
+    return isinstance(found, type) and issubclass(found, Plugin) and found is not Plugin
+
+
+def _unknown(uses: str) -> ConfigError:
+    known = ", ".join(sorted({point.name for point in metadata.entry_points(group=GROUP)})) or "none installed"
+    return ConfigError(
+        f"there is no plugin {uses!r}: name an entry point of the group {GROUP} ({known}), "
+        "a module under plugins/, or package.module:Class"
+    )
+
+
+def misplaced(
+    running: Mapping[str, Mapping[str, Any]], classes: Mapping[str, PluginClass]
+) -> Iterator[tuple[str, str]]:
+    """What cannot work in the order of `running` (the options of each plugin that is on, as listed): plugin and
+    sentence. The list is the order; nothing sorts it."""
+    names = list(running)
+    for place, name in enumerate(names):
+        cls, below = classes[name], names[place + 1 :]
+        late = [other for other in below if other in cls.after]
+        if late:
+            yield name, f"must stand below {' and '.join(late)}: move it down in the list"
+        if cls.egress and "pii" in below and not running[name].get("allow_unmasked"):
+            yield (
+                name,
+                "sends text elsewhere and stands above pii, so personal data would leave unmasked: move it below pii, "
+                "or set allow_unmasked in its options",
             )
-        if cls.egress and "pii" in names and "pii" not in seen:
-            raise ConfigError(
-                f"plugin {name!r} sends text elsewhere and stands above pii, so it would send it unmasked: "
-                "move it below pii or set allow_unmasked in its options",
-                key=f"plugins.{name}",
-            )
-        seen.append(name)
+
+
+def check_order(snapshot: Snapshot, classes: Mapping[str, PluginClass]) -> None:
+    """As `misplaced`, for the chain of a snapshot. Raises ConfigError."""
+    running: dict[str, Mapping[str, Any]] = {}
+    for entry in snapshot.chain:
+        if not _wanted(entry, snapshot):
+            continue
+        if entry.name in running:
+            raise ConfigError(f"plugin {entry.name!r} is listed twice; a plugin has one place")
+        running[entry.name] = entry.options
+    for name, words in misplaced(running, classes):
+        raise ConfigError(f"plugin {name!r} {words}", key=f"plugins.{name}")
 
 
 def build(cls: type[Any], values: Mapping[str, Any]) -> Any:
@@ -131,27 +159,54 @@ class Registry:
         self._kit = kit
         self._plugins: dict[str, Plugin[Any]] = {}
         self._uses: dict[str, str] = {}
+        self._retired: list[Plugin[Any]] = []
+        """Replaced by another class under their name; running calls may still hold them."""
 
     async def prepare(self, snapshot: Snapshot) -> dict[str, Plugin[Any]]:
         """Every plugin of the snapshot, started. Raises ConfigError and changes nothing where one cannot be."""
         classes = {entry.name: find(entry.uses) for entry in snapshot.chain}
-        check_order(snapshot.chain, classes)
+        check_order(snapshot, classes)
         fresh: dict[str, Plugin[Any]] = {}
-        for entry in snapshot.chain:
-            if self._uses.get(entry.name) == entry.uses or not _wanted(entry, snapshot):
-                continue
-            plugin = classes[entry.name](self._kit)
-            await plugin.start()
-            fresh[entry.name] = plugin
+        try:
+            for entry in snapshot.chain:
+                if self._uses.get(entry.name) == entry.uses or not _wanted(entry, snapshot):
+                    continue
+                fresh[entry.name] = await self._started(entry, classes[entry.name])
+        except BaseException:
+            await _stop(fresh.values())
+            raise
+        self._retired += [self._plugins[name] for name in fresh if name in self._plugins]
         self._plugins.update(fresh)
         self._uses.update({entry.name: entry.uses for entry in snapshot.chain if entry.name in fresh})
         return {entry.name: self._plugins[entry.name] for entry in snapshot.chain if entry.name in self._plugins}
 
+    async def _started(self, entry: Entry, cls: PluginClass) -> Plugin[Any]:
+        """It goes by the name under which it is listed: so a class may be listed more than once."""
+        try:
+            plugin = cls(self._kit)
+            plugin.name = entry.name  # type: ignore[misc]
+            await plugin.start()
+        except ConfigError:
+            raise
+        except Exception as error:
+            words = f"plugin {entry.name!r} cannot start ({type(error).__name__}: {error})"
+            raise ConfigError(words, key=f"plugins.{entry.name}") from error
+        return plugin
+
     async def stop(self) -> None:
-        for plugin in reversed(list(self._plugins.values())):
-            await plugin.stop()
+        await _stop([*self._retired, *self._plugins.values()])
+        self._retired.clear()
         self._plugins.clear()
         self._uses.clear()
+
+
+async def _stop(plugins: Iterable[Plugin[Any]]) -> None:
+    """In the reverse of the order in which they were started; one that fails does not keep the others from it."""
+    for plugin in reversed(list(plugins)):
+        try:
+            await plugin.stop()
+        except Exception:
+            log.exception("plugin %s did not stop properly", plugin.name)
 
 
 def _wanted(entry: Entry, snapshot: Snapshot) -> bool:

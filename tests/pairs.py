@@ -134,3 +134,18 @@ def body(surface: str, model: str = "gpt-4o-mini", *, stream: bool = False, more
 def wished(surface: str, wish: str, *, stream: bool = True) -> bytes:
     """A body that asks the simulated provider to behave in a certain way."""
     return body(surface, f"gpt-4o-mini[[sim {wish}]]", stream=stream)
+
+
+def timeless(found: Any, *more: str) -> Any:
+    """Without ids and times, which differ between any two calls, without the keys named in `more`, and without the
+    `"usage": null` that chunks have where Weir asked for usage."""
+    left_out = {"id", "created", "created_at", "completed_at", "item_id", "call_id", "request_id", *more}
+    if isinstance(found, dict):
+        return {
+            key: timeless(value, *more)
+            for key, value in found.items()
+            if key not in left_out and not (key == "usage" and value is None)
+        }
+    if isinstance(found, list | tuple):
+        return [timeless(value, *more) for value in found]
+    return found

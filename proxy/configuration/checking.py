@@ -19,6 +19,7 @@ from proxy.configuration.sources import ConfigErrors, Loaded
 from proxy.configuration.wording import Path, dotted
 from proxy.errors import ConfigError
 from proxy.plugin import Plugin
+from proxy.registry import misplaced
 
 Find = Callable[[str], type[Plugin[Any]]]
 Classes = Mapping[str, type[Plugin[Any]]]
@@ -74,19 +75,9 @@ def _judge(settings: Settings, classes: Classes) -> Iterator[tuple[Path, str]]:
 
 
 def _order(settings: Settings, classes: Classes) -> Iterator[tuple[Path, str]]:
-    """The list is the order: what cannot work in it."""
     names = [name for name in settings.plugins if name in classes and _runs(settings, name)]
-    for place, name in enumerate(names):
-        late = [other for other in names[place + 1 :] if other in classes[name].after]
-        if late:
-            yield ("plugins", name), f"must stand below {' and '.join(late)}: move it down in the list"
-        sends = classes[name].egress and not settings.plugins[name].options.get("allow_unmasked")
-        if sends and "pii" in names[place + 1 :]:
-            yield (
-                ("plugins", name),
-                "sends text elsewhere and stands above pii, so personal data would leave unmasked: move it below pii, "
-                "or set allow_unmasked in its options",
-            )
+    for name, words in misplaced({name: settings.plugins[name].options for name in names}, classes):
+        yield ("plugins", name), words
 
 
 def _runs(settings: Settings, name: str) -> bool:

@@ -222,3 +222,6 @@ class _Letters:
 
     def encode_ordinary(self, text: str) -> list[int]:
         return list(map(ord, text))
+
+    def decode(self, tokens: list[int]) -> str:
+        return "".join(map(chr, tokens))

@@ -13,7 +13,7 @@ from proxy.configuration.document import read
 from proxy.configuration.settings import Settings, reference
 from tests.certificates import certificates
 
-CONFIG = Path(__file__).parents[2] / "config"
+CONFIG = Path(__file__).parents[3] / "config"
 EXAMPLES = sorted((CONFIG / "examples").glob("*.yaml"))
 
 
