@@ -15,13 +15,16 @@ from proxy.errors import ConfigError
 
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="weir audit", description="The audit trail: verify, list, checkpoint.")
-    add_place(parser)
+    place = argparse.ArgumentParser(add_help=False)
+    add_place(place)
     verbs = parser.add_subparsers(dest="verb", required=True)
-    verifier = verbs.add_parser("verify", help="read the whole trail; works on the files, Weir may run or not")
+    verifier = verbs.add_parser(
+        "verify", parents=[place], help="read the whole trail; works on the files, Weir may run or not"
+    )
     verifier.add_argument("--checkpoint", metavar="FILE", help="a head exported earlier: finds what was cut off since")
-    lister = verbs.add_parser("list", help="the newest entries")
+    lister = verbs.add_parser("list", parents=[place], help="the newest entries")
     lister.add_argument("--limit", type=int, default=20)
-    verbs.add_parser("checkpoint", help="the signed head as JSON, to be kept elsewhere")
+    verbs.add_parser("checkpoint", parents=[place], help="the signed head as JSON, to be kept elsewhere")
     options = parser.parse_args(arguments)
     try:
         if options.verb == "verify":

@@ -11,16 +11,19 @@ from proxy.commands.admin import Admin, AdminError, add_place
 
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="weir overlay", description="What was changed at run time: list, set, undo.")
-    add_place(parser)
+    place = argparse.ArgumentParser(add_help=False)
+    add_place(place)
     verbs = parser.add_subparsers(dest="verb", required=True)
-    verbs.add_parser("list", help="all changes, newest first")
-    setter = verbs.add_parser("set", help="change one option, such as: weir overlay set limits.depth 64")
+    verbs.add_parser("list", parents=[place], help="all changes, newest first")
+    setter = verbs.add_parser(
+        "set", parents=[place], help="change one option, such as: weir overlay set limits.depth 64"
+    )
     setter.add_argument("key")
     setter.add_argument("value", help="JSON, or plain text")
     setter.add_argument("--reason", default="", help="kept with the change and in the audit trail")
-    undo = verbs.add_parser("undo", help="undo a change")
+    undo = verbs.add_parser("undo", parents=[place], help="undo a change")
     undo.add_argument("id", type=int)
-    verbs.add_parser("export", help="the changes in effect as YAML, to be moved into the file")
+    verbs.add_parser("export", parents=[place], help="the changes in effect as YAML, to be moved into the file")
     options = parser.parse_args(arguments)
     try:
         sys.stdout.write(_run(Admin.found(options), options))
