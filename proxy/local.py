@@ -6,10 +6,11 @@ import asyncio
 from collections import OrderedDict
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import unquote
 
 import orjson
 
-from proxy.delivery import own_headers
+from proxy import own
 from proxy.errors import BadRequest, UnknownModel, WeirError
 from proxy.exchange import Exchange, Json, Response
 from proxy.house import Records, Trip
@@ -20,6 +21,8 @@ from proxy.upstream.link import Link, Outgoing
 LIST_S = 10.0
 LIST_BYTES = 16 * 1024 * 1024
 KEPT = 4096
+MOST_S = 1 << 37
+"""Dates beyond it have five digits in their year."""
 JSON = [("content-type", "application/json")]
 
 
@@ -42,7 +45,7 @@ class Models:
             found.setdefault(alias, {"id": alias, "created": 0, "owned_by": "weir"})
         if not found and all(models is None for models in lists):
             raise WeirError("no upstream gave its models", code="no_models")
-        wanted = exchange.request.path.removeprefix("/v1/models").strip("/")
+        wanted = unquote(exchange.request.path.removeprefix("/v1/models").strip("/"))
         if wanted:
             if wanted not in found:
                 raise UnknownModel(f"there is no model {wanted!r} here", param="model")
@@ -50,7 +53,7 @@ class Models:
         else:
             body = _listed([_shaped(model, anthropic) for model in found.values()], anthropic)
         exchange.response = Response(source="weir", complete=True)
-        await trip.reply.send(200, [*JSON, *own_headers(exchange)], orjson.dumps(body))
+        await trip.reply.send(200, [*JSON, *own.headers(exchange)], orjson.dumps(body))
 
     async def _of(self, trip: Trip, upstream: Upstream) -> list[Json] | None:
         """None where it cannot be asked or does not answer: the others still count."""
@@ -95,8 +98,12 @@ def _shaped(model: Json, anthropic: bool) -> Json:
     if anthropic:
         if model.get("type") == "model":
             return model
-        created = datetime.fromtimestamp(model.get("created") or 0, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        return {"type": "model", "id": model["id"], "display_name": model["id"], "created_at": created}
+        return {
+            "type": "model",
+            "id": model["id"],
+            "display_name": model["id"],
+            "created_at": _iso(model.get("created")),
+        }
     if model.get("object") == "model":
         return model
     return {
@@ -105,6 +112,11 @@ def _shaped(model: Json, anthropic: bool) -> Json:
         "created": model.get("created") or _seconds(model.get("created_at")),
         "owned_by": model.get("owned_by") or ("anthropic" if model.get("type") == "model" else "unknown"),
     }
+
+
+def _iso(seconds: Any) -> str:
+    at_s = seconds if isinstance(seconds, int) and 0 <= seconds < MOST_S else 0
+    return datetime.fromtimestamp(at_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _seconds(iso: Any) -> int:
@@ -151,19 +163,3 @@ def _not_found() -> BadRequest:
     error = BadRequest("there is no call of yours with this id (or it has not ended yet)", code="call_not_found")
     error.status = 404
     return error
-
-
-SUMMARY = (
-    "id", "at", "agent", "surface", "model", "upstream", "target_model", "served_model", "status", "outcome", "stream",
-    "finish", "complete", "total_ms", "ttft_ms", "queue_ms", "upstream_ms", "overhead_ms", "plugins_us", "input_tokens",
-    "cache_read_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens", "usage_source", "cost_nano_usd",
-    "price_source",
-)  # fmt: skip
-"""What of a record its caller may see."""
-
-
-def summary_of(found: Any) -> Json:
-    summary = {name: found.get(name) for name in SUMMARY}
-    nano = found.get("cost_nano_usd")
-    summary["cost_usd"] = None if nano is None else nano / 1e9
-    return summary

@@ -9,7 +9,8 @@ import json
 from dataclasses import asdict
 from typing import Any, TypedDict
 
-from proxy.exchange import Exchange
+from proxy.errors import PluginFailed, Refused, WeirError
+from proxy.exchange import Exchange, Outcome
 
 
 class Record(TypedDict, total=False):
@@ -116,6 +117,25 @@ def of(exchange: Exchange) -> Record:
     return found
 
 
+def outcome_of(error: WeirError) -> Outcome:
+    """Whose fault an error is, in the word of the record."""
+    if isinstance(error, Refused):
+        return "refused"
+    if isinstance(error, PluginFailed):
+        return "weir_error"
+    kinds: dict[str, Outcome] = {
+        "caller": "caller_error", "policy": "limited", "provider": "provider_error", "weir": "weir_error",
+    }  # fmt: skip
+    return kinds[error.fault]
+
+
+def outcome_of_status(status: int) -> Outcome:
+    """Whose fault an error is that a provider answered with."""
+    if status < 400:
+        return "ok"
+    return "provider_error" if status >= 500 or status in (408, 429) else "caller_error"
+
+
 def steps_line(exchange: Exchange) -> str:
     """What each plugin did and took, for the `x-weir-debug` header: JSON on one line, ASCII."""
     spent = {name: round(seconds * 1e6) for name, seconds in exchange.timeline.plugins.items()}
@@ -125,3 +145,20 @@ def steps_line(exchange: Exchange) -> str:
 
 def _ms(seconds: float) -> float:
     return round(seconds * 1000, 3)
+
+
+SUMMARY = (
+    "id", "at", "agent", "surface", "model", "upstream", "target_model", "served_model", "status", "outcome", "stream",
+    "finish", "complete", "total_ms", "ttft_ms", "queue_ms", "upstream_ms", "overhead_ms", "plugins_us", "input_tokens",
+    "cache_read_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens", "usage_source", "cost_nano_usd",
+    "price_source",
+)  # fmt: skip
+"""What of a record its caller may see."""
+
+
+def summary_of(found: Any) -> dict[str, Any]:
+    """What `/weir/calls/{id}` tells of a record, or of a row of the history."""
+    summary = {name: found.get(name) for name in SUMMARY}
+    nano = found.get("cost_nano_usd")
+    summary["cost_usd"] = None if nano is None else nano / 1e9
+    return summary

@@ -23,6 +23,7 @@ from proxy.control.process import Control, Parts, Paths, facts
 from proxy.errors import ConfigError
 from proxy.processes import life
 from proxy.registry import find
+from proxy.server.admin import admin_app, metrics_app
 from proxy.telemetry.exposition import Exposition
 from proxy.telemetry.logs import Log, install
 from proxy.telemetry.page import Page
@@ -60,7 +61,15 @@ async def _control(options: argparse.Namespace) -> int:
         _lay_ready(data, run, first, options.store)
         control = Control(
             Paths(data, run, options.config),
-            Parts(clock=clock, metrics=page, read=read, render=exposition.render, environ=os.environ),
+            Parts(
+                clock=clock,
+                metrics=page,
+                read=read,
+                render=exposition.render,
+                environ=os.environ,
+                admin=admin_app,
+                scrapers=metrics_app,
+            ),
         )
         await control.start()
     except (ConfigError, ConfigErrors) as error:

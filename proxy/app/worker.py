@@ -28,12 +28,13 @@ from proxy.errors import ConfigError
 from proxy.held import Held
 from proxy.house import House, Records
 from proxy.live import Live, Snapshot
-from proxy.local import Calls, Models, summary_of
+from proxy.local import Calls, Models
 from proxy.memory import Memory
 from proxy.pipeline import Pipeline
 from proxy.plugin import Kit
 from proxy.ports import Metrics, Prices, Store
 from proxy.processes import life
+from proxy.record import summary_of
 from proxy.registry import Registry, find, resolver
 from proxy.relay import Relay
 from proxy.server.auth import Auth, allowed
@@ -207,6 +208,10 @@ class Process:
         self._sender = Sender(self._run / SOCKET, slot=options.slot, page=self._page.path, metrics=self._page)
         self._sender.on_push = self._pushed
         self._worker: Worker
+        self._newest = 0
+        """The version that control last told of; it may tell before there is a worker."""
+        self._swapping = asyncio.Lock()
+        self._started = False
 
     async def start(self) -> None:
         loop = asyncio.get_running_loop()
@@ -231,6 +236,8 @@ class Process:
         self._worker = Worker(first, parts)
         sock = socket.socket(fileno=self._options.fd)
         await self._worker.start(sock, self._tls())
+        self._started = True
+        self._catch_up()
         gc.collect()
         gc.freeze()
         if self._options.ready_fd >= 0:
@@ -253,15 +260,23 @@ class Process:
         return context
 
     def _pushed(self, message: dict[str, Any]) -> None:
-        if message.get("snapshot", 0) > self._worker.live.current.version:
+        self._newest = max(self._newest, message.get("snapshot", 0))
+        if self._started:
+            self._catch_up()
+
+    def _catch_up(self) -> None:
+        if self._newest > self._worker.live.current.version:
             self._worker.tasks.spawn("swap", self._swap())
 
     async def _swap(self) -> None:
-        try:
-            await self._worker.swap(self._read())
-        except (ConfigError, OSError) as error:
-            log.error("the new settings were not taken: %s", error)
-            self._page.counter("weir_settings_rejected_total").add()
+        async with self._swapping:
+            try:
+                made = self._read()
+                if made.version > self._worker.live.current.version:
+                    await self._worker.swap(made)
+            except (ConfigError, OSError) as error:
+                log.error("the new settings were not taken: %s", error)
+                self._page.counter("weir_settings_rejected_total").add()
 
     async def until_stopped(self) -> int:
         await self._stopping.wait()

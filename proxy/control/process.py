@@ -12,6 +12,7 @@ from typing import Any
 from aiohttp import web
 
 from proxy.channel import Peer, Receiver
+from proxy.configuration.refusals import loopback
 from proxy.configuration.sources import Loaded
 from proxy.control.audit import load_key
 from proxy.control.configuration import Configuration, Read, Surroundings
@@ -23,8 +24,6 @@ from proxy.control.redaction import Redactor
 from proxy.control.vault import Vault
 from proxy.errors import BadRequest, ConfigError
 from proxy.ports import Clock, Metrics
-from proxy.server.admin import admin_app, metrics_app
-from proxy.server.auth import loopback
 from proxy.snapshot import secret
 from proxy.store.history import History
 
@@ -46,6 +45,10 @@ class Paths:
     file: Path | None = None
 
 
+Application = Callable[[Desk, str | None], web.Application]
+"""Made of the desk and the admin token."""
+
+
 @dataclass(frozen=True, slots=True)
 class Parts:
     """What control gets from its surroundings. `render` is the exposition's, `published` hears of every settings
@@ -56,6 +59,10 @@ class Parts:
     read: Read
     render: Callable[[str], tuple[bytes, str]]
     environ: Mapping[str, str]
+    admin: Application
+    """The application of the admin port."""
+    scrapers: Application
+    """That of the second listener: metrics and probes."""
     published: Callable[[Loaded, int], None] = lambda loaded, version: None
 
 
@@ -166,10 +173,10 @@ class Control:
         token = secret(settings.admin_token, environ) if settings.admin_token else None
         if token is None and settings.admin_host != "localhost" and not loopback(settings.admin_host):
             raise ConfigError("beyond this machine the admin port needs a token: WEIR_ADMIN_TOKEN", key="admin_host")
-        self.admin_port = await self._serve(admin_app(desk, token), settings.admin_host, settings.admin_port)
+        self.admin_port = await self._serve(self._parts.admin(desk, token), settings.admin_host, settings.admin_port)
         if settings.metrics_listen:
             host, _, port = settings.metrics_listen.rpartition(":")
-            self.metrics_port = await self._serve(metrics_app(desk, token), host.strip("[]"), int(port))
+            self.metrics_port = await self._serve(self._parts.scrapers(desk, token), host.strip("[]"), int(port))
 
     async def _serve(self, app: web.Application, host: str, port: int) -> int:
         """Returns the port, which matters where any free one was asked for."""

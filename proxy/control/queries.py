@@ -17,7 +17,7 @@ import orjson
 from proxy.control.audit import Report, parse_checkpoint, verify
 from proxy.control.recorder import Recorder
 from proxy.errors import BadRequest
-from proxy.local import summary_of
+from proxy.record import summary_of
 from proxy.store.history import History
 from proxy.store.journal import EntryFilter
 from proxy.store.rows import Cursor, Filter, is_day

@@ -23,6 +23,7 @@ from proxy.control import process
 from proxy.control.audit import load_key, verify
 from proxy.control.process import Control, Parts, Paths
 from proxy.errors import ConfigError
+from proxy.server.admin import admin_app, metrics_app
 from tests.kit import FakeMetrics
 from tests.proxy.control.records import entry, line, record
 
@@ -38,10 +39,12 @@ class House:
             self.file.write_text("bypass: false\n")
         self.metrics = FakeMetrics()
         self.environ = environ or {}
+        # the records of these tests are old: retention must not take them for over-age in the middle of a test
+        flags.setdefault("records.retention_days", 7300)
         read = partial(sources.read, self.file, {"admin_port": 0, "data_dir": str(self.data), **flags}, self.environ)
         parts = Parts(
             clock=SystemClock(), metrics=self.metrics, read=read, environ=self.environ,
-            render=lambda accept: (b"weir_workers 0\n", "text/plain"),
+            render=lambda accept: (b"weir_workers 0\n", "text/plain"), admin=admin_app, scrapers=metrics_app,
         )  # fmt: skip
         self.control = Control(Paths(self.data, self.run, self.file), parts)
         self.headers: dict[str, str] = {}
@@ -218,12 +221,14 @@ from pathlib import Path
 from proxy.configuration import sources
 from proxy.clock import SystemClock
 from proxy.control.process import Control, Parts, Paths
+from proxy.server.admin import admin_app, metrics_app
 from tests.kit import FakeMetrics
 
 async def main():
     data, run = Path(sys.argv[1]), Path(sys.argv[2])
-    read = partial(sources.read, None, {"admin_port": 0, "data_dir": str(data)}, {})
-    parts = Parts(SystemClock(), FakeMetrics(), read, lambda accept: (b"", "text/plain"), {})
+    flags = {"admin_port": 0, "data_dir": str(data), "records.retention_days": 7300}
+    read = partial(sources.read, None, flags, {})
+    parts = Parts(SystemClock(), FakeMetrics(), read, lambda accept: (b"", "text/plain"), {}, admin_app, metrics_app)
     await Control(Paths(data, run), parts).start()
     print("ready", flush=True)
     await asyncio.Event().wait()
