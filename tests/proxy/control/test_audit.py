@@ -210,13 +210,15 @@ def test_a_single_flipped_bit_is_found(path: Path, n: int, column: str, data: st
     assert verify(path, KEY).ok
 
 
-def test_a_million_entries_take_less_than_ten_seconds(tmp_path: Path) -> None:
-    """Measured on a part: the time grows with the number of entries, and the rows are those of real calls."""
+def test_the_time_of_a_verification_grows_with_the_number_of_entries_and_no_faster(tmp_path: Path) -> None:
+    """What a million entries take is measured by `benchmarks.audit`."""
     ledger = trail(tmp_path, FakeClock())
-    part = 10_000
-    for first in range(1, part, 500):
-        ledger.append([entry(n) for n in range(first, first + 500)])
+    times = []
+    for part in (range(1, 2_000, 500), range(2_001, 8_000, 500)):
+        for first in part:
+            ledger.append([entry(n) for n in range(first, first + 500)])
+        start = time.thread_time()
+        assert verify(tmp_path / "audit.db", KEY).ok
+        times.append(time.thread_time() - start)
     ledger.close()
-    start = time.thread_time()
-    assert verify(tmp_path / "audit.db", KEY).ok
-    assert (time.thread_time() - start) * (1_000_000 / part) < 10
+    assert times[1] < 9 * times[0]
