@@ -39,6 +39,7 @@ check: $(STAMP)
 	$(BIN)/ruff format --check proxy plugins tests benchmarks
 	$(BIN)/ruff check proxy plugins tests benchmarks
 	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/test_architecture.py tests/test_imports.py
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks.overhead

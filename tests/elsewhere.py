@@ -75,7 +75,7 @@ class Tap(Elsewhere):
         """When the callers closed their connections, in the event loop's time."""
 
     async def __aenter__(self) -> Self:
-        self._listener = await asyncio.start_server(self._connected, "127.0.0.1", 0)
+        self._listener = await asyncio.start_server(self._line, "127.0.0.1", 0)
         self._address = f"http://127.0.0.1:{self._listener.sockets[0].getsockname()[1]}"
         return self
 
@@ -98,7 +98,7 @@ class Tap(Elsewhere):
         reader.feed_eof()
         return await hear(reader, more=True)
 
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _line(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         line = asyncio.current_task()
         assert line is not None
         self._lines.add(line)

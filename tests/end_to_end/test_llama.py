@@ -66,8 +66,7 @@ async def test_both_sides_get_the_very_bytes_and_the_usage_is_recorded(server: s
         assert record["outcome"] == "ok"
         assert record["complete"] is True
         assert record["model"] == MODEL
-        # Without being asked, this server counts for everyone but those who stream chat completions.
-        assert record["usage_source"] == ("estimated" if stream and "chat" in path else "provider")
+        assert record["usage_source"] == "provider"
         assert record["input_tokens"] > 0
         assert 0 < record["output_tokens"] <= 40
 
@@ -89,10 +88,9 @@ async def test_the_usage_of_a_stream_is_asked_for_and_kept_from_who_did_not_ask(
 
 async def test_the_official_clients_read_the_same_through_weir_as_directly(server: str) -> None:
     async with open_pair(provider=Elsewhere(server)) as pair:
-        directly = [await _texts(server), await _texts(server)]
-        assert directly[0] == directly[1]
-        assert await _texts(pair.running.root) == directly[0]
-        assert all(len(text) > 3 for text in directly[0].values())
+        directly = await _texts(server)
+        assert await _texts(pair.running.root) == directly
+        assert all(len(text) > 3 for text in directly.values())
 
 
 async def _texts(root: str) -> dict[str, str]:
@@ -103,21 +101,19 @@ async def _texts(root: str) -> dict[str, str]:
         AsyncOpenAI(base_url=root + "/v1", api_key="none", max_retries=0) as openai,
         AsyncAnthropic(base_url=root, api_key="none", max_retries=0) as anthropic,
     ):
-        whole = await openai.chat.completions.create(model=MODEL, messages=turns, max_tokens=16, extra_body=extra)
+        whole = await openai.chat.completions.create(model=MODEL, messages=turns, max_tokens=8, extra_body=extra)
         found["chat"] = whole.choices[0].message.content or ""
-        async with openai.chat.completions.stream(
-            model=MODEL, messages=turns, max_tokens=16, extra_body=extra
-        ) as stream:
-            async for _ in stream:
-                pass
-            found["chat stream"] = (await stream.get_final_completion()).choices[0].message.content or ""
-        response = await openai.responses.create(model=MODEL, input=QUESTION, max_output_tokens=16, extra_body=extra)
+        chunks = await openai.chat.completions.create(
+            model=MODEL, messages=turns, max_tokens=8, extra_body=extra, stream=True
+        )
+        found["chat stream"] = "".join([part.choices[0].delta.content or "" async for part in chunks])
+        response = await openai.responses.create(model=MODEL, input=QUESTION, max_output_tokens=8, extra_body=extra)
         found["response"] = response.output_text
-        completion = await openai.completions.create(model=MODEL, prompt=QUESTION, max_tokens=16, extra_body=extra)
+        completion = await openai.completions.create(model=MODEL, prompt=QUESTION, max_tokens=8, extra_body=extra)
         found["completion"] = completion.choices[0].text
-        message = await anthropic.messages.create(model=MODEL, max_tokens=16, messages=turns, extra_body=extra)
+        message = await anthropic.messages.create(model=MODEL, max_tokens=8, messages=turns, extra_body=extra)
         found["message"] = "".join(block.text for block in message.content if block.type == "text")
-        async with anthropic.messages.stream(model=MODEL, max_tokens=16, messages=turns, extra_body=extra) as events:
+        async with anthropic.messages.stream(model=MODEL, max_tokens=8, messages=turns, extra_body=extra) as events:
             found["message stream"] = await events.get_final_text()
         counted = await anthropic.messages.count_tokens(model=MODEL, messages=turns)
         found["counted"] = f"{counted.input_tokens} tokens"
@@ -161,7 +157,7 @@ async def test_what_the_server_refuses_comes_as_it_says_it(server: str) -> None:
     async with open_pair(provider=Elsewhere(server)) as pair:
         for path, body in (
             ("/v1/embeddings", {"model": MODEL, "input": "x"}),
-            ("/v1/chat/completions", {"model": MODEL, "messages": "no list"}),
+            ("/v1/chat/completions", {"model": MODEL, "messages": [{"role": "user"}]}),
             ("/v1/nothing", {}),
         ):
             direct, through = await pair.direct(path, orjson.dumps(body)), await pair.through(path, orjson.dumps(body))

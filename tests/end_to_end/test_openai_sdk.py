@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from tests.worker import Running, weir
 
 Case = Callable[[AsyncOpenAI], Awaitable[Any]]
-ASK = [{"role": "user", "content": "Tell me about weirs."}]
+ASK: Any = [{"role": "user", "content": "Tell me about weirs."}]
 TOOLS: Any = [
     {
         "type": "function",
@@ -41,23 +41,23 @@ class Weather(BaseModel):
 
 
 async def plain(client: AsyncOpenAI) -> Any:
-    return (await client.chat.completions.create(model="gpt-4o-mini", messages=ASK)).model_dump()  # type: ignore[arg-type]
+    return (await client.chat.completions.create(model="gpt-4o-mini", messages=ASK)).model_dump()
 
 
 async def streamed(client: AsyncOpenAI) -> Any:
-    stream = await client.chat.completions.create(model="gpt-4o-mini", messages=ASK, stream=True)  # type: ignore[arg-type,call-overload]
+    stream: Any = await client.chat.completions.create(model="gpt-4o-mini", messages=ASK, stream=True)
     return [chunk.model_dump() async for chunk in stream]
 
 
 async def streamed_with_usage(client: AsyncOpenAI) -> Any:
-    stream = await client.chat.completions.create(  # type: ignore[call-overload]
+    stream: Any = await client.chat.completions.create(
         model="gpt-4o-mini", messages=ASK, stream=True, stream_options={"include_usage": True}
     )
     return [chunk.model_dump() async for chunk in stream]
 
 
 async def several_choices(client: AsyncOpenAI) -> Any:
-    stream = await client.chat.completions.create(model="gpt-4o-mini", messages=ASK, stream=True, n=2)  # type: ignore[arg-type,call-overload]
+    stream: Any = await client.chat.completions.create(model="gpt-4o-mini", messages=ASK, stream=True, n=2)
     return [chunk.model_dump() async for chunk in stream]
 
 
@@ -75,7 +75,7 @@ async def streamed_tools(client: AsyncOpenAI) -> Any:
 
 
 async def structured(client: AsyncOpenAI) -> Any:
-    got = await client.chat.completions.parse(model="gpt-4o-mini", messages=ASK, response_format=Weather)  # type: ignore[arg-type]
+    got = await client.chat.completions.parse(model="gpt-4o-mini", messages=ASK, response_format=Weather)
     assert isinstance(got.choices[0].message.parsed, Weather)
     return got.choices[0].message.parsed, got.choices[0].message.content, got.usage
 
@@ -118,7 +118,7 @@ async def completion(client: AsyncOpenAI) -> Any:
 
 
 async def raw(client: AsyncOpenAI) -> Any:
-    got = await client.chat.completions.with_raw_response.create(model="gpt-4o-mini", messages=ASK)  # type: ignore[arg-type]
+    got = await client.chat.completions.with_raw_response.create(model="gpt-4o-mini", messages=ASK)
     kept = ("x-ratelimit-remaining-requests", "openai-processing-ms", "openai-version", "content-type")
     return {name: got.headers.get(name) for name in kept}, got.parse().model_dump()
 
@@ -187,8 +187,8 @@ async def test_the_sync_client_works_too() -> None:
 
         def call() -> tuple[str | None, int]:
             with OpenAI(base_url=running.url, api_key="sk-test", max_retries=0) as client:
-                got = client.chat.completions.create(model="gpt-4o-mini", messages=ASK)  # type: ignore[arg-type]
-                chunks = list(client.chat.completions.create(model="gpt-4o-mini", messages=ASK, stream=True))  # type: ignore[arg-type,call-overload]
+                got = client.chat.completions.create(model="gpt-4o-mini", messages=ASK)
+                chunks = list(client.chat.completions.create(model="gpt-4o-mini", messages=ASK, stream=True))
                 return got.choices[0].message.content, len(chunks)
 
         text, count = await asyncio.to_thread(call)
@@ -201,7 +201,7 @@ async def test_a_caller_that_leaves_in_mid_stream_cancels_the_provider_and_is_st
     async with weir() as running:
         _, through = clients(running)
         async with through:
-            stream = await through.chat.completions.create(model="gpt-4o-mini", messages=ask, stream=True)
+            stream: Any = await through.chat.completions.create(model="gpt-4o-mini", messages=ask, stream=True)
             seen = 0
             async for _chunk in stream:
                 seen += 1
