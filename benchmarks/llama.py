@@ -52,11 +52,14 @@ def install() -> Path:
     return python
 
 
+def command(port: int) -> list[str]:
+    """What starts the server; its first line on stdout is its address."""
+    return [str(install()), "-c", SERVE, str(port)]
+
+
 def start(port: int) -> subprocess.Popen[str]:
-    """The server as a process; its first line on stdout is its address."""
-    return subprocess.Popen(
-        [str(install()), "-c", SERVE, str(port)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    )
+    """The server as a process."""
+    return subprocess.Popen(command(port), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
 
 
 def main() -> int:

@@ -8,9 +8,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from benchmarks import llama
+from proxy.processes.child import die_with
 
 ROOT = Path(__file__).resolve().parent.parent
 CONFIGURED = ("OPENAI_BASE_URL", "OPENAI_API_KEY", "ANTHROPIC_BASE_URL", "ANTHROPIC_API_KEY", "WEIR_CONFIG")
@@ -30,7 +33,7 @@ def main(arguments: list[str]) -> int:
     if not kind and configured:
         os.execv(weir[0], weir)
     kind = kind or "sim"
-    provider = llama.start(0) if kind == "llama" else _simulated()
+    provider = _started(kind)
     try:
         url = _address(provider)
         sys.stderr.write(f"weir: {NOTICE[kind]} at {url}\n")
@@ -40,9 +43,15 @@ def main(arguments: list[str]) -> int:
         provider.wait()
 
 
-def _simulated() -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "benchmarks.provider", "--port", "0"]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+def _started(kind: str) -> subprocess.Popen[str]:
+    simulated = [sys.executable, "-m", "benchmarks.provider", "--port", "0"]
+    command, errors = (llama.command(0), subprocess.DEVNULL) if kind == "llama" else (simulated, None)
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, cwd=ROOT, preexec_fn=_bound())
+
+
+def _bound() -> Callable[[], None]:
+    """For what is started here: it ends when this process does, however that ends."""
+    return partial(die_with, os.getpid())
 
 
 def _address(provider: subprocess.Popen[str]) -> str:
@@ -56,7 +65,7 @@ def _address(provider: subprocess.Popen[str]) -> str:
 
 def _serve(command: list[str]) -> int:
     """Weir has the terminal: an interrupt reaches it by itself, and it decides when the end is."""
-    process = subprocess.Popen(command)
+    process = subprocess.Popen(command, preexec_fn=_bound())
     while True:
         try:
             return process.wait()

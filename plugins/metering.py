@@ -1,12 +1,12 @@
 """Metering: what a call took, used and cost, as metrics and for the record. Changes nothing.
 
 Usage is the provider's where it gives one; else tokens are counted (`usage_source: estimated`). A price that is not
-known stays unknown and is counted, never taken for zero.
+known stays unknown and is counted, never taken for zero; what was never sent to a provider costs nothing.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from proxy.exchange import Exchange, Response, Usage
@@ -30,15 +30,19 @@ class Metering(Plugin[MeteringOptions]):
 
     async def response(self, exchange: Exchange) -> None:
         """Where the usage is known before the first byte, the cost can stand in a header."""
-        if exchange.response is not None and exchange.response.usage is not None:
+        if exchange.response is not None:
             self._price(exchange, exchange.response)
 
     async def finish(self, exchange: Exchange) -> None:
         response = exchange.response
-        if response is not None and response.usage is None and self._billable(exchange, response):
-            await self._estimate(exchange, response)
-        if response is not None and response.usage is not None and exchange.price_source == "none":
-            self._price(exchange, response)
+        if response is None and exchange.outcome == "cancelled" and exchange.timeline.sent:
+            response = exchange.response = Response(status=0)  # nobody saw an answer, but a provider read the call
+        if response is not None:
+            unknown = response.usage is None or not response.usage.total or _cut_off(response)
+            if unknown and self._billable(exchange, response):
+                await self._estimate(exchange, response)
+            if exchange.price_source == "none":
+                self._price(exchange, response)
         self._count(exchange)
 
     def scan(self, row: dict[str, Any], options: MeteringOptions) -> dict[str, Any]:
@@ -48,14 +52,17 @@ class Metering(Plugin[MeteringOptions]):
 
     def _billable(self, exchange: Exchange, response: Response) -> bool:
         """The provider has worked for this call: it was sent, and not turned away."""
-        if not exchange.timeline.headers or response.source != "upstream" or exchange.request.dialect == "relay":
+        request = exchange.request
+        if not exchange.timeline.sent or response.source != "upstream" or request.dialect == "relay":
+            return False
+        if request.method != "POST":
             return False
         return response.status < 400 and exchange.options(self).estimate
 
     async def _estimate(self, exchange: Exchange, response: Response) -> None:
-        request = exchange.request
+        request, partial = exchange.request, response.usage
         model = exchange.target.model if exchange.target else request.model
-        sent = [segment.text for segment in request.segments]
+        sent = [] if partial else [segment.text for segment in request.segments]
         if response.text_sample is not None:
             got, scale = response.text_sample()
         else:
@@ -66,12 +73,18 @@ class Metering(Plugin[MeteringOptions]):
         else:
             counts = [count(text, model) for text in (*sent, got)]
         overhead = 4 * len(sent) if request.dialect in ("chat", "messages", "responses") else 0
-        response.usage = Usage(input=sum(counts[:-1]) + overhead, output=round(counts[-1] * scale))
+        output = round(counts[-1] * scale)
+        if partial is None:
+            response.usage = Usage(input=sum(counts[:-1]) + overhead, output=output)
+        else:
+            response.usage = replace(partial, output=max(partial.output, output))
         response.usage_source = "estimated"
 
     def _price(self, exchange: Exchange, response: Response) -> None:
-        if response.source != "upstream":
+        if not exchange.attempts:
             exchange.cost_nano_usd, exchange.price_source = 0, "answered_by_weir"
+            return
+        if response.usage is None or response.usage_source == "none":
             return
         target = exchange.target
         model = response.model or (target.model if target else exchange.request.model)
@@ -104,7 +117,7 @@ class Metering(Plugin[MeteringOptions]):
 
     def _count_usage(self, exchange: Exchange) -> None:
         response = exchange.response
-        if response is None or response.usage is None:
+        if response is None or response.usage is None or response.usage_source == "none":
             return
         agent, usage, source = exchange.caller.agent, response.usage, response.usage_source
         model = exchange.target.model if exchange.target else exchange.request.model
@@ -125,6 +138,11 @@ class Metering(Plugin[MeteringOptions]):
 
     def _observe(self, metric: str, value: float, **labels: str) -> None:
         self.kit.metrics.histogram(metric, **labels).observe(value)
+
+
+def _cut_off(response: Response) -> bool:
+    """A stream that told its input at the start and was cut before it told its output."""
+    return response.text_sample is not None and not response.complete and response.finish in ("", "content_filter")
 
 
 def _word(what: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import Any
 
@@ -9,9 +10,9 @@ import orjson
 
 from proxy import record, wire
 from proxy.chain import SHADOW
-from proxy.errors import PluginFailed, UpstreamFailed
+from proxy.errors import PluginFailed, UpstreamFailed, WeirError
 from proxy.exchange import Exchange, Request, Response, Target
-from proxy.house import House, call_id, watchers
+from proxy.house import House, call_id, watch
 from proxy.live import Upstream
 from proxy.upstream import endpoint
 from proxy.upstream.link import Outgoing
@@ -40,11 +41,14 @@ class Asker:
         child = self._child(exchange, target, call, purpose)
         chain = house.chains.current
         route = chain.route(child.caller.agent, child.request.model, child.request.path)
-        child.place = watchers(route)
         try:
+            await watch(chain, child, route, house.records)
             return await self._send(child)
-        except UpstreamFailed as error:
-            child.error, child.outcome = error, "provider_error"
+        except WeirError as error:
+            child.error, child.outcome = error, record.outcome_of(error)
+            raise
+        except asyncio.CancelledError:  # its parent has ended, or its time is up
+            child.outcome = "cancelled"
             raise
         finally:
             child.timeline.ended = house.now()

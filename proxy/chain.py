@@ -27,7 +27,7 @@ from typing import Any, TypeVar
 import xxhash
 
 from proxy.errors import Limited, PluginFailed, Refused
-from proxy.exchange import Exchange, Response, Target
+from proxy.exchange import Exchange, Request, Response, Target
 from proxy.live import Agent, Entry, Snapshot, When
 from proxy.plugin import HOOKS, Plugin, overrides
 
@@ -38,6 +38,7 @@ SHADOW: ContextVar[bool] = ContextVar("weir_shadow", default=False)
 """True while a shadow hook runs: the kit's store then writes to a namespace of its own, and `ask` is off."""
 
 OVERRUNS = 3
+FINISH_S = 30.0
 BYPASSED = frozenset({"audit", "metering"})
 """What still runs while the break-glass bypass is on."""
 
@@ -63,6 +64,10 @@ class Member:
     @property
     def limit_s(self) -> float:
         return self.entry.timeout_ms / 1000
+
+    def limit_of(self, hook: str) -> float:
+        """Seconds; 0 for none. At the end nobody waits, and a busy machine must not cost a call its figures."""
+        return max(self.limit_s, FINISH_S) if self.limit_s and hook == "finish" else self.limit_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +140,7 @@ class Chain:
             if skipped(exchange, member):
                 continue
             exchange.place = member.place
-            if member.entry.overlap and not member.shadow:
+            if member.entry.overlap and not member.shadow and not acts(exchange.request):
                 self._judge_beside(exchange, member)
                 continue
             answer = await self.call(exchange, member, "request", member.plugin.request)
@@ -177,6 +182,9 @@ class Chain:
                 continue
             found = await self.call(exchange, member, "answer", partial(_ask_answer, member.plugin, error))
             if found is not None:
+                exchange.step(member.name, "answer", "replaced" if isinstance(found, Response) else "moved")
+                if isinstance(found, Response):
+                    found.source = member.name
                 return found, member.place
         return None
 
@@ -198,7 +206,7 @@ class Chain:
             return None
         start = self.now()
         try:
-            result = await bounded(work(exchange), member.limit_s)
+            result = await bounded(work(exchange), member.limit_of(hook))
         except (Refused, Limited) as decision:
             exchange.step(member.name, hook, f"refused {decision.code}")
             raise
@@ -219,7 +227,7 @@ class Chain:
         token = SHADOW.set(True)
         start = self.now()
         try:
-            result = await bounded(work(view), member.limit_s)
+            result = await bounded(work(view), member.limit_of(hook))
         except (Refused, Limited) as decision:
             exchange.step(member.name, hook, f"would refuse {decision.code}")
         except Exception as error:  # noqa: BLE001  a shadow plugin must never touch the call
@@ -243,7 +251,7 @@ class Chain:
 
     def measure(self, exchange: Exchange, member: Member, hook: str, spent_s: float) -> None:
         """Overruns of code that did not await. Raises PluginFailed at the third in a row, where set to closed."""
-        limit = member.limit_s
+        limit = member.limit_of(hook)
         if not limit or spent_s <= limit:
             member.overruns = 0
             return
@@ -257,6 +265,19 @@ def _look(verdict: asyncio.Future[Any]) -> None:
     """Takes note of a verdict that nobody waited for, so that it is not reported as lost."""
     if not verdict.cancelled():
         verdict.exception()
+
+
+def acts(request: Request) -> bool:
+    """Whether the provider would do or keep something that a later verdict could not undo: hosted tools, work in the
+    background, stored answers (which Responses are unless they say no). Such calls wait for their guards."""
+    store = request.get("store")
+    if store is None:
+        store = request.dialect == "responses"
+    if store or any(request.get(name) for name in ("background", "web_search_options", "mcp_servers")):
+        return True
+    tools = request.get("tools")
+    kinds = [tool.get("type", "custom") for tool in tools if isinstance(tool, dict)] if isinstance(tools, list) else []
+    return any(kind not in ("function", "custom") for kind in kinds)
 
 
 async def _ask_answer(plugin: Plugin[Any], error: Exception | None, exchange: Exchange) -> Response | Target | None:

@@ -9,9 +9,9 @@ upstream    send; then by what came:
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 
-from proxy import record
+from proxy import own, record
 from proxy.chain import Route
 from proxy.errors import Forbidden, ProtocolViolation, Refused, UpstreamFailed, WeirError
 from proxy.exchange import Exchange, Response, Target
@@ -26,6 +26,9 @@ from proxy.wire.codec import Codec
 
 Now = Callable[[], float]
 Send = Callable[[], Awaitable[tuple[Answering, Target, Upstream]]]
+Chunks = AsyncIterator[bytes]
+Remember = Callable[[Exchange, str], Awaitable[None]]
+"""Told of the id of a stored answer before the caller can build on it."""
 Inflate = Callable[[Headers, bytes, int], bytes]
 EVENT_STREAM: Headers = [("content-type", "text/event-stream"), ("cache-control", "no-cache")]
 REPLACEMENTS = 3
@@ -35,48 +38,74 @@ REPLACEMENTS = 3
 class Delivery:
     """Carries answers back."""
 
-    def __init__(self, now: Now, tasks: Tasks, inflate: Inflate) -> None:
+    def __init__(self, now: Now, tasks: Tasks, inflate: Inflate, remember: Remember) -> None:
         self._now = now
         self._tasks = tasks
         self._inflate = inflate
+        self._remember = remember
 
     async def own(self, trip: Trip, response: Response) -> None:
-        """An answer that a plugin made. Everything above the plugin's place still sees it."""
-        exchange, codec = trip.exchange, _codec(trip)
-        exchange.response = response
+        """An answer that a plugin made. Everything above the plugin's place still sees it; guards that judge beside
+        the call judge it first."""
+        await trip.chain.verdicts(trip.exchange)
+        trip.exchange.response = response
         response.complete = True
-        response.model = response.model or exchange.request.model
-        passage = self._passage(trip)
-        if exchange.request.stream:
-            await self._own_stream(trip, codec, passage, response)
-            return
-        body = response.body if response.body is not None else _composed(trip, codec, response)
-        answer = codec.answer(body)
-        if answer is not None:
-            response.segments = answer.segments
-            response.usage = response.usage or answer.usage
-            response.finish = answer.finish
-            body = await passage.whole(answer)
-        await trip.chain.response(exchange, _route(trip), trip.below)
-        passage.close(True)
-        await self._send(trip, response.status, [("content-type", "application/json"), *response.headers], body)
+        response.model = response.model or trip.exchange.request.model
+        try:
+            if trip.exchange.request.stream:
+                await self._own_stream(trip, response)
+            else:
+                await self._own_body(trip, response)
+        except WeirError as error:
+            if not trip.reply.started:
+                raise
+            await self._break_off(trip, error)
 
-    async def _own_stream(self, trip: Trip, codec: Codec, passage: Passage, response: Response) -> None:
-        events = response.events if response.events is not None else [_composed(trip, codec, response)]
+    async def refused(self, trip: Trip, error: Refused) -> None:
+        """`as_answer`: the refusal as an answer that a content filter ended, for agents that break on errors."""
+        answered = Response(source=error.plugin, text=error.message, finish="content_filter")
+        own.inherit(answered, trip.exchange.response)
+        places = [member.place for member in _route(trip).members if member.name == error.plugin]
+        trip.below = places[0] if places else 0
+        await self.own(trip, answered)
+
+    async def _own_body(self, trip: Trip, response: Response) -> None:
+        codec, passage = _codec(trip), self._passage(trip)
+        body, complete = own.body(codec, trip.exchange, response), False
+        try:
+            answer = codec.answer(body)
+            if answer is not None:
+                response.segments = answer.segments
+                response.usage = response.usage or answer.usage
+                response.finish = answer.finish
+                body = await passage.whole(answer)
+            await trip.chain.response(trip.exchange, _route(trip), trip.below)
+            complete = True
+        finally:
+            passage.close(complete)
+        headers = [("content-type", "application/json"), *own.theirs(response.headers)]
+        await self._send(trip, response.status, headers, body)
+
+    async def _own_stream(self, trip: Trip, response: Response) -> None:
+        exchange, passage = trip.exchange, self._passage(trip)
+        events = own.events(_codec(trip), exchange, response)
         stream = passage.open_stream(False)
-        await trip.chain.response(trip.exchange, _route(trip), trip.below)
-        if not trip.reply.started:
-            await trip.reply.start(response.status, [*EVENT_STREAM, *response.headers, *own_headers(trip.exchange)])
-        trip.exchange.timeline.first = self._now()
-        for data in events:
-            await trip.reply.write(await passage.feed(data))
-            if passage.broken is not None:
-                break
-        await self._end(trip, passage)
-        response.usage = response.usage or stream.usage
-        response.finish = response.finish or stream.finish
-        response.complete = stream.complete and passage.broken is None
-        passage.close(response.complete)
+        try:
+            await trip.chain.response(exchange, _route(trip), trip.below)
+            if not trip.reply.started:
+                headers = [*EVENT_STREAM, *own.theirs(response.headers), *own.headers(exchange)]
+                await trip.reply.start(response.status, headers)
+            exchange.timeline.first = self._now()
+            for data in events:
+                await trip.reply.write(await passage.feed(data))
+                if passage.broken is not None:
+                    break
+            await self._end(trip, passage)
+        finally:
+            response.usage = response.usage or stream.usage
+            response.finish = response.finish or stream.finish
+            response.complete = stream.complete and passage.broken is None
+            passage.close(response.complete)
 
     async def upstream(self, trip: Trip, send: Send) -> None:
         """Sends, and carries back what comes. Errors before the first byte are raised; later ones become events."""
@@ -89,9 +118,11 @@ class Delivery:
                 replaced = await self._attempt(trip, send, pulse)
                 if replaced is None:
                     return
-                found, trip.below = replaced
+                found, below = replaced
+                exchange.error, exchange.outcome = None, "ok"
                 if isinstance(found, Response):
-                    found.source = found.source or "plugin"
+                    trip.below = below
+                    own.inherit(found, exchange.response)
                     await self.own(trip, found)
                     return
                 _start_over(exchange, found)
@@ -105,14 +136,20 @@ class Delivery:
             pulse.stop()
 
     async def _attempt(self, trip: Trip, send: Send, pulse: Pulse) -> tuple[Response | Target, int] | None:
-        exchange = trip.exchange
         try:
-            answering, exchange.target, _ = await send()
+            return await self._answered(trip, send, pulse)
         except UpstreamFailed as error:
-            replaced = await trip.chain.answer(exchange, _route(trip), trip.below, error)
-            if replaced is None or trip.reply.started:
+            shown = trip.reply.started and own.delivered(trip.exchange) and not pulse.holding
+            replaced = None if shown else await trip.chain.answer(trip.exchange, _route(trip), trip.below, error)
+            if replaced is None:
+                if pulse.holding:
+                    await pulse.release()
                 raise
             return replaced
+
+    async def _answered(self, trip: Trip, send: Send, pulse: Pulse) -> tuple[Response | Target, int] | None:
+        exchange = trip.exchange
+        answering, exchange.target, _ = await send()
         if exchange.target in exchange.fallbacks:
             exchange.fallbacks = exchange.fallbacks[exchange.fallbacks.index(exchange.target) + 1 :]
         try:
@@ -132,16 +169,15 @@ class Delivery:
         body = await answering.read(exchange.snapshot.limits.answer_bytes)
         exchange.timeline.upstream_end = self._now()
         status = answering.status
-        exchange.outcome = "provider_error" if status >= 500 or status in (408, 429) else "caller_error"
+        exchange.outcome = record.outcome_of_status(status)
         exchange.response = Response(status=status)
         error = UpstreamFailed(f"the provider answered {status}", code=f"provider_{status}")
         exchange.error = error
-        replaced = await trip.chain.answer(exchange, _route(trip), trip.below, error)
-        if replaced is not None and not trip.reply.started:
-            exchange.error, exchange.outcome = None, "ok"
-            return replaced
         if trip.reply.started:
             raise error
+        replaced = await trip.chain.answer(exchange, _route(trip), trip.below, error)
+        if replaced is not None:
+            return replaced
         await trip.chain.response(exchange, _route(trip), trip.below)
         await self._send(trip, status, endpoint.answer_headers(answering.headers, changed=False), body)
         return None
@@ -154,54 +190,57 @@ class Delivery:
         plain = self._inflate(answering.headers, raw, limit)
         response = exchange.response = Response(status=answering.status)
         answer = codec.answer(plain)
-        body, passage = plain, None
         if answer is None:
             self._uninspected(exchange, "answer")
-        else:
-            response.segments, response.usage, response.model = answer.segments, answer.usage, answer.model
-            response.usage_source = "provider" if answer.usage else "none"
-            response.finish, response.complete, response.body = answer.finish, True, plain
-            response.id = _id_of(answer.doc)
-            replaced = await trip.chain.answer(exchange, _route(trip), trip.below, None)
-            if replaced is not None:
-                return replaced
-            passage = self._passage(trip)
-            try:
-                body = await passage.whole(answer)
-            except WeirError:
-                passage.close(False)
-                raise
-        await trip.chain.response(exchange, _route(trip), trip.below)
+            await trip.chain.response(exchange, _route(trip), trip.below)
+            headers = endpoint.answer_headers(answering.headers, changed=False)
+            await self._send(trip, answering.status, headers, raw)
+            return None
+        response.segments, response.usage, response.model = answer.segments, answer.usage, answer.model
+        response.usage_source = "provider" if answer.usage else "none"
+        response.finish, response.complete, response.body = answer.finish, True, plain
+        response.id = _id_of(answer.doc)
+        await self._remember(exchange, response.id)
+        replaced = await trip.chain.answer(exchange, _route(trip), trip.below, None)
+        if replaced is not None:
+            return replaced
+        passage, complete = self._passage(trip), False
+        try:
+            body = await passage.whole(answer)
+            await trip.chain.response(exchange, _route(trip), trip.below)
+            complete = True
+        finally:
+            passage.close(complete)
         changed = body is not plain
         headers = endpoint.answer_headers(answering.headers, changed=changed)
-        if passage is not None:
-            passage.close(True)
         await self._send(trip, answering.status, headers, body if changed else raw)
         return None
 
     async def _stream(self, trip: Trip, answering: Answering, pulse: Pulse) -> tuple[Response | Target, int] | None:
         exchange = trip.exchange
         response = exchange.response = Response(status=answering.status)
+        chunks = answering.chunks()
+        if exchange.snapshot.stream_buffer and _route(trip).by_hook["answer"]:
+            chunks, replaced = await self._judged(trip, chunks)
+            if replaced is not None:
+                return replaced
         passage = self._passage(trip)
         passage.open_stream(trip.withhold)
         response.text_sample = passage.text_sample
         headers = endpoint.answer_headers(answering.headers, changed=True)
-        if exchange.snapshot.stream_buffer and _route(trip).by_hook["answer"]:
-            replaced = await self._buffered(trip, answering, passage)
-            if replaced is not None:
-                return replaced
-        await trip.chain.response(exchange, _route(trip), trip.below)
-        pulse.hold(response.status, [*headers, *own_headers(exchange)])
         try:
-            moved_on = await self._carry(trip, answering, passage, pulse)
+            await trip.chain.response(exchange, _route(trip), trip.below)
+            pulse.hold(response.status, [*headers, *own.headers(exchange)])
+            moved_on = await self._carry(trip, chunks, passage, pulse)
             if moved_on:
                 return exchange.fallbacks[0], trip.below
             await pulse.release()
             await self._end(trip, passage)
+        except UpstreamFailed:  # what was held is dropped, should a plugin know better
+            raise
         except WeirError:
-            if not trip.reply.started and not pulse.holding:
-                raise
-            await pulse.release()
+            if trip.reply.started or pulse.holding:
+                await pulse.release()
             raise
         finally:
             stream = passage.inner
@@ -216,22 +255,25 @@ class Delivery:
             passage.close(response.complete)
         return None
 
-    async def _carry(self, trip: Trip, answering: Answering, passage: Passage, pulse: Pulse) -> bool:
+    async def _carry(self, trip: Trip, chunks: Chunks, passage: Passage, pulse: Pulse) -> bool:
         """Bytes as they come. True: it failed before any content, and there is another target to try."""
         try:
-            await self._pump(trip, answering, passage, pulse)
+            await self._pump(trip, chunks, passage, pulse)
         except UpstreamFailed:
             if _unseen(trip, passage, pulse):
                 return True
             raise
         return passage.inner.failed and _unseen(trip, passage, pulse)
 
-    async def _pump(self, trip: Trip, answering: Answering, passage: Passage, pulse: Pulse) -> None:
+    async def _pump(self, trip: Trip, chunks: Chunks, passage: Passage, pulse: Pulse) -> None:
         line, now = trip.exchange.timeline, self._now
-        async for chunk in answering.chunks():
+        async for chunk in chunks:
             begun = now()
             data = await passage.feed(chunk)
             line.busy += now() - begun
+            first = not line.first and passage.inner.started
+            if first:
+                await self._remember(trip.exchange, getattr(passage.inner, "id", ""))
             if pulse.holding:
                 if passage.inner.failed and _unseen(trip, passage, pulse):
                     return
@@ -240,7 +282,7 @@ class Delivery:
                     await pulse.release()
             elif data:
                 await pulse.write(data)
-            if not line.first and passage.inner.started:
+            if first:
                 line.first = now()
             if passage.broken is not None:
                 return
@@ -265,30 +307,33 @@ class Delivery:
         trip.exchange.timeline.ended = self._now()
         await trip.reply.end()
 
-    async def _buffered(
-        self, trip: Trip, answering: Answering, passage: Passage
-    ) -> tuple[Response | Target, int] | None:
-        """`stream_buffer`: the whole stream is held, so that plugins may judge complete answers."""
-        exchange = trip.exchange
-        response = exchange.response
+    async def _judged(self, trip: Trip, chunks: Chunks) -> tuple[Chunks, tuple[Response | Target, int] | None]:
+        """`stream_buffer`: the whole stream is held, so that plugins may judge a complete answer."""
+        exchange, response = trip.exchange, trip.exchange.response
         assert response is not None
-        events, size = [], 0
-        async for chunk in answering.chunks():
-            events.append(chunk)
+        kept, size = list[bytes](), 0
+        async for chunk in chunks:
+            kept.append(chunk)
             size += len(chunk)
             if size > exchange.snapshot.limits.answer_bytes:
                 raise UpstreamFailed("the answer is larger than stream_buffer may hold", code="answer_too_large")
-        response.events = events
+        exchange.timeline.upstream_end = self._now()
+        response.segments, stream = own.said(_codec(trip), exchange.request.doc, kept)
+        response.usage, response.model, response.finish = stream.usage, stream.model, stream.finish
+        response.usage_source = "provider" if stream.usage else "none"
+        response.events, response.complete = kept, stream.complete and not stream.failed
         replaced = await trip.chain.answer(exchange, _route(trip), trip.below, None)
-        if replaced is None:
-            return response, trip.below
-        return replaced
+        response.segments, response.events, response.complete = [], None, False
+        return _again(kept), replaced
 
     async def _break_off(self, trip: Trip, error: WeirError) -> None:
         """An error in a running stream: an event in the caller's dialect, no proper end."""
         exchange = trip.exchange
-        exchange.error = error
-        exchange.outcome = "provider_error" if error.fault == "provider" else "weir_error"
+        exchange.error, exchange.outcome = error, record.outcome_of(error)
+        if isinstance(error, Refused) and error.as_answer and not own.delivered(exchange):
+            trip.chain.drop_verdicts(exchange)
+            await self.refused(trip, error)
+            return
         exchange.timeline.ended = self._now()
         stream = _codec(trip).stream(exchange.request.doc)
         await trip.reply.write(stream.fault(error))
@@ -313,26 +358,12 @@ class Delivery:
         if exchange.response is not None:
             exchange.response.delivered_bytes = len(body)
         exchange.timeline.ended = self._now()
-        await trip.reply.send(status, [*headers, *own_headers(exchange, whole=True)], body)
+        await trip.reply.send(status, [*headers, *own.headers(exchange, whole=True)], body)
 
 
-def own_headers(exchange: Exchange, *, whole: bool = False) -> Headers:
-    """Weir's `x-weir-*` for an answer; cost and overhead only where they are known before the first byte."""
-    headers = [("x-weir-request-id", exchange.id)]
-    target = exchange.target
-    if target is not None:
-        headers.append(("x-weir-model", target.model))
-    if exchange.variant:
-        headers.append(("x-weir-variant", exchange.variant))
-    if exchange.response is not None:
-        headers.extend(pair for pair in exchange.response.headers if pair[0].startswith("x-weir-"))
-    if whole:
-        if exchange.cost_nano_usd is not None:
-            headers.append(("x-weir-cost-usd", f"{exchange.cost_nano_usd / 1e9:.9f}"))
-        headers.append(("x-weir-overhead-ms", f"{exchange.timeline.own_s * 1000:.3f}"))
-    if exchange.caller.debug and asks_debug(exchange.request.headers):
-        headers.append(("x-weir-debug", record.steps_line(exchange)))
-    return headers
+async def _again(kept: list[bytes]) -> Chunks:
+    for chunk in kept:
+        yield chunk
 
 
 def _start_over(exchange: Exchange, target: Target) -> None:
@@ -346,22 +377,6 @@ def _start_over(exchange: Exchange, target: Target) -> None:
 def _unseen(trip: Trip, passage: Passage, pulse: Pulse) -> bool:
     """Nothing of this answer has been shown, and another target may be tried instead."""
     return pulse.holding and not passage.inner.started and bool(trip.exchange.fallbacks)
-
-
-def asks_debug(headers: Headers) -> bool:
-    return any(name.lower() == "x-weir-debug" and value == "1" for name, value in headers)
-
-
-def _composed(trip: Trip, codec: Codec, response: Response) -> bytes:
-    request = trip.exchange.request
-    return codec.compose(
-        response.text or "",
-        model=response.model or request.model,
-        id=trip.exchange.id,
-        stream=request.stream,
-        finish=response.finish or "stop",
-        usage=response.usage,
-    )
 
 
 def _codec(trip: Trip) -> Codec:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import orjson
 
 from proxy import wire
-from proxy.chain import Chain
-from proxy.errors import MalformedBody
-from proxy.exchange import Caller, Exchange, Request
+from proxy.chain import Chain, Member
+from proxy.errors import Forbidden, Limited, MalformedBody, Refused
+from proxy.exchange import Caller, Exchange, Request, Response
 from proxy.live import Agent, Entry, Snapshot
 from proxy.plugin import Plugin
 from proxy.upstream import endpoint
@@ -51,6 +51,7 @@ async def explain(
         dialect, request.model, caller.agent, len(request.segments), request.uninspected,
         [f"{target.upstream}: {target.model}" for target in targets],
     )  # fmt: skip
+    _look_for_unread(exchange, Chain(snapshot, plugins, now))
     shadowed = replace(
         snapshot,
         chain=tuple(replace(entry, mode="shadow") for entry in snapshot.chain),
@@ -64,20 +65,40 @@ async def explain(
         if member is None:
             made.plugins.append({"plugin": entry.name, "runs": False, "why": _why_not(entry, plugins)})
             continue
-        before = len(exchange.steps)
-        if "request" in member.hooks:
-            await chain.call(exchange, member, "request", member.plugin.request)
-        made.plugins.append(
-            {
-                "plugin": entry.name,
-                "runs": True,
-                "mode": entry.mode,
-                "hooks": sorted(member.hooks),
-                "would": [step.what for step in exchange.steps[before:]] or ["let pass"],
-                "us": round(exchange.timeline.plugins.get(entry.name, 0.0) * 1e6),
-            }
-        )
+        made.plugins.append(await _judged(chain, exchange, member, entry.mode))
     return made
+
+
+async def _judged(chain: Chain, exchange: Exchange, member: Member, mode: str) -> dict[str, Any]:
+    steps, findings, reasons = len(exchange.steps), len(exchange.findings), list[str]()
+
+    async def asked(view: Exchange) -> Response | None:
+        try:
+            return await member.plugin.request(view)
+        except (Refused, Limited) as decision:
+            reasons.append(decision.message)
+            raise
+
+    if "request" in member.hooks:
+        await chain.call(exchange, member, "request", asked)
+    return {
+        "plugin": member.name,
+        "runs": True,
+        "mode": mode,
+        "hooks": sorted(member.hooks),
+        "would": [step.what for step in exchange.steps[steps:]] or ["let pass"],
+        "why": [*reasons, *(reason for found in exchange.findings[findings:] for reason in found.reasons)],
+        "findings": [asdict(found) for found in exchange.findings[findings:]],
+        "us": round(exchange.timeline.plugins.get(member.name, 0.0) * 1e6),
+    }
+
+
+def _look_for_unread(exchange: Exchange, chain: Chain) -> None:
+    """As the pipeline does: parts that no codec reads may be refused before any plugin is asked."""
+    request, route = exchange.request, chain.route(exchange.caller.agent, exchange.request.model, exchange.request.path)
+    if request.uninspected and (chain.snapshot.uninspected == "refuse" or route.refuses_unread):
+        parts = ", ".join(sorted(set(request.uninspected)))
+        raise Forbidden(f"this call has parts that cannot be inspected ({parts}), and such calls are refused here")
 
 
 def path_of(body: bytes) -> str:
@@ -105,8 +126,9 @@ def _why_not(entry: Entry, plugins: dict[str, Plugin[Any]]) -> str:
 
 def lines(made: Explanation) -> list[str]:
     """For people."""
+    texts = "1 text" if made.segments == 1 else f"{made.segments} texts"
     found = [
-        f"A {made.surface} call of agent {made.agent!r} for model {made.model!r}, with {made.segments} texts.",
+        f"A {made.surface} call of agent {made.agent!r} for model {made.model!r}, with {texts}.",
         f"It would go to {made.targets[0]}" + (f", then {', '.join(made.targets[1:])}." if made.targets[1:] else "."),
     ]
     if made.uninspected:
@@ -117,7 +139,8 @@ def lines(made: Explanation) -> list[str]:
             continue
         mode = " (in shadow)" if one["mode"] == "shadow" else ""
         hooks = ", ".join(one["hooks"]) or "none"
-        found.append(f"  {one['plugin']}{mode}: {'; '.join(one['would'])} [{one['us']} us; hooks: {hooks}]")
+        why = f" because: {'; '.join(one['why'])}" if one["why"] else ""
+        found.append(f"  {one['plugin']}{mode}: {'; '.join(one['would'])}{why} [{one['us']} us; hooks: {hooks}]")
     return found
 
 

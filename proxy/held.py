@@ -22,24 +22,29 @@ class Held:
         self._store = store
 
     async def remember(self, exchange: Exchange, id: str) -> None:
-        if not id or exchange.target is None:
+        """Of answers of the dialect that has such ids."""
+        if not id or exchange.target is None or exchange.request.dialect != "responses":
             return
         caller = exchange.caller
         value = orjson.dumps([exchange.target.upstream, caller.credential])
         with suppress(StoreDown):  # such an id is then as unknown as one from before Weir
             await self._store.put(_key(caller.tenant, id), value, TTL_S)
+            await self._store.put(_key("", id), b"1", TTL_S)
 
     async def upstream_of(self, exchange: Exchange, id: str) -> str | None:
         """The upstream that keeps `id`; None where Weir has not seen it. Raises BadRequest (404), as if it did not
-        exist, where it belongs to another credential, and where several callers share a provider's key and nobody
-        knows whose it is."""
+        exist, where it belongs to another credential or tenant, and where several callers share a provider's key and
+        nobody knows whose it is."""
         caller = exchange.caller
+        shared = not self._brings_own(exchange)
         try:
             found = await self._store.get(_key(caller.tenant, id))
+            if found is None and shared and await self._store.get(_key("", id)) is not None:
+                raise _unknown()
         except StoreDown:
             found = None
         if found is None:
-            if exchange.snapshot.identity.keys and caller.key is not None and not self._brings_own(exchange):
+            if shared and exchange.snapshot.identity.keys:
                 raise _unknown()
             return None
         upstream, credential = orjson.loads(found)
@@ -71,4 +76,5 @@ def named_id(doc: Json) -> str | None:
 
 
 def _key(tenant: str, id: str) -> str:
+    """Without a tenant: that somebody has it."""
     return f"held:{tenant}:{id[:256]}"

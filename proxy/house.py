@@ -7,8 +7,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import orjson
+
 from proxy.chain import Chain, Route
-from proxy.exchange import Caller, Exchange, Target
+from proxy.errors import BadRequest, ProtocolViolation
+from proxy.exchange import DURABLE, Caller, Exchange, Target
 from proxy.held import Held
 from proxy.live import Snapshot, Upstream
 from proxy.ports import Headers, Incoming, Metrics, Reply, Store, Tasks
@@ -16,6 +19,7 @@ from proxy.upstream.link import Answering, Link, Outgoing
 from proxy.wire.codec import Codec
 
 Now = Callable[[], float]
+Inflate = Callable[[Headers, bytes, int], bytes]
 
 
 @dataclass(slots=True)
@@ -90,7 +94,7 @@ class House:
     metrics: Metrics
     identify: Callable[[Snapshot, Incoming, bytes], Identified]
     allowed: Callable[[Snapshot, str | None, str], bool]
-    inflate: Callable[[Headers, bytes, int], bytes]
+    inflate: Inflate
     """The body with its content coding taken off, bounded."""
     decode: Callable[[list[int], str], str | None]
     """The text of tokens that a caller sent in place of text; None where it cannot be known."""
@@ -114,6 +118,35 @@ def watchers(route: Route) -> int:
     return place
 
 
+async def watch(chain: Chain, exchange: Exchange, route: Route, records: Records) -> None:
+    """The beginning of a call outside the chain (relayed, or a plugin's own) for those who see its end."""
+    place = watchers(route)
+    for member in route.by_hook["request"]:
+        if member.place <= place:
+            await chain.call(exchange, member, "request", member.plugin.request)
+    exchange.place = max(exchange.place, place)
+    await make_durable(exchange, records)
+
+
+async def make_durable(exchange: Exchange, records: Records) -> None:
+    """`audit.strict`: what must be on disk before anything else happens. Raises where it cannot be."""
+    line = exchange.notes.read(DURABLE)
+    if line is not None:
+        await records.put_durable(orjson.dumps(line))
+
+
 def call_id(at_s: float) -> str:
     """The id of a call begun at `at_s`: in order of time, so that records are stored next to each other."""
     return f"wr_{int(at_s * 1000):011x}{os.urandom(6).hex()}"
+
+
+def of_provider(inflate: Inflate) -> Inflate:
+    """For answers: a coding that cannot be read is then the provider's fault, not the caller's."""
+
+    def work(headers: Headers, body: bytes, limit: int) -> bytes:
+        try:
+            return inflate(headers, body, limit)
+        except BadRequest as error:
+            raise ProtocolViolation("The provider's answer has a content coding that cannot be read.") from error
+
+    return work

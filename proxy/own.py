@@ -1,4 +1,4 @@
-"""What a plugin answers, in the form the caller asked for: one JSON body, or events; and what events say.
+"""What Weir says of its own: the headers of every answer, and a plugin's answer in the form the caller asked for.
 
 A plugin gives a text, a body or events. Texts turn from one form into another; calls of tools do not.
 """
@@ -6,16 +6,57 @@ A plugin gives a text, a body or events. Texts turn from one form into another; 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from urllib.parse import quote
 
+from proxy import record
 from proxy.errors import PluginFailed
 from proxy.exchange import Exchange, Json, Response, Segment, Usage
+from proxy.ports import Headers
 from proxy.wire.codec import Codec, Stream
 from proxy.wire.sse import Reader
 
+SHOWN_CHARS = 256
+PLAIN = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) != "%")
+"""What a header may hold as it is; the rest of a model's name is percent-encoded."""
 
-def streams(exchange: Exchange) -> bool:
-    """Whether the caller waits for events."""
-    return exchange.request.stream and exchange.request.dialect != "embeddings"
+
+def headers(exchange: Exchange, *, whole: bool = False) -> Headers:
+    """Weir's `x-weir-*` for an answer; cost and overhead only where they are known before the first byte."""
+    found = [("x-weir-request-id", exchange.id)]
+    target = exchange.target
+    if target is not None:
+        found.append(("x-weir-model", quote(target.model[:SHOWN_CHARS], safe=PLAIN)))
+    if exchange.variant:
+        found.append(("x-weir-variant", exchange.variant))
+    if exchange.response is not None:
+        found.extend(pair for pair in exchange.response.headers if pair[0].startswith("x-weir-"))
+    if whole:
+        if exchange.cost_nano_usd is not None:
+            found.append(("x-weir-cost-usd", f"{exchange.cost_nano_usd / 1e9:.9f}"))
+        found.append(("x-weir-overhead-ms", f"{exchange.timeline.own_s * 1000:.3f}"))
+    if exchange.caller.debug and asks_debug(exchange.request.headers):
+        found.append(("x-weir-debug", record.steps_line(exchange)))
+    return found
+
+
+def asks_debug(headers: Headers) -> bool:
+    return any(name.lower() == "x-weir-debug" and value == "1" for name, value in headers)
+
+
+def theirs(given: Headers) -> Headers:
+    """A plugin's headers but `x-weir-*`, which `headers` writes."""
+    return [pair for pair in given if not pair[0].lower().startswith("x-weir-")]
+
+
+def inherit(made: Response, before: Response | None) -> None:
+    """What stands in the place of a provider's answer does not undo what that one used."""
+    if before is not None and made is not before and made.usage is None:
+        made.usage, made.usage_source = before.usage, before.usage_source
+        made.model = made.model or before.model
+
+
+def delivered(exchange: Exchange) -> bool:
+    return exchange.response is not None and exchange.response.delivered_bytes > 0
 
 
 def body(codec: Codec, exchange: Exchange, response: Response) -> bytes:
@@ -71,11 +112,12 @@ def _turned(
 
 
 def _composed(codec: Codec, exchange: Exchange, response: Response, text: str) -> bytes:
+    stream = exchange.request.stream
     return codec.compose(
         text,
         model=response.model or exchange.request.model,
         id=exchange.id,
-        stream=streams(exchange),
+        stream=stream,
         finish=response.finish or "stop",
-        usage=response.usage,
+        usage=response.usage if not stream or codec.wants_usage(exchange.request.doc) else None,
     )

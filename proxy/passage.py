@@ -70,11 +70,10 @@ class Filtered:
             running = self._running[index]
             try:
                 text = await self._through(running, text, final)
+                index += 1
             except _Removed as gone:
-                text = gone.text
+                text = str(gone)
                 self._running.remove(running)
-                continue
-            index += 1
         return text
 
     async def _through(self, running: Running, text: str, final: bool) -> str:
@@ -114,11 +113,7 @@ class Filtered:
 
 
 class _Removed(Exception):
-    """A filter failed open: it is taken out, and this is the text it held."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.text = text
+    """A filter failed open: it is taken out, and `str` of this is the text it held."""
 
 
 async def _checked(hold: Hold) -> str:

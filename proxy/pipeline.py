@@ -19,13 +19,13 @@ from typing import Any
 import orjson
 import xxhash
 
-from proxy import record, wire
+from proxy import own, record, wire
 from proxy.chain import Route
-from proxy.delivery import Delivery, asks_debug
-from proxy.errors import BadMethod, Forbidden, PluginFailed, Refused, UpstreamTimeout, WeirError
-from proxy.exchange import DURABLE, Caller, Dialect, Exchange, Json, Outcome, Request, Response, Segment, Target
+from proxy.delivery import Delivery
+from proxy.errors import BadMethod, Forbidden, MalformedBody, Refused, UpstreamTimeout, WeirError
+from proxy.exchange import Caller, Dialect, Exchange, Json, Request, Response, Segment, Target
 from proxy.held import named_id
-from proxy.house import House, Local, Send, Trip, call_id, watchers
+from proxy.house import House, Local, Send, Trip, call_id, make_durable, of_provider, watch, watchers
 from proxy.live import Upstream
 from proxy.ports import Incoming, Reply
 from proxy.upstream import endpoint
@@ -37,6 +37,7 @@ from proxy.wire.completions import token_arrays
 log = logging.getLogger("weir")
 _PARTS = re.compile(rb'"(?:image(?:_url)?|input_(?:image|audio|file)|audio|video|file(?:_id)?|document)"\s*[:,}]')
 """What the names of parts without text look like; a call without them is not walked for their sake."""
+MODEL_CHARS = 512
 THREAD_BYTES = 1024 * 1024
 """Larger bodies are inflated in a thread: it would hold the loop for milliseconds."""
 
@@ -47,7 +48,7 @@ class Pipeline:
     def __init__(self, house: House) -> None:
         self._house = house
         self._seed = int.from_bytes(hmac.digest(house.secret, b"conversation", "sha256")[:8])
-        self._delivery = Delivery(house.now, house.tasks, house.inflate)
+        self._delivery = Delivery(house.now, house.tasks, of_provider(house.inflate), house.held.remember)
         self._depth = -1
         self._codecs: dict[Dialect, Codec] = {}
         self._codec("chat", house.chains.current.snapshot.limits.depth)
@@ -70,20 +71,30 @@ class Pipeline:
         self.running += 1
         self._in_flight(self.running)
         try:
-            await self._serve(trip)
+            await self._answer(trip)
         except asyncio.CancelledError:
             exchange.outcome = "cancelled"
-            house.tasks.spawn("settle", self._settle(trip))
             raise
-        except WeirError as error:
-            await self._fault(trip, error)
-        except Exception:
-            log.exception("a call failed inside Weir", extra={"call": exchange.id})
-            await self._fault(trip, WeirError("Weir failed on this call; its log says why"))
+        except ConnectionError:  # the caller has gone
+            exchange.outcome = "cancelled" if exchange.error is None else exchange.outcome
+            reply.abort()
         finally:
             self.running -= 1
             self._in_flight(self.running)
-        await self._settle(trip)
+            # (beside: a caller that has everything may hang up, which cancels this task and must not cancel that one)
+            house.tasks.spawn("settle", self._settle(trip))
+
+    async def _answer(self, trip: Trip) -> None:
+        """Serves; every error becomes an answer."""
+        try:
+            await self._serve(trip)
+        except WeirError as error:
+            await self._fault(trip, error)
+        except ConnectionError:
+            raise
+        except Exception:
+            log.exception("a call failed inside Weir", extra={"call": trip.exchange.id})
+            await self._fault(trip, WeirError("Weir failed on this call; its log says why"))
 
     async def _serve(self, trip: Trip) -> None:
         house, exchange, incoming = self._house, trip.exchange, trip.incoming
@@ -99,6 +110,8 @@ class Pipeline:
             return
         dialect = wire.route(path)
         if dialect is None or (dialect == "chat" and incoming.method == "GET"):
+            route = trip.chain.route(exchange.caller.agent, request.model, path)
+            await watch(trip.chain, exchange, route, house.records)
             await house.relay(trip)
             return
         request.dialect = dialect
@@ -124,8 +137,8 @@ class Pipeline:
     def _local(self, method: str, path: str) -> Local | None:
         if not path.startswith(("/weir/", "/v1/models", "/v1/feedback")):
             return None
-        endpoints = self._house.local
-        return endpoints.get(f"{method} {path}") or endpoints.get(f"{method} {path[: path.rfind('/') + 1]}")
+        endpoints, room = self._house.local, "/".join(path.split("/", 3)[:3])
+        return endpoints.get(f"{method} {path}") or (endpoints.get(f"{method} {room}/") if path != room else None)
 
     async def _call(self, trip: Trip, codec: Codec) -> None:
         exchange, chain = trip.exchange, trip.chain
@@ -138,20 +151,16 @@ class Pipeline:
         trip.home = exchange.target.upstream
         trip.route = route = chain.route(exchange.caller.agent, request.model, request.path)
         self._look_for_unread(exchange, route)
-        response, trip.below = await chain.out(exchange, route)
-        durable = exchange.notes.read(DURABLE)
-        if durable is not None:
-            await self._house.records.put_durable(orjson.dumps(durable))
-        if response is not None:
-            await self._delivery.own(trip, response)
-            return
-        self._check_rights(exchange)
         try:
+            response, trip.below = await chain.out(exchange, route)
+            await make_durable(exchange, self._house.records)
+            if response is not None:
+                await self._delivery.own(trip, response)
+                return
+            self._check_rights(exchange)
             await self._delivery.upstream(trip, self._sender(trip, codec))
         finally:
             chain.drop_verdicts(exchange)
-        if codec.dialect == "responses" and exchange.response is not None:
-            await self._house.held.remember(exchange, exchange.response.id)
 
     async def _read(self, trip: Trip, codec: Codec) -> None:
         exchange, incoming = trip.exchange, trip.incoming
@@ -164,7 +173,7 @@ class Pipeline:
         old = exchange.request
         exchange.request = Request(
             codec.dialect, old.method, old.path, old.query, old.headers, plain,
-            doc=doc, model=doc.get("model", ""), stream=doc.get("stream") is True, walk=self._walk(codec),
+            doc=doc, model=_model_of(doc), stream=doc.get("stream") is True, walk=self._walk(codec),
         )  # fmt: skip
         self._recognise(exchange, codec)
 
@@ -233,7 +242,7 @@ class Pipeline:
 
         def build(target: Target, upstream: Upstream, ask_usage: bool) -> Outgoing:
             request.edits = dict(own_edits)
-            if target.model != request.get("model"):
+            if target.model and target.model != request.get("model"):
                 request.edits["model"] = target.model
             trip.withhold = silent and ask_usage
             if trip.withhold:
@@ -259,18 +268,30 @@ class Pipeline:
         """The error in the caller's dialect, where nothing has been sent; else the connection is cut."""
         exchange, reply = trip.exchange, trip.reply
         exchange.error = error
-        exchange.outcome = outcome_of(error)
+        exchange.outcome = record.outcome_of(error)
         if reply.started:
             reply.abort()
             return
+        if isinstance(error, Refused) and error.as_answer and await self._answered(trip, error):
+            return
         request = exchange.request
         body, headers = faults.body(error, request.dialect, exchange.id)
-        if exchange.caller.debug and asks_debug(request.headers):
+        if exchange.caller.debug and own.asks_debug(request.headers):
             headers.append(("x-weir-debug", record.steps_line(exchange)))
         if exchange.response is None:
             exchange.response = Response(source="weir")
         exchange.response.status = error.status
         await reply.send(error.status, headers, body)
+
+    async def _answered(self, trip: Trip, refused: Refused) -> bool:
+        """The refusal as an answer, where the caller's dialect has such a thing. False: it has to be an error."""
+        if trip.route is None or trip.exchange.request.dialect == "embeddings":
+            return False
+        try:
+            await self._delivery.refused(trip, refused)
+        except WeirError:  # a plugin above would not let pass even this
+            return False
+        return True
 
     async def _settle(self, trip: Trip) -> None:
         """Finish hooks, then the record. The caller waits no more."""
@@ -297,17 +318,6 @@ def _may_spend(exchange: Exchange, target: Target) -> bool:
     return exchange.caller.vouched or (upstream.key is None and upstream.auth != "none")
 
 
-def outcome_of(error: WeirError) -> Outcome:
-    if isinstance(error, Refused):
-        return "refused"
-    if isinstance(error, PluginFailed):
-        return "weir_error"
-    kinds: dict[str, Outcome] = {
-        "caller": "caller_error", "policy": "limited", "provider": "provider_error", "weir": "weir_error",
-    }  # fmt: skip
-    return kinds[error.fault]
-
-
 def _with_tokens(
     codec: Codec, decode: Callable[[list[int], str], str | None], doc: Json
 ) -> tuple[list[Segment], list[str]]:
@@ -320,3 +330,11 @@ def _with_tokens(
     if arrays and None not in texts:
         unread = [part for part in unread if part != "tokens"]
     return segments, unread
+
+
+def _model_of(doc: Json) -> str:
+    """The model that is asked; it goes into headers, records and figures, so it must be a name."""
+    model: str = doc.get("model") or ""
+    if len(model) > MODEL_CHARS or not model.isprintable():
+        raise MalformedBody(f"`model` must be a name of at most {MODEL_CHARS} printable characters.", param="model")
+    return model

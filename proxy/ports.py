@@ -139,10 +139,12 @@ class Incoming(Protocol):
     path: str
     query: str
     headers: Headers
-    remote: str
     length: int | None
     websocket: bool
     """The caller asks for a websocket."""
+
+    @property
+    def remote(self) -> str: ...
 
     async def read(self) -> bytes:
         """The whole body as sent (still content-coded); TooLarge and SlowCaller are raised here."""

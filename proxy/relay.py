@@ -11,9 +11,8 @@ from typing import Any, Protocol
 
 import orjson
 
-from proxy import wire
-from proxy.delivery import own_headers
-from proxy.errors import Forbidden, TooLarge, Unauthorized
+from proxy import own, record, wire
+from proxy.errors import Forbidden, Refused, TooLarge, Unauthorized
 from proxy.exchange import Exchange, Response, Target, Usage
 from proxy.held import Held
 from proxy.house import Now, Trip
@@ -54,12 +53,7 @@ class Relay:
         stored = request.method == "GET" and request.path.startswith(STORED)
         what = "websocket" if trip.incoming.websocket else "path"
         if not stored:
-            request.uninspected.append(what)
-            if exchange.snapshot.uninspected == "refuse":
-                raise Forbidden(
-                    f"{request.method} on this {what} cannot be inspected, and this Weir refuses what it cannot",
-                    code="uninspected",
-                )
+            self._unread(exchange, what)
         exchange.target = await self._target(exchange)
         if trip.incoming.websocket:
             await self._websocket(trip)
@@ -77,7 +71,7 @@ class Relay:
 
         answering, exchange.target, _ = await self._pool.send(exchange, build)
         try:
-            if stored and answering.status == 200 and not _is_events(answering.headers):
+            if stored and answering.status == 200:
                 await self._stored(trip, answering)
             else:
                 await self._flow(trip, answering)
@@ -106,10 +100,9 @@ class Relay:
         """The answer as it comes; of small JSON the usage is read in passing."""
         exchange, reply = trip.exchange, trip.reply
         response = exchange.response = Response(status=answering.status)
-        if answering.status >= 400:
-            exchange.outcome = "provider_error" if answering.status >= 500 else "caller_error"
+        exchange.outcome = record.outcome_of_status(answering.status)
         headers = endpoint.answer_headers(answering.headers, changed=False)
-        await reply.start(answering.status, [*headers, *own_headers(exchange)])
+        await reply.start(answering.status, [*headers, *own.headers(exchange)])
         exchange.timeline.first = self._now()
         kept: list[bytes] | None = [] if _is_json(answering.headers) else None
         async for chunk in answering.chunks():
@@ -131,19 +124,58 @@ class Relay:
         exchange = trip.exchange
         exchange.request.dialect = "responses"
         codec = wire.codec("responses")
-        raw = await answering.read(exchange.snapshot.limits.answer_bytes)
-        exchange.timeline.upstream_end = self._now()
-        trip.route = trip.chain.route(exchange.caller.agent, exchange.request.model, exchange.request.path)
-        trip.below = exchange.place = len(exchange.snapshot.chain)
-        exchange.response = Response(status=answering.status, complete=True)
-        answer, body = codec.answer(raw), raw
-        if answer is not None:
-            exchange.response.segments, exchange.response.model = answer.segments, answer.model
-            passage = Passage(trip.chain, exchange, trip.route, trip.below, codec)
-            body = await passage.whole(answer)
+        route = trip.chain.route(exchange.caller.agent, exchange.request.model, exchange.request.path)
+        passage = Passage(trip.chain, exchange, route, len(exchange.snapshot.chain), codec)
         headers = endpoint.answer_headers(answering.headers, changed=True)
+        response = exchange.response = Response(status=answering.status)
+        try:
+            if _is_events(answering.headers):
+                await self._stored_stream(trip, answering, passage, [*headers, *own.headers(exchange)])
+                return
+            body = await answering.read(exchange.snapshot.limits.answer_bytes)
+            exchange.timeline.upstream_end = self._now()
+            answer = codec.answer(body)
+            if answer is None:
+                self._unread(exchange, "answer")
+            else:
+                response.segments, response.model = answer.segments, answer.model
+                body = await passage.whole(answer)
+        finally:
+            passage.close(False)  # it was complete when it was new; whoever remembers answers has seen it then
+        response.complete, response.delivered_bytes = True, len(body)
         exchange.timeline.first = exchange.timeline.ended = self._now()
-        await trip.reply.send(answering.status, [*headers, *own_headers(exchange)], body)
+        await trip.reply.send(answering.status, [*headers, *own.headers(exchange)], body)
+
+    async def _stored_stream(self, trip: Trip, answering: Answering, passage: Passage, headers: Headers) -> None:
+        exchange, reply = trip.exchange, trip.reply
+        stream = passage.open_stream(False)
+        await reply.start(answering.status, headers)
+        exchange.timeline.first = self._now()
+        async for chunk in answering.chunks():
+            await reply.write(await passage.feed(chunk))
+            if passage.broken is not None:
+                break
+        else:
+            await reply.write(await passage.drain())
+        exchange.timeline.upstream_end = self._now()
+        if isinstance(passage.broken, Refused):
+            exchange.error, exchange.outcome = passage.broken, "refused"
+            await reply.write(passage.outer.refuse(passage.broken))
+        elif passage.broken is not None:
+            await reply.write(passage.outer.fault(passage.broken))
+            raise passage.broken
+        if exchange.response is not None:
+            exchange.response.complete = stream.complete and passage.broken is None
+        exchange.timeline.ended = self._now()
+        await reply.end()
+
+    def _unread(self, exchange: Exchange, what: str) -> None:
+        exchange.request.uninspected.append(what)
+        if exchange.snapshot.uninspected == "refuse":
+            raise Forbidden(
+                f"{exchange.request.method} on this {what} cannot be inspected, and this Weir refuses what it cannot",
+                code="uninspected",
+            )
 
     async def _websocket(self, trip: Trip) -> None:
         exchange, request = trip.exchange, trip.exchange.request

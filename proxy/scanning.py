@@ -13,17 +13,23 @@ ROLES = ("user", "tool", "system")
 
 
 class BadRow(Exception):
-    """A line that is no row: says which and what it should be."""
+    """A line that is no row or cannot be judged: says which and why."""
 
 
 def scan(plugin: Plugin[Any], options: Any, lines: Iterable[bytes]) -> Iterator[bytes]:
-    """Each row with the judgement added. Raises BadRow at the first line that is none; what came before is out."""
+    """Each row with the judgement added. Raises BadRow at the first line that cannot be; what came before is out."""
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         row = read(number, line)
-        row.update(plugin.scan(row, options))
-        yield orjson.dumps(row)
+        try:
+            row.update(plugin.scan(row, options))
+            judged = orjson.dumps(row)
+        except NotImplementedError as error:
+            raise BadRow(f"plugin {plugin.name!r} judges no texts: there is nothing to scan with") from error
+        except Exception as error:
+            raise BadRow(f"line {number}: the plugin failed on it ({type(error).__name__}: {error})") from error
+        yield judged
 
 
 def read(number: int, line: bytes) -> dict[str, Any]:

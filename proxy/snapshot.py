@@ -48,7 +48,7 @@ def secret(reference: str, environ: Mapping[str, str]) -> str:
         value = environ.get(reference[4:], "").strip()
         if not value:
             raise ConfigError(f"the environment has no {reference[4:]}")
-        return value
+        return _one_line(value, f"what the environment has as {reference[4:]}")
     if not reference.startswith("file:"):
         return reference
     path = Path(reference[5:]).expanduser()
@@ -59,6 +59,13 @@ def secret(reference: str, environ: Mapping[str, str]) -> str:
         raise ConfigError(f"the file {path} cannot be read ({type(error).__name__})") from error
     if not value:
         raise ConfigError(f"the file {path} is empty")
+    return _one_line(value, f"what the file {path} holds")
+
+
+def _one_line(value: str, what: str) -> str:
+    """In a header it would otherwise begin another one, or fail with every call."""
+    if any(ord(letter) < 32 or ord(letter) == 127 for letter in value):
+        raise ConfigError(f"{what} has a line break or another control character within: a secret is one line")
     return value
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import ssl
 import subprocess
 import sys
 import time
@@ -22,15 +23,20 @@ DEADLINE_S = 30.0
 class Served:
     """A running Weir. `port` and `admin_port` are found in its lock file."""
 
-    def __init__(self, process: subprocess.Popen[str], data: Path) -> None:
+    def __init__(self, process: subprocess.Popen[str], data: Path, context: ssl.SSLContext | None = None) -> None:
         self.process = process
         self.data = data
+        self._context = context
         self.port = 0
         self.admin_port = 0
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/v1"
+        return self.root + "/v1"
+
+    @property
+    def root(self) -> str:
+        return f"{'https' if self._context else 'http'}://127.0.0.1:{self.port}"
 
     def until(self, test: Callable[[], Any], what: str) -> Any:
         """What `test` gives as soon as it is true; raises after a deadline, or when Weir has died."""
@@ -55,12 +61,12 @@ class Served:
         if facts.get("pid") != self.process.pid or "admin_port" not in facts:
             return False
         self.port, self.admin_port = facts["port"], facts["admin_port"]
-        return self.get(f"http://127.0.0.1:{self.port}/readyz")[0] == 200
+        return self.get(self.root + "/readyz")[0] == 200
 
     def get(self, url: str, timeout_s: float = 2.0) -> tuple[int, Any]:
         """Status and JSON; (0, None) where nobody answers."""
         try:
-            with urllib.request.urlopen(url, timeout=timeout_s) as answer:
+            with urllib.request.urlopen(url, timeout=timeout_s, context=self._context) as answer:
                 return answer.status, json.loads(answer.read() or b"null")
         except urllib.error.HTTPError as error:
             return error.code, None
@@ -91,7 +97,7 @@ class Served:
             self.url + "/chat/completions", body, {"content-type": "application/json", "authorization": "Bearer sk-t"}
         )
         try:
-            with urllib.request.urlopen(request, timeout=timeout_s) as answer:
+            with urllib.request.urlopen(request, timeout=timeout_s, context=self._context) as answer:
                 return answer.status, json.loads(answer.read()), dict(answer.headers)
         except urllib.error.HTTPError as error:
             return error.code, json.loads(error.read()), dict(error.headers)
@@ -116,8 +122,11 @@ class Served:
 
 
 @contextmanager
-def serve(upstream: str, data: Path, *arguments: str, **environment: str) -> Iterator[Served]:
-    """`with serve(provider_url, tmp_path) as weir: ...`; ready when entered, gone when left."""
+def serve(
+    upstream: str, data: Path, *arguments: str, context: ssl.SSLContext | None = None, **environment: str
+) -> Iterator[Served]:
+    """`with serve(provider_url, tmp_path) as weir: ...`; ready when entered, gone when left. With a `context` it is
+    spoken to over TLS."""
     command = [sys.executable, "-m", "proxy", "serve", "--upstream", upstream, "--data", str(data),
                "--port", "0", "--admin-port", "0", *arguments]  # fmt: skip
     clean = {
@@ -126,7 +135,7 @@ def serve(upstream: str, data: Path, *arguments: str, **environment: str) -> Ite
     process = subprocess.Popen(
         command, cwd=ROOT, env={**clean, "WEIR_UNREADY_MS": "0", **environment}, text=True, stderr=subprocess.DEVNULL
     )
-    served = Served(process, data)
+    served = Served(process, data, context)
     try:
         served.until(served.ready, "readiness")
         yield served

@@ -6,7 +6,6 @@ import argparse
 import asyncio
 import os
 import signal
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,8 @@ import uvloop
 
 from proxy import pricing
 from proxy.app.configured import add_arguments, given_flags
-from proxy.app.parts import PRICES, Facts, fleet_secret, write_facts
+from proxy.app.parts import PRICES, Facts, fleet_secret, write_facts, write_whole
+from proxy.app.voice import say
 from proxy.clock import SystemClock
 from proxy.configuration import checking, sources
 from proxy.configuration.overlay import Overlay
@@ -51,9 +51,9 @@ async def _control(options: argparse.Namespace) -> int:
         checking.verify(loaded, find)
         return loaded
 
-    page = Page.create(run, "control")
     exposition = Exposition(run)
     try:
+        page = Page.create(run, "control")
         first = read(Overlay())
         said = first.settings.log
         install(Log(clock, level=said.level, format=said.format).bind(process="control"), said.level)
@@ -73,9 +73,12 @@ async def _control(options: argparse.Namespace) -> int:
         )
         await control.start()
     except (ConfigError, ConfigErrors) as error:
-        lines = checking.failed(error) if isinstance(error, ConfigErrors) else [f"weir: {error}"]
-        sys.stderr.write("\n".join(lines) + "\n")
+        for line in checking.failed(error) if isinstance(error, ConfigErrors) else [f"weir: {error}"]:
+            say(line)
         return 2
+    except OSError as error:  # a full disk, above all
+        say(f"weir: control cannot start: {error}")
+        return 1
     return await _until_stopped(control, options, page)
 
 
@@ -88,9 +91,7 @@ def _lay_ready(data: Path, run: Path, loaded: Loaded, store: str | None) -> None
     settings = loaded.settings
     hot = store or settings.store
     write_facts(run, Facts(hot, str(fleet_secret(data)), settings.log.level, settings.log.format))
-    draft = run / f"{PRICES}.new"
-    draft.write_bytes(pricing.compile_prices())
-    draft.replace(run / PRICES)
+    write_whole(run / PRICES, pricing.compile_prices())
 
 
 async def _until_stopped(control: Control, options: argparse.Namespace, page: Page) -> int:

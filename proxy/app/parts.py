@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Literal
 
+from proxy.errors import ConfigError
 from proxy.exchange import Usage
 from proxy.ports import Clock, Store
 from proxy.prices import Prices
@@ -21,6 +23,7 @@ FACTS = "facts.json"
 PRICES = "prices.json"
 SNAPSHOT = "snapshot.json"
 SOCKET = "control.sock"
+SECRET_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +37,11 @@ class Facts:
 
     def secret(self) -> bytes:
         """The key of this Weir's fingerprints and hashes; the same for all its workers."""
-        return base64.b64decode(Path(self.secret_file).read_bytes())
+        return _key(Path(self.secret_file))
 
 
 def write_facts(run: Path, facts: Facts) -> None:
-    path = run / FACTS
-    draft = path.with_suffix(".new")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        json.dump(asdict(facts), file)
-    draft.replace(path)
+    write_whole(run / FACTS, json.dumps(asdict(facts)).encode())
 
 
 def read_facts(run: Path) -> Facts:
@@ -54,10 +52,37 @@ def fleet_secret(data: Path) -> Path:
     """The file with 32 random bytes, made at the first start, readable by its owner only."""
     path = data / "secret"
     if not path.exists():
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(base64.b64encode(os.urandom(32)))
+        write_whole(path, base64.b64encode(os.urandom(SECRET_BYTES)))
+    _key(path)
     return path
+
+
+def _key(path: Path) -> bytes:
+    try:
+        key = base64.b64decode(path.read_bytes().strip(), validate=True)
+    except OSError as error:
+        raise ConfigError(f"the secret of this Weir, {path}, cannot be read: {error.strerror}") from error
+    except ValueError:
+        key = b""
+    if len(key) != SECRET_BYTES:
+        raise ConfigError(f"the secret of this Weir, {path}, is damaged: put it back, or remove it for a new one")
+    return key
+
+
+def write_whole(path: Path, raw: bytes) -> None:
+    """The file as a whole or not at all, safe on disk, its owner's only. Raises ConfigError where it cannot be."""
+    draft = path.with_name(f".{path.name}.new")
+    try:
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(raw)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            draft.unlink()
+        raise ConfigError(f"{path} cannot be written: {error.strerror}") from error
 
 
 async def open_store(reference: str, environ: Mapping[str, str], clock: Clock) -> Store:

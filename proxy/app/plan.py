@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from proxy.app.configured import add_arguments, given_flags
+from proxy.app.voice import say
 from proxy.configuration import checking, sources
 from proxy.registry import find
 
@@ -27,10 +28,10 @@ def main(arguments: list[str]) -> int:
         checking.verify(loaded, find)
     except sources.ConfigErrors as errors:
         for line in checking.failed(errors):
-            sys.stderr.write(line + "\n")
+            say(line)
         return 2
     for warning in loaded.warnings:
-        sys.stderr.write(f"weir: note: {warning}\n")
+        say(f"weir: note: {warning}")
     plan = loaded.settings.process()
     plan["valkey"] = _embedded() if loaded.settings.store == "auto" else None
     plan["data_dir"] = str(Path(loaded.settings.data_dir).expanduser().resolve())

@@ -281,6 +281,7 @@ class Process:
     async def until_stopped(self) -> int:
         await self._stopping.wait()
         self._worker.front.unready()
+        self._sender.draining()
         await asyncio.sleep(self._options.unready_ms / 1000)
         await self._worker.stop(self._options.drain_s)
         await self._sender.stop(5.0)

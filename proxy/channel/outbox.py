@@ -22,13 +22,14 @@ TRIES = 10
 
 @dataclass(slots=True)
 class Batch(Generic[W]):
-    """`waiters` belong to lines of this batch whose writers want to know."""
+    """`waiters` belong to lines of this batch whose writers want to know; `taken_s` is when it was sent first."""
 
     number: int
     payload: bytes
     lines: int
     size: int
     waiters: list[W]
+    taken_s: float
     tries: int = 0
 
 
@@ -65,7 +66,7 @@ class Outbox(Generic[W]):
         self._waiters.append(waiter)
         return True
 
-    def take(self) -> Batch[W] | None:
+    def take(self, now_s: float = 0.0) -> Batch[W] | None:
         """The next batch to send; None where nothing waits or enough is under way."""
         if not self._lines or self._window <= 0:
             return None
@@ -77,7 +78,7 @@ class Outbox(Generic[W]):
             size += len(line)
         # (a waiter whose line is left for the next batch must wait for that one; so all wait for the last)
         waiters, self._waiters = ([], self._waiters) if self._lines else (self._waiters, [])
-        batch = Batch(self._next, b"\n".join(taken), len(taken), size, waiters, 1)
+        batch = Batch(self._next, b"\n".join(taken), len(taken), size, waiters, now_s, 1)
         self._next += 1
         self.waiting -= size
         self._window -= size
@@ -134,6 +135,10 @@ class Outbox(Generic[W]):
         self.dropped += batch.lines
         self._room += batch.size
         self._window += batch.size
+
+    def unacknowledged_s(self, now_s: float) -> float:
+        """Age of the oldest batch without a word back; 0 where there is none."""
+        return now_s - self._unacked[0].taken_s if self._unacked else 0.0
 
     @property
     def empty(self) -> bool:

@@ -7,7 +7,7 @@ import contextlib
 import os
 import socket
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +18,8 @@ ASKS_PER_WORKER = 64
 UNREAD_BYTES = 1024 * 1024
 STREAMS = 256
 BACKLOG = 64
+AWAY_S = 3.0
+"""How long a worker that was cut off because its batch could not be handled counts as connected: it redials sooner."""
 BROKEN = (asyncio.IncompleteReadError, ConnectionError)
 
 
@@ -47,6 +49,7 @@ class _Connection:
     asks: set[asyncio.Task[None]] = field(default_factory=set)
     told: dict[int, asyncio.Future[Message]] = field(default_factory=dict)
     busy: bool = False
+    draining: bool = False
     closing: bool = False
 
 
@@ -74,6 +77,7 @@ class Receiver:
         self._on_leave = on_leave
         self._on_error = on_error
         self._connections: set[_Connection] = set()
+        self._away: dict[str, _Connection] = {}
         self._streams: OrderedDict[str, _Stream] = OrderedDict()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._server: asyncio.Server | None = None
@@ -82,8 +86,17 @@ class Receiver:
 
     @property
     def peers(self) -> list[Peer]:
-        """The workers connected now."""
-        return [connection.peer for connection in self._connections]
+        """The workers connected now, and those that are just coming back."""
+        return [connection.peer for connection in self._known()]
+
+    @property
+    def serving(self) -> list[Peer]:
+        """Those of them that take new calls."""
+        return [connection.peer for connection in self._known() if not connection.draining]
+
+    def _known(self) -> Iterable[_Connection]:
+        here = {connection.peer.id: connection for connection in self._connections}
+        return (self._away | here).values()
 
     async def start(self) -> None:
         """Binds the socket, in place of one that a dead process left behind."""
@@ -169,6 +182,8 @@ class Receiver:
             pass  # the worker is gone; it, or its successor, comes back
         except Exception as error:  # noqa: BLE001 one worker's connection must not end the others'
             self._failed(error)
+            if connection is not None and not isinstance(error, BadFrame):
+                self._keep_place(connection)
         finally:
             if connection is not None:
                 self._part(connection)
@@ -183,11 +198,22 @@ class Receiver:
             raise BadFrame("a hello without id, pid and slot") from error
         task = asyncio.current_task()
         assert task is not None
-        connection = _Connection(peer, writer, task)
+        connection = _Connection(peer, writer, task, draining=hello.get("draining") is True)
         self._connections.add(connection)
+        self._away.pop(peer.id, None)
         if self._on_join is not None:
             self._on_join(peer)
         return connection
+
+    def _keep_place(self, connection: _Connection) -> None:
+        """The fault is on this side: the worker serves on, and is back with its batch in a moment."""
+        self._away[connection.peer.id] = connection
+
+        def forget() -> None:
+            if self._away.get(connection.peer.id) is connection:
+                del self._away[connection.peer.id]
+
+        asyncio.get_running_loop().call_later(AWAY_S, forget)
 
     def _part(self, connection: _Connection) -> None:
         self._connections.discard(connection)
@@ -212,6 +238,8 @@ class Receiver:
             waiting = connection.told.get(said.pop("id", 0))
             if waiting is not None and not waiting.done():
                 waiting.set_result(said)
+        elif kind is Kind.HELLO:
+            connection.draining = read_json(payload).get("draining") is True
         else:
             raise BadFrame(f"a worker sent a {kind.name}")
 

@@ -31,6 +31,7 @@ FLUSH_BYTES = 64 * 1024
 REDIAL_S = (0.02, 1.0)
 ASKS = 1000
 PUSHES = 1000
+STALLED_S = 2.0
 
 
 class ChannelError(Overloaded):
@@ -103,8 +104,21 @@ class Sender(asyncio.Protocol):
         return self._transport is not None
 
     def state(self) -> Message:
-        """For /readyz."""
-        return {"connected": self.connected, "waiting_bytes": self._outbox.waiting, "dropped": self.dropped}
+        """For /readyz. `stalled`: control may be connected, but has acknowledged nothing for too long."""
+        age_s = self._outbox.unacknowledged_s(self._loop.time()) if self._dialer is not None else 0.0
+        return {
+            "connected": self.connected,
+            "waiting_bytes": self._outbox.waiting,
+            "unacknowledged_s": round(age_s, 3),
+            "stalled": age_s > STALLED_S,
+            "dropped": self.dropped,
+        }
+
+    def draining(self) -> None:
+        """Tells control, now and over every later connection, that this worker takes no new calls."""
+        self._hello["draining"] = True
+        if self._transport is not None:
+            self._transport.write(json_frame(Kind.HELLO, self._hello))
 
     async def start(self) -> None:
         """Begins to dial, and goes on for as long as it takes."""
@@ -257,7 +271,7 @@ class Sender(asyncio.Protocol):
         if self._transport is None:
             self._blocked = True
             return
-        while (batch := self._outbox.take()) is not None:
+        while (batch := self._outbox.take(self._loop.time())) is not None:
             self._transport.write(batch_frame(batch.number, batch.payload))
         self._blocked = self._outbox.waiting > 0  # enough is under way: the next acknowledgement goes on
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import http.client
 import json
 import os
 import urllib.error
@@ -33,16 +34,21 @@ class Admin:
     @classmethod
     def found(cls, options: argparse.Namespace) -> Admin:
         if options.url:
+            if not options.url.startswith(("http://", "https://")):
+                raise AdminError(f"--url must begin with http:// or https://, not {options.url!r}")
             return cls(options.url)
         lock = Path(options.data) / "weir.lock"
         try:
             facts = json.loads(lock.read_text())
             return cls(f"http://127.0.0.1:{facts['admin_port']}")
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, TypeError):
             raise AdminError(f"no Weir is known in {options.data}; name its --data or its admin --url") from None
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
-        return json.loads(self._send(method, path, body))
+        try:
+            return json.loads(self._send(method, path, body))
+        except ValueError:
+            raise AdminError(f"what answers on {self._url} is no Weir") from None
 
     def text(self, path: str) -> str:
         return self._send("GET", path, None).decode()
@@ -60,13 +66,18 @@ class Admin:
                 return found
         except urllib.error.HTTPError as error:
             raise AdminError(_said(error)) from None
-        except OSError:
+        except (OSError, http.client.HTTPException):
             raise AdminError(f"no Weir answers on {self._url}; is it running?") from None
 
 
 def _token() -> str:
     file = os.environ.get("WEIR_ADMIN_TOKEN_FILE")
-    return Path(file).read_text().strip() if file else os.environ.get("WEIR_ADMIN_TOKEN", "")
+    if not file:
+        return os.environ.get("WEIR_ADMIN_TOKEN", "")
+    try:
+        return Path(file).read_text().strip()
+    except (OSError, ValueError):
+        raise AdminError(f"WEIR_ADMIN_TOKEN_FILE names {file}, which cannot be read") from None
 
 
 def _said(error: urllib.error.HTTPError) -> str:

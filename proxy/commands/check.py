@@ -9,6 +9,7 @@ from pathlib import Path
 
 from proxy.commands.serving import add_flags, flags_of
 from proxy.configuration import checking, overlay, sources
+from proxy.errors import ConfigError
 from proxy.registry import find
 
 
@@ -26,6 +27,9 @@ def main(arguments: list[str]) -> int:
         )
         lines = checking.sentences(loaded, find, every=options.all)
         checking.verify(loaded, find)
+    except ConfigError as error:
+        sys.stderr.write(f"weir check: {error}\n")
+        return 2
     except sources.ConfigErrors as errors:
         for line in checking.failed(errors):
             sys.stderr.write(line + "\n")

@@ -22,10 +22,13 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--agent", default="default")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(arguments)
-    body = sys.stdin.buffer.read() if options.request == "-" else Path(options.request).read_bytes()
-    path = options.path or explain.path_of(body)
     try:
+        body = sys.stdin.buffer.read() if options.request == "-" else Path(options.request).read_bytes()
+        path = options.path or explain.path_of(body)
         made = asyncio.run(_explain(options.config, body, path, options.agent))
+    except OSError as error:
+        sys.stderr.write(f"weir explain: {options.request} cannot be read: {error.strerror}\n")
+        return 1
     except (WeirError, ConfigError) as error:
         sys.stderr.write(f"weir explain: {error}\n")
         return 1

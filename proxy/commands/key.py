@@ -6,6 +6,9 @@ import argparse
 import hashlib
 import secrets
 import sys
+from typing import get_args
+
+from proxy.configuration.fields import AgentOrNone, Names
 
 
 def main(arguments: list[str]) -> int:
@@ -15,6 +18,13 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("name", help="the key's name, as records show it")
     parser.add_argument("--agent", default="", help="the agent it speaks for")
     options = parser.parse_args(arguments)
+    try:
+        for kind, name in ((Names, options.name), (AgentOrNone, options.agent)):
+            for validator in get_args(kind)[1:]:
+                validator.func(name)
+    except ValueError as error:
+        sys.stderr.write(f"weir key: {error}\n")
+        return 1
     key = "weir-" + secrets.token_urlsafe(32)
     digest = hashlib.sha256(key.encode()).hexdigest()
     agent = f", agent: {options.agent}" if options.agent else ""

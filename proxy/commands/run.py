@@ -17,7 +17,7 @@ def main(arguments: list[str]) -> int:
         description="Start a Weir on a free port, run COMMAND with OPENAI_BASE_URL and ANTHROPIC_BASE_URL pointing to "
         "it, and end with its exit code. Records are kept only with --data.",
     )
-    add_flags(parser)
+    add_flags(parser, own=True)
     if "--" not in arguments:
         parser.parse_args(arguments)
         sys.stderr.write("weir run: name the command after --, such as: weir run -- python agent.py\n")

@@ -32,21 +32,31 @@ def main(arguments: list[str]) -> int:
         with ExitStack() as stack:
             lines = sys.stdin.buffer if given.file == "-" else stack.enter_context(Path(given.file).open("rb"))
             asyncio.run(_scan(given, lines))
-    except (ConfigError, scanning.BadRow, OSError, ValueError) as error:
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        sys.stderr.write(f"weir scan: {given.file} cannot be read: {error.strerror}\n")
+        return 1
+    except (ConfigError, scanning.BadRow) as error:
         sys.stderr.write(f"weir scan: {error}\n")
         return 1
     return 0
 
 
 async def _scan(given: argparse.Namespace, lines: Iterable[bytes]) -> None:
-    overrides = json.loads(given.options)
+    try:
+        overrides = json.loads(given.options)
+    except ValueError:
+        overrides = None
     if not isinstance(overrides, dict):
-        raise ConfigError("--options must be a JSON object")
+        raise ConfigError('--options must be a JSON object, such as {"threshold": 0.5}')
     async with opened(given.config, os.environ, only=given.plugin) as bench:
         plugin = bench.plugins[given.plugin]
         entry = next(entry for entry in bench.snapshot.chain if entry.name == given.plugin)
         values = plugin_options.validate(type(plugin).Options, {**entry.options, **overrides}, "--options")
         options = registry.build(type(plugin).Options, values)
-        for line in scanning.scan(plugin, options, lines):
-            sys.stdout.buffer.write(line + b"\n")
-        sys.stdout.buffer.flush()
+        try:
+            for line in scanning.scan(plugin, options, lines):
+                sys.stdout.buffer.write(line + b"\n")
+        finally:
+            sys.stdout.buffer.flush()

@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 from typing import Any
 
 from proxy.app.configured import arguments
+from proxy.app.voice import say
 from proxy.processes.supervisor import Plan, Supervisor
 
 FLAGS = ("upstream", "host", "port", "admin_host", "admin_port", "data_dir", "workers", "profile")
 
 
-def add_flags(parser: argparse.ArgumentParser) -> None:
+def add_flags(parser: argparse.ArgumentParser, *, own: bool = False) -> None:
+    """`own`: for a Weir of one command, which takes free ports and keeps nothing unless it is told otherwise."""
+    port, admin = ("0", "0") if own else ("8080", "8081")
+    kept = "default: nowhere, they go when the command ends" if own else "default .weir"
     parser.add_argument("--config", metavar="FILE", help="configuration (YAML); without one, flags and environment do")
     parser.add_argument("--upstream", metavar="URL", help="the one provider for all calls")
     parser.add_argument("--host", help="address for calls (default 127.0.0.1)")
-    parser.add_argument("--port", type=int, help="port for calls (default 8080; 0: any free one)")
+    parser.add_argument("--port", type=int, help=f"port for calls (default {port}; 0: any free one)")
     parser.add_argument("--admin-host", help="address of the admin API (default 127.0.0.1)")
-    parser.add_argument("--admin-port", type=int, help="port of the admin API (default 8081; 0: any free one)")
-    parser.add_argument("--data", dest="data_dir", metavar="DIR", help="where records are kept (default .weir)")
+    parser.add_argument("--admin-port", type=int, help=f"port of the admin API (default {admin}; 0: any free one)")
+    parser.add_argument("--data", dest="data_dir", metavar="DIR", help=f"where records are kept ({kept})")
     parser.add_argument("--workers", type=int, help="processes that serve calls (default 1)")
     parser.add_argument("--profile", choices=("standard", "observe"), help="observe: look, touch nothing")
 
@@ -41,6 +44,8 @@ def planned(config: str | None, flags: dict[str, Any]) -> dict[str, Any] | int:
     return found
 
 
+VALKEY_FOLDER = "valkey"
+"""Of the data directory: where the embedded Valkey writes."""
 VALKEY_SOCKET = "{run}/valkey.sock"
 VALKEY_OPTIONS = (
     "--port", "0", "--unixsocket", VALKEY_SOCKET, "--unixsocketperm", "600", "--save", "", "--appendonly", "yes",
@@ -56,7 +61,8 @@ def supervise(config: str | None, flags: dict[str, Any], settings: dict[str, Any
     store = ("--store", f"unix://{VALKEY_SOCKET}") if valkey else ()
     plan = Plan(
         control=(*role, "control", *arguments(config, flags), *store),
-        extras=((valkey, *VALKEY_OPTIONS, "--dir", _kept(settings["data_dir"])),) if valkey else (),
+        extras=((valkey, *VALKEY_OPTIONS, "--dir", f"{settings['data_dir']}/{VALKEY_FOLDER}"),) if valkey else (),
+        folders=(VALKEY_FOLDER,) if valkey else (),
         worker=(*role, "worker"),
         data_dir=settings["data_dir"],
         host=settings["host"],
@@ -69,13 +75,5 @@ def supervise(config: str | None, flags: dict[str, Any], settings: dict[str, Any
     return Supervisor(plan._replace(**changes), _say).run()
 
 
-def _kept(data_dir: str) -> str:
-    """Where the embedded Valkey writes."""
-    place = os.path.join(data_dir, "valkey")
-    os.makedirs(place, mode=0o700, exist_ok=True)
-    return place
-
-
 def _say(event: str, sentence: str) -> None:
-    sys.stderr.write(f"weir: {sentence}\n")
-    sys.stderr.flush()
+    say(f"weir: {sentence}")

@@ -23,7 +23,6 @@ from proxy.registry import misplaced
 
 Find = Callable[[str], type[Plugin[Any]]]
 Classes = Mapping[str, type[Plugin[Any]]]
-NAMED = ("upstreams", "aliases", "plugins", "agents")
 
 
 def verify(loaded: Loaded, find: Find) -> None:
@@ -86,7 +85,7 @@ def _runs(settings: Settings, name: str) -> bool:
 
 
 def sentences(loaded: Loaded, find: Find, *, every: bool = False) -> list[str]:
-    """What would run. With `every` the values include each default inside named sections."""
+    """What would run. With `every` the values include each default."""
     settings = loaded.settings
     classes, _ = _classes(loaded, find)
     wrongs = [f"Wrong: {error}" for error in faults(loaded, find)]
@@ -102,8 +101,8 @@ def sentences(loaded: Loaded, find: Find, *, every: bool = False) -> list[str]:
             for number, (name, line) in enumerate(settings.plugins.items(), 1)
         ),
         *_agents(settings),
-        "Values and where they come from:",
-        *(f"  {words}" for words in _values(loaded, every)),
+        "Values and where they come from:" if every else "Values that were set, and where:",
+        *(f"  {words}" for words in list(_values(loaded, every)) or ["none; everything is at its default"]),
         *(f"Note: {words}" for words in loaded.warnings),
     ]
 
@@ -192,7 +191,7 @@ def _differs(agent: Agent) -> Iterator[str]:
 def _values(loaded: Loaded, every: bool) -> Iterator[str]:
     for path, value in leaves(loaded.settings.model_dump(mode="json")):
         origin = loaded.origins[dotted(path)]
-        if origin.kind != "default" or every or path[0] not in NAMED:
+        if origin.kind != "default" or every:
             yield f"{dotted(path)} = {_safe(path, value)} ({origin})"
 
 

@@ -84,12 +84,17 @@ def read(text: str, name: str, environ: Mapping[str, str]) -> Document:
     if root is None:
         return document
     if not isinstance(root, yaml.MappingNode):
-        document.errors.append(ConfigError("the file must be a list of `name: value` lines", file=name, line=1))
+        words = f"the file must hold lines such as `port: 8080`; it {_is(root)}"
+        document.errors.append(ConfigError(words, file=name, line=1))
         return document
     document.values = _Walk(document, environ).mapping(root, ())
     for top in [key for key in document.values if key.startswith("x-")]:
         del document.values[top]
     return document
+
+
+def _is(root: yaml.Node) -> str:
+    return "is a list, so its lines begin with `-`" if isinstance(root, yaml.SequenceNode) else "is only a text"
 
 
 class _Walk:

@@ -17,6 +17,15 @@ REFERENCE = re.compile(r"(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)", re.DOTALL)
 SENSITIVE = re.compile(
     r"authorization|cookie|token(?!s)|secret|password|(^|[-_])(key|sig|signature)$|apikey", re.IGNORECASE
 )
+TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+FRAMING = frozenset({
+    "host", "content-length", "transfer-encoding", "connection", "keep-alive", "proxy-connection", "proxy-authenticate",
+    "proxy-authorization", "te", "trailer", "upgrade", "expect",
+})  # fmt: skip
+"""Headers that are said by whoever carries the message, from hop to hop."""
+HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*\.?")
+HOST_LETTER = re.compile(r"[A-Za-z]")
+"""Without one it is an address that is wrong."""
 ASK_KEY_NAME = "a secret does not stand in the configuration: write env:NAME (a variable) or file:PATH (a file)"
 
 
@@ -37,6 +46,15 @@ def no_secret(values: dict[str, str]) -> dict[str, str]:
         if any(ord(letter) < 32 or ord(letter) == 127 for letter in name + value):
             raise ValueError(f"{name!r} holds a control character")
     return values
+
+
+def headers(values: dict[str, str]) -> dict[str, str]:
+    for name in values:
+        if not TOKEN.fullmatch(name):
+            raise ValueError(f"{name[:80]!r} is no name of a header: letters, digits and - only")
+        if name.lower() in FRAMING or name.lower().startswith("x-weir-"):
+            raise ValueError(f"{name!r} is not for the configuration: Weir sets or removes it by itself")
+    return no_secret(values)
 
 
 def address(value: str) -> str:
@@ -80,10 +98,20 @@ def http(value: str) -> str:
     return value
 
 
+def host(value: str) -> str:
+    try:
+        ipaddress.ip_address(value)
+    except ValueError:
+        if len(value) > 253 or not HOST.fullmatch(value) or not HOST_LETTER.search(value):
+            raise ValueError("must be an address or a name of this machine, for example 127.0.0.1") from None
+    return value
+
+
 def listen(value: str) -> str:
-    host, _, port = value.rpartition(":")
-    if not host or not port.isdigit() or int(port) > 65535:
+    place, _, port = value.rpartition(":")
+    if not place or not port.isdigit() or int(port) > 65535:
         raise ValueError("must be HOST:PORT, for example 0.0.0.0:9464")
+    host(place.strip("[]"))
     return value
 
 
@@ -117,8 +145,10 @@ def name(pattern: str, words: str) -> AfterValidator:
 
 
 Secret = Annotated[str, AfterValidator(reference)]
-Agents = Annotated[str, name(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}", "letters, digits and . _ : @ - only, 128 at most")]
-AgentOrNone = Annotated[str, name(r"([A-Za-z0-9][A-Za-z0-9._:@-]{0,127})?", "letters, digits and . _ : @ - only")]
+AGENT = r"(?!\.{1,2}\Z)[A-Za-z0-9._-]{1,64}"
+"""What a call can name, by path or header."""
+Agents = Annotated[str, name(AGENT, "letters, digits and . _ - only, 64 at most")]
+AgentOrNone = Annotated[str, name(f"({AGENT})?", "letters, digits and . _ - only, 64 at most")]
 Names = Annotated[str, name(r"[a-z0-9][a-z0-9_-]{0,63}", "small letters, digits, - and _ only, 64 at most")]
 Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]

@@ -16,6 +16,8 @@ from typing import Any
 import orjson
 import yaml
 
+from proxy.configuration.settings import SECRETS
+from proxy.configuration.wording import Path as Key
 from proxy.configuration.wording import parts
 from proxy.errors import ConfigError
 
@@ -23,6 +25,17 @@ Json = Any
 
 FORMAT = 1
 NAME = "overlay.json"
+CODE: tuple[Key, ...] = (("plugins", "*", "uses"),)
+"""Name what code runs: for the file alone, whoever asks."""
+TRUSTED: tuple[Key, ...] = (
+    *SECRETS, *CODE, ("upstreams",), ("identity",), ("audit",), ("agents", "*", "content"),
+)  # fmt: skip
+"""Name secrets, addresses, callers and what is kept: whoever merely reaches the admin port must not change them."""
+
+
+def reaches(path: Key, known: tuple[Key, ...]) -> bool:
+    """Whether a change of `path` could change one of these: it is one, stands in one, or holds one."""
+    return any(all(want in ("*", have) for want, have in zip(each, path, strict=False)) for each in known)
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,7 +63,7 @@ class Upstream(Section):
     """How the key is sent; auto: x-api-key for messages alone, api-key for *.openai.azure.com, else bearer."""
     key: Secret | None = None
     """The provider's key as env:NAME or file:PATH; without one the caller's own credential is passed on."""
-    headers: Annotated[dict[str, str], AfterValidator(fields.no_secret)] = {}
+    headers: Annotated[dict[str, str], AfterValidator(fields.headers)] = {}
     """Headers added to every call; a value may be env:NAME or file:PATH."""
     query: Annotated[dict[str, str], AfterValidator(fields.no_secret)] = {}
     """Query parameters added to every call (Azure: api-version); a value may be env:NAME or file:PATH."""

@@ -87,11 +87,11 @@ def _fits(path: Path, known: Path) -> bool:
 class Settings(Section):
     profile: Literal["standard", "observe"] = "standard"
     """standard: plugins act; observe: every plugin in shadow, nothing is touched and usage is not asked."""
-    host: str = "127.0.0.1"
+    host: Annotated[str, AfterValidator(fields.host)] = "127.0.0.1"
     """Where calls are taken; beyond this machine callers need a credential."""
     port: Port = 8080
     """Port for calls; 0: any free one."""
-    admin_host: str = "127.0.0.1"
+    admin_host: Annotated[str, AfterValidator(fields.host)] = "127.0.0.1"
     """Where the admin API and /metrics are served; beyond this machine admin_token is needed."""
     admin_port: Port = 8081
     """Port of the admin API; 0: any free one."""

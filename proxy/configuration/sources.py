@@ -28,6 +28,7 @@ from proxy.configuration.wording import Path, dotted, nearest, parts, sentence
 from proxy.errors import ConfigError
 
 Json = Any
+FILE_BYTES = 4 * 1024 * 1024
 WATCHERS = frozenset({"audit", "metering"})
 """Touch nothing by themselves: the profile `observe` leaves them as they are."""
 
@@ -82,9 +83,9 @@ def _read_file(merge: Merge, file: File | None, environ: Mapping[str, str]) -> b
     if file is None:
         return False
     try:
-        text = file.read_bytes().decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        text = _text(file)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
         merge.errors.append(ConfigError(f"the file cannot be read: {reason}", file=str(file)))
         merge.broken = True
         return False
@@ -101,6 +102,20 @@ def _read_file(merge: Merge, file: File | None, environ: Mapping[str, str]) -> b
         })  # fmt: skip
     merge.lay((), values, lambda path: Origin("file", str(file), found.line(path)))
     return bool(values.get("upstreams"))
+
+
+def _text(file: File) -> str:
+    """Raises ValueError for what is no text of a sensible size. Pipes and devices may never end."""
+    if not file.is_file() and file.exists():
+        raise ValueError("it is a directory" if file.is_dir() else "it is no regular file")
+    with file.open("rb") as opened:
+        raw = opened.read(FILE_BYTES + 1)
+    if len(raw) > FILE_BYTES:
+        raise ValueError("it is larger than 4 MiB")
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise ValueError("it is not UTF-8") from None
 
 
 def _read_overlay(merge: Merge, overlay: Overlay) -> None:
@@ -206,6 +221,7 @@ def _names(merge: Merge, path: Path) -> list[str]:
 
 def _judge(merge: Merge, environ: Mapping[str, str], file: str | None) -> Loaded:
     given = frozenset(merge.leaves)
+    _repeated(merge)
     settings = _validate(merge)
     if settings is not None and not merge.broken:
         sections = frozenset(path[0] for path in merge.told if path)
@@ -217,6 +233,20 @@ def _judge(merge: Merge, environ: Mapping[str, str], file: str | None) -> Loaded
     leaves = refusals.leaves(settings.model_dump(mode="json"))
     origins = {dotted(path): merge.leaf(path) for path, _ in leaves}
     return Loaded(settings, origins, tuple(merge.warnings), file, merge.places)
+
+
+def _repeated(merge: Merge) -> None:
+    """A plugin's name is how it is found again, so it stands in the list once."""
+    lines = merge.values.get("plugins")
+    names: list[str] = []
+    for line in lines if isinstance(lines, list) else ():
+        for name in [line] if isinstance(line, str) else line if isinstance(line, dict) else ():
+            if name in names:
+                merge.complain(
+                    ("plugins",),
+                    f"{name} stands there twice; remove one (a second one of its own name has `uses: {name}`)",
+                )
+            names.append(name)
 
 
 def _validate(merge: Merge) -> Settings | None:

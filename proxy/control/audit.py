@@ -23,7 +23,7 @@ from proxy.store.journal import reader, scan, scan_texts
 
 __all__ = ["Problem", "Report", "load_key", "parse_checkpoint", "verify"]
 
-Kind = Literal["changed", "missing", "cut", "fork", "head", "text", "person", "short", "key", "unreadable"]
+Kind = Literal["changed", "missing", "cut", "fork", "head", "text", "person", "short", "headless", "key", "unreadable"]
 MAX_PROBLEMS = 1_000
 SENTENCES: dict[Kind, str] = {
     "changed": "changed, moved or put in: not what was signed there",
@@ -34,6 +34,7 @@ SENTENCES: dict[Kind, str] = {
     "text": "its text was changed, or removed without an entry that says so",
     "person": "its user or session was changed, or removed without an entry that says so",
     "short": "says that the trail was found cut at start",
+    "headless": "says that the signed head was missing or not genuine at start: a cut before that could not be seen",
     "key": "signed with another key",
     "unreadable": "the file cannot be read as an audit trail",
 }
@@ -202,6 +203,8 @@ def _told(n: int, entry: dict[str, Any], report: Report, erasures: Erasures) -> 
             report.lost += details["to"] - details["from"] + 1
         case "chain.short":
             report.add("short", n)
+        case "chain.headless":
+            report.add("headless", n)
 
 
 def _same_key(file: sqlite3.Connection, key: bytes) -> bool:

@@ -55,7 +55,13 @@ def load_key(data: Path, environment: Mapping[str, str]) -> bytes:
                 "audit.key is gone while audit.db is there: put it back, or move audit.db and audit.head away"
             )
         _make_key(path)
-    return _derived(path.read_text("utf-8"), "audit.key")
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError):
+        raise ConfigError(
+            "the file cannot be read, or is not the text that Weir wrote: put the right one back", key="audit.key"
+        ) from None
+    return _derived(text, "audit.key")
 
 
 def sign(key: bytes, previous: bytes, n: int, ref: bytes, manifest: bytes, parts: bytes) -> bytes:

@@ -21,11 +21,11 @@ import orjson
 from proxy import snapshot
 from proxy.configuration import overlay as overlays
 from proxy.configuration.fields import SENSITIVE
-from proxy.configuration.overlay import Overlay
-from proxy.configuration.settings import Settings, secret
+from proxy.configuration.overlay import CODE, TRUSTED, Overlay, reaches
+from proxy.configuration.settings import AT_START, Settings, secret
 from proxy.configuration.sources import ConfigErrors, Loaded, frozen
 from proxy.configuration.wording import parts
-from proxy.errors import BadRequest, ConfigError, WeirError
+from proxy.errors import BadRequest, ConfigError, Forbidden, WeirError
 from proxy.ports import Clock
 
 Json = Any
@@ -69,6 +69,8 @@ class Configuration:
         self._seen: tuple[int, int, int] | None = None
         self._snapshot = b""
         self.loaded: Loaded
+        self._started: Loaded
+        """What this process began with: what is read at start only stays as it says."""
         self.overlay = Overlay()
         self.version = 0
         self.rejection: Rejection | None = None
@@ -77,7 +79,7 @@ class Configuration:
         """Reads everything and writes the first snapshot. Raises ConfigError or ConfigErrors."""
         self._seen = self._signature()
         self.overlay = overlays.read(self._path)
-        self.loaded = self._around.read(self.overlay)
+        self.loaded = self._started = self._around.read(self.overlay)
         self.version = _version_on_disk(self._around.run)
         self._adopt(self.loaded)
 
@@ -103,8 +105,7 @@ class Configuration:
                 self._reject(error)
                 return False
             self.rejection = None
-            old = self.loaded.settings
-            if waiting := frozen(old, loaded.settings):
+            if waiting := frozen(self._started.settings, loaded.settings):
                 LOG.warning("read at start only, so it waits for the next one: %s", ", ".join(waiting))
             changed = self._adopt(loaded)
             if changed:
@@ -119,6 +120,9 @@ class Configuration:
             raise BadRequest("names no option", param="key")
         if len(reason) > REASON_CHARS or len(orjson.dumps(value)) > VALUE_BYTES:
             raise BadRequest("is too long", param="reason" if len(reason) > REASON_CHARS else "value")
+        if reaches(path, CODE):
+            raise Forbidden("which plugins there are, and what they load, is for the configuration file", param="key")
+        self._permit(path)
         async with self._lock:
             old = _value_at(self.loaded.settings, path)
             at = self._around.clock.wall_s()
@@ -137,10 +141,13 @@ class Configuration:
     async def undo(self, number: int, who: str) -> Json:
         """Takes a change back; an earlier one of the same option is in effect again."""
         async with self._lock:
-            try:
-                made = self.overlay.undo(number, who=who, at=self._around.clock.wall_s())
-            except KeyError:
-                raise BadRequest(f"there is no change {number} to undo", param="id") from None
+            change = next((each for each in self.overlay.changes if each.id == number), None)
+            if change is None:
+                raise BadRequest(f"there is no change {number} to undo", param="id")
+            if change.undone_at is not None:
+                raise BadRequest(f"change {number} is already undone", param="id")
+            self._permit(parts(change.key))
+            made = self.overlay.undo(number, who=who, at=self._around.clock.wall_s())
             change = next(each for each in made.changes if each.id == number)
             await self._take(made, who, "overlay.undo", {"id": number, "key": change.key})
             return self._shown(change)
@@ -154,12 +161,19 @@ class Configuration:
         return self.overlay.export()
 
     def view(self) -> Json:
-        """Every value in use with its source; what may be a secret is not shown."""
-        plain = self.loaded.settings.model_dump(mode="json")
-        values = {
-            key: {"value": _veiled(parts(key), _leaf(plain, parts(key))), "source": str(origin)}
-            for key, origin in sorted(self.loaded.origins.items())
-        }
+        """Every value in use with its source, and the value that waits for the next start; what may be a secret is not
+        shown."""
+        next_values = self.loaded.settings.model_dump(mode="json")
+        in_use = next_values | self._started.settings.model_dump(mode="json", include=set(AT_START))
+        origins = {key: origin for key, origin in self.loaded.origins.items() if parts(key)[0] not in AT_START}
+        origins |= {key: origin for key, origin in self._started.origins.items() if parts(key)[0] in AT_START}
+        values = {}
+        for key, origin in sorted(origins.items()):
+            path = parts(key)
+            value, after = _leaf(in_use, path), _leaf(next_values, path)
+            values[key] = {"value": _veiled(path, value), "source": str(origin)}
+            if after != value:
+                values[key]["after_restart"] = _veiled(path, after)
         return {"version": self.version, "file": self.loaded.file and Path(self.loaded.file).name, "values": values}
 
     def state(self) -> Json:
@@ -167,6 +181,16 @@ class Configuration:
         if self.rejection is None:
             return {"version": self.version}
         return {"version": self.version, "rejected_at": self.rejection.at, "errors": self.rejection.errors}
+
+    def _permit(self, path: tuple[str, ...]) -> None:
+        """Without a token any process of this machine may call: it must not turn calls, keys or files its way."""
+        if self._started.settings.admin_token is None and reaches(path, TRUSTED):
+            raise Forbidden(
+                "secrets, addresses, callers, plugins' code and what is kept of calls are changed with the admin token "
+                "only: start Weir with WEIR_ADMIN_TOKEN set",
+                code="admin_token_needed",
+                param="key",
+            )
 
     async def _take(self, made: Overlay, who: str, action: str, details: Mapping[str, Any]) -> None:
         """Judge, note, write, put in effect: nothing takes effect that is not noted."""

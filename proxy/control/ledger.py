@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,18 +63,25 @@ class Numbering:
 
 
 class Ledger:
-    """Opens the trail under `data`, beginning it where there is none; ConfigError where the key is another one."""
+    """Opens the trail under `data`, beginning it where there is none; ConfigError where the key is another one or the
+    file is no trail."""
 
     def __init__(self, data: Path, key: bytes, clock: Clock) -> None:
         self._key = key
         self._clock = clock
         self._head_path = data / "audit.head"
-        self.journal = Journal(data / "audit.db")
-        self._count, mac = self.journal.head()
-        self._mac = mac or chain.genesis(key)
-        self._workers = self._restored()
         self._written: Checkpoint | None = None
-        self._begin()
+        try:
+            self.journal = Journal(data / "audit.db")
+            self._count, mac = self.journal.head()
+            self._mac = mac or chain.genesis(key)
+            self._workers = self._restored()
+            self._begin()
+        except (sqlite3.Error, ValueError, TypeError) as error:
+            raise ConfigError(
+                f"the audit trail cannot be opened ({reason(error)}): if audit.db is damaged, restore it, or move it "
+                "and audit.head away to begin another"
+            ) from error
 
     @property
     def count(self) -> int:
@@ -148,6 +156,8 @@ class Ledger:
         handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(handle, "w") as file:
             file.write(head.line() + "\n")
+            file.flush()
+            os.fsync(file.fileno())  # a head that a power cut left empty would look like a forged one
         beside.replace(self._head_path)
         self._written = head
 
@@ -170,17 +180,25 @@ class Ledger:
         self.write_head()
 
     def _compare_head(self, count: int) -> None:
-        """A trail shorter than its own signed head was cut: the next checkpoint must not make that forgotten."""
+        """The next head must not make forgotten what the one found here says: a trail shorter than it was cut, and a
+        trail without a genuine one may have been."""
+        head, fault = self._found_head()
+        if head is None and (fault != "missing" or count):
+            LOG.error("audit.head is %s: whether the audit trail (%d entries) was cut cannot be seen", fault, count)
+            self.append_admin("weir", "chain.headless", {"head": fault, "found": count})
+        if head is not None and head.count > count:
+            LOG.error("the audit trail had %d entries and has %d: it was cut", head.count, count)
+            self.append_admin("weir", "chain.short", {"expected": head.count, "found": count, "mac": head.mac})
+
+    def _found_head(self) -> tuple[Checkpoint | None, str]:
+        """The genuine head beside the trail, or why there is none."""
         try:
             head = chain.parse_checkpoint(self._head_path.read_bytes())
         except FileNotFoundError:
-            return
+            return None, "missing"
         except (ValueError, OSError):
-            LOG.error("audit.head cannot be read")
-            return
-        if chain.genuine(self._key, head) and head.count > count:
-            LOG.error("the audit trail had %d entries and has %d: it was cut", head.count, count)
-            self.append_admin("weir", "chain.short", {"expected": head.count, "found": count, "mac": head.mac})
+            return None, "unreadable"
+        return (head, "") if chain.genuine(self._key, head) else (None, "not genuine")
 
     def _fact(self, name: str, value: str) -> None:
         self.journal.write([], facts={name: value}, durable=True)
@@ -229,6 +247,13 @@ def _canonical(manifest: dict[str, Any]) -> bytes:
     except TypeError:
         kept = {name: manifest.get(name) for name in ("worker", "seq", "chained")}
         return orjson.dumps({**kept, "action": "unreadable"}, option=orjson.OPT_SORT_KEYS)
+
+
+def reason(error: BaseException) -> str:
+    """Why the disk said no, without any path: a full one is said to be full."""
+    if isinstance(error, sqlite3.Error):
+        return str(error)
+    return (error.strerror if isinstance(error, OSError) else None) or type(error).__name__
 
 
 def _name(value: Any) -> str | None:

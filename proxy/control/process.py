@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
+import os
+import sqlite3
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import orjson
 from aiohttp import web
 
 from proxy.channel import Peer, Receiver
@@ -17,12 +21,12 @@ from proxy.configuration.sources import Loaded
 from proxy.control.audit import load_key
 from proxy.control.configuration import Configuration, Read, Surroundings
 from proxy.control.desk import Desk
-from proxy.control.ledger import Ledger
+from proxy.control.ledger import Ledger, reason
 from proxy.control.queries import Executions, Trail
 from proxy.control.recorder import Recorder
 from proxy.control.redaction import Redactor
 from proxy.control.vault import Vault
-from proxy.errors import BadRequest, ConfigError
+from proxy.errors import BadRequest, ConfigError, WeirError
 from proxy.ports import Clock, Metrics
 from proxy.snapshot import secret
 from proxy.store.history import History
@@ -34,6 +38,7 @@ RETENTION_S = 3600.0
 TEXTS_KEPT_S = 7 * 86_400.0
 """How long the texts of audit entries are kept; the entries themselves stay."""
 STOP_S = 5.0
+KEEPALIVE_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +71,51 @@ class Parts:
     published: Callable[[Loaded, int], None] = lambda loaded, version: None
 
 
+class Listener:
+    """A port with an application behind it. `start` once, then `stop`, also where `start` failed."""
+
+    def __init__(self, app: web.Application) -> None:
+        self._runner = web.AppRunner(app, handle_signals=False, access_log=None)
+        self._server: asyncio.Server | None = None
+
+    async def start(self, host: str, port: int) -> int:
+        """Returns the port, which matters where any free one was asked for. OSError where it cannot be had."""
+        await self._runner.setup()
+        manager, loop = self._runner.server, asyncio.get_running_loop()
+        assert manager is not None
+        options: dict[str, Any] = {"access_log": None, "keepalive_timeout": KEEPALIVE_S}
+        self._server = await loop.create_server(lambda: Speaker(manager, loop=loop, **options), host, port, backlog=128)
+        return int(self._server.sockets[0].getsockname()[1])
+
+    async def stop(self) -> None:
+        """Takes no more calls, and ends those that are under way."""
+        if self._server is not None:
+            self._server.close()
+        await self._runner.cleanup()
+
+
+class Speaker(web.RequestHandler):
+    """Speaks HTTP on one connection."""
+
+    def handle_error(
+        self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
+    ) -> web.StreamResponse:
+        """What cannot be parsed (no Host, say) is its sender's fault: no line in the log is owed to it."""
+        if status >= 500 or request.writer.output_size > 0:
+            return super().handle_error(request, status, exc, message)
+        LOG.debug("what is no call came from %s: %s", request.remote, type(exc).__name__)
+        said = {"message": "this is no HTTP call that can be understood", "type": "invalid_request_error"}
+        error: dict[str, Any] = {"error": {**said, "param": None, "code": "malformed_request"}}
+        answer = web.Response(body=orjson.dumps(error) + b"\n", status=status, content_type="application/json")
+        answer.force_close()
+        return answer
+
+
 @dataclass(slots=True)
 class _Running:
     """What `stop` has to end."""
 
-    runners: list[web.AppRunner] = field(default_factory=list)
+    listeners: list[Listener] = field(default_factory=list)
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
 
@@ -82,6 +127,7 @@ class Control:
         self._parts = parts
         self._running = _Running()
         self._ready = False
+        self._stopping = False
         self._recorder: Recorder | None = None
         self._receiver: Receiver | None = None
         self._rejected = parts.metrics.counter("weir_settings_rejected_total")
@@ -136,12 +182,12 @@ class Control:
 
     async def stop(self) -> None:
         """What workers sent is acknowledged and committed before this returns."""
-        self._ready = False
+        self._ready, self._stopping = False, True
         for task in self._running.tasks:
             task.cancel()
         await asyncio.gather(*self._running.tasks, return_exceptions=True)
-        for runner in self._running.runners:
-            await runner.cleanup()
+        for listener in self._running.listeners:
+            await listener.stop()
         if self._receiver is not None:
             await self._receiver.stop(STOP_S)
         if self._recorder is not None:
@@ -154,10 +200,23 @@ class Control:
         task.add_done_callback(self._running.tasks.remove)
 
     def readiness(self) -> tuple[bool, Json]:
-        details: dict[str, Json] = {"settings": self.configuration.state(), "workers": len(self.workers())}
+        """Weir is ready where a worker takes calls; control alone answers none."""
+        state = self._state()
+        details: dict[str, Json] = {
+            "state": state,
+            "settings": self.configuration.state(),
+            "workers": len(self.workers()),
+        }
         if self._recorder is not None and self._recorder.failing:
             details["records"] = f"cannot be written: {self._recorder.failing}"
-        return self._ready, details
+        return state == "ready", details
+
+    def _state(self) -> str:
+        if not self._ready:
+            return "stopping" if self._stopping else "starting"
+        if self._receiver is None or not self._receiver.peers:
+            return "no worker"
+        return "ready" if self._receiver.serving else "draining"
 
     def workers(self) -> list[Json]:
         peers = [] if self._receiver is None else self._receiver.peers
@@ -173,22 +232,25 @@ class Control:
         token = secret(settings.admin_token, environ) if settings.admin_token else None
         if token is None and settings.admin_host != "localhost" and not loopback(settings.admin_host):
             raise ConfigError("beyond this machine the admin port needs a token: WEIR_ADMIN_TOKEN", key="admin_host")
-        self.admin_port = await self._serve(self._parts.admin(desk, token), settings.admin_host, settings.admin_port)
+        self.admin_port = await self._serve(
+            self._parts.admin(desk, token), settings.admin_host, settings.admin_port, "admin_port"
+        )
         if settings.metrics_listen:
             host, _, port = settings.metrics_listen.rpartition(":")
-            self.metrics_port = await self._serve(self._parts.scrapers(desk, token), host.strip("[]"), int(port))
+            self.metrics_port = await self._serve(
+                self._parts.scrapers(desk, token), host.strip("[]"), int(port), "metrics_listen"
+            )
 
-    async def _serve(self, app: web.Application, host: str, port: int) -> int:
+    async def _serve(self, app: web.Application, host: str, port: int, key: str) -> int:
         """Returns the port, which matters where any free one was asked for."""
-        runner = web.AppRunner(app, handle_signals=False, access_log=None, keepalive_timeout=30.0)
-        self._running.runners.append(runner)
-        await runner.setup()
+        listener = Listener(app)
+        self._running.listeners.append(listener)
         try:
-            await web.TCPSite(runner, host, port).start()
+            return await listener.start(host, port)
         except OSError as error:
-            raise ConfigError(f"{host}:{port} cannot be opened: {error.strerror or error}", key="admin_port") from error
-        address = runner.addresses[0]
-        return int(address[1]) if isinstance(address, tuple) else port
+            advice = f"; choose another with --{key.replace('_', '-')}" if error.errno == errno.EADDRINUSE else ""
+            said = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)
+            raise ConfigError(f"{host}:{port} cannot be opened: {said}{advice}", key=key) from error
 
     def _publish(self, loaded: Loaded, version: int) -> None:
         self._parts.published(loaded, version)
@@ -204,7 +266,10 @@ class Control:
     async def _note(self, who: str, action: str, details: Mapping[str, Any]) -> int:
         if self._recorder is None:
             raise RuntimeError("the audit trail is not open")
-        return await self._recorder.admin(who, action, details)
+        try:
+            return await self._recorder.admin(who, action, details)
+        except (sqlite3.Error, OSError) as error:
+            raise WeirError(f"the audit trail cannot be written: {reason(error)}", code="not_written") from error
 
     async def _poll(self) -> None:
         while True:

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 import orjson
 
-from proxy.control.ledger import Ledger
+from proxy.control.ledger import Ledger, reason
 from proxy.control.vault import Vault
 from proxy.store.history import History
 
@@ -202,8 +202,8 @@ class Recorder:
 
     def _fell(self, error: Exception) -> None:
         if not self.failing:
-            LOG.error("records cannot be written (%s): workers keep them for now", type(error).__name__)
-        self.failing = type(error).__name__
+            LOG.error("records cannot be written (%s): workers keep them for now", reason(error))
+        self.failing = reason(error)
 
     def _rose(self) -> None:
         if self.failing:

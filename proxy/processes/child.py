@@ -66,7 +66,7 @@ class Child:
                 os.setpgid(0, 0)
                 os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
             if self.role == "extra":
-                _die_with(parent)
+                die_with(parent)
             for fd in passed:
                 os.set_inheritable(fd, True)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
@@ -77,8 +77,8 @@ class Child:
             os._exit(127)
 
 
-def _die_with(parent: int) -> None:
-    """For programs that know nothing of our pipe: the kernel tells them. Linux only."""
+def die_with(parent: int) -> None:
+    """For programs that know nothing of our pipe, before they become themselves: the kernel tells them. Linux only."""
     if sys.platform != "linux":
         return
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)

@@ -14,6 +14,7 @@ import json
 import os
 import socket
 import time
+from collections.abc import Iterable
 
 from proxy.clock import SystemClock
 
@@ -28,14 +29,16 @@ class Refusal(Exception):
     """Why Weir does not start, in one sentence."""
 
 
-def claim_data(data_dir: str, patience_s: float) -> tuple[int, bool]:
-    """Makes the directory and takes its lock; returns the lock's descriptor, and whether whoever had it before was
-    killed (an orderly end leaves the file empty). Raises `Refusal` saying who holds it.
+def claim_data(data_dir: str, patience_s: float, folders: Iterable[str] = ()) -> tuple[int, bool]:
+    """Makes the directory, 0700, with `folders` in it, and takes its lock; returns the lock's descriptor, and whether
+    whoever had it before was killed (an orderly end leaves the file empty). Raises `Refusal` saying who holds it.
 
     A lock whose holder is dead is still held by that holder's control process, which is leaving: it is waited for.
     """
     try:
         os.makedirs(data_dir, mode=0o700, exist_ok=True)
+        for folder in folders:
+            os.makedirs(os.path.join(data_dir, folder), mode=0o700, exist_ok=True)
         fd = os.open(os.path.join(data_dir, LOCK), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise Refusal(f"The data directory {data_dir} cannot be used: {error.strerror}.") from error

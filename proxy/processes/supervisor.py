@@ -58,6 +58,8 @@ class Plan(NamedTuple):
     """Further arguments of control: its listener."""
     extras: tuple[tuple[str, ...], ...] = ()
     """Servers that belong to this Weir alone, such as an embedded Valkey."""
+    folders: tuple[str, ...] = ()
+    """Of the data directory: where extras write."""
     environment: Mapping[str, str] | None = None
     command: tuple[str, ...] = ()
     """The command of `weir run`: started when Weir listens, and Weir ends with it, with its exit code."""
@@ -99,7 +101,7 @@ class Supervisor:
         command exited with where that decides."""
         plan = self.plan
         try:
-            self._lock_fd, killed = claim_data(plan.data_dir, PATIENCE_S)
+            self._lock_fd, killed = claim_data(plan.data_dir, PATIENCE_S, plan.folders)
             leaving_s = plan.unready_ms / 1000 + LEAVING_S if killed else 0.0
             self._sockets = claim_port(plan.host, plan.port, plan.workers, leaving_s)
             self.run_dir = claim_run(plan.data_dir)
@@ -131,8 +133,8 @@ class Supervisor:
         signal.set_wakeup_fd(self._wake[1], warn_on_full_buffer=False)
         for number in SIGNALS:
             signal.signal(number, _noted)
-        for index, argv in enumerate(self.plan.extras):
-            self._add(Child(f"extra {index}", "extra", argv, (self._lock_fd,)))
+        for argv in self.plan.extras:
+            self._add(Child(f"the server {os.path.basename(argv[0])}", "extra", argv, (self._lock_fd,)))
         self._deadline_s = self._clock.monotonic_s() + self.plan.ready_s
         self._add(Child("control", "control", self.plan.control + self.plan.admin, (self._lock_fd,)))
 
@@ -321,7 +323,7 @@ class Supervisor:
     def _asked_to_stop(self, number: int) -> None:
         now_s = self._clock.monotonic_s()
         if self._stopping_s is None:
-            self.say("stopping", "Weir is stopping: no new calls, running ones are finished.")
+            self.say("stopping", "Weir is stopping: running calls are finished, new ones are answered until they are.")
             self._stop(self._code)
         elif number == signal.SIGINT and now_s - self._stopping_s > 1.0:
             self._deadline_s = now_s  # a second Ctrl-C, and not the echo of the first: no more patience

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -103,7 +104,7 @@ class Admin:
 
     async def ready(self, request: web.Request) -> web.Response:
         ready, details = self._desk.condition.readiness()
-        state: Json = {"status": "ok" if ready else "unready"}
+        state: Json = {"status": "ok" if ready else details.get("state", "unready")}
         if self._guard.sees_details(request):
             state["details"] = details
         return _json(state, 200 if ready else 503)
@@ -231,6 +232,16 @@ def _query(request: web.Request) -> dict[str, str]:
     return query
 
 
+def _once(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+    """An object whose names differ: of two with one name, another reader might take the other."""
+    found: dict[str, Json] = {}
+    for name, value in pairs:
+        if name in found:
+            raise BadRequest("is given twice", param=name[:40])
+        found[name] = value
+    return found
+
+
 async def _body(request: web.Request, *, required: set[str], known: set[str]) -> dict[str, Json]:
     if request.content_type != "application/json":
         raise BadEncoding("send JSON: Content-Type: application/json", code="unsupported_media_type")
@@ -238,9 +249,11 @@ async def _body(request: web.Request, *, required: set[str], known: set[str]) ->
         raise BadEncoding("send the body without a content coding")
     if (request.content_length or 0) > BODY_BYTES:
         raise TooLarge(f"the body may have at most {BODY_BYTES} bytes")
+    raw = await request.read()
     try:
-        body = orjson.loads(await request.read())
-    except orjson.JSONDecodeError:
+        orjson.loads(raw)  # the stricter of the two: no NaN, no bad UTF-8, bounded nesting
+        body = json.loads(raw, object_pairs_hook=_once)
+    except (ValueError, RecursionError):
         raise MalformedBody("the body is no JSON") from None
     if not isinstance(body, dict):
         raise MalformedBody("the body must be a JSON object")

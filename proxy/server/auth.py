@@ -55,6 +55,10 @@ class Identified:
     """It is a key of Weir's own and never goes to a provider, neither in a header nor as a websocket's protocol."""
 
 
+OURS = "weir-"
+"""How keys begin that `weir key` makes. One that is not known (any more) is not a provider's, and goes to none."""
+
+
 class _Peer(NamedTuple):
     """What is known of a caller from where it stands."""
 
@@ -143,6 +147,8 @@ class Auth:
         credential = presented(shown) if shown else ""
         path, path_agent = split(incoming.path)
         key = book.key(credential) if credential else None
+        if key is None and credential.startswith(OURS):
+            raise Unauthorized("This key of Weir's is not known here.")
         if key is None:
             return _stranger(book, incoming, said, credential, (path, path_agent), secret)
         wanted = path_agent or agent_named(said)

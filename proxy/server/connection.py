@@ -1,32 +1,46 @@
-"""One connection: aiohttp's HTTP protocol with a closer look at framing, JSON errors, and a time for the head."""
+"""One connection: the phases it goes through, the time that each may take, and the socket, touched nowhere else.
+
+  idle ----> head ----> busy ----> idle
+                         |-------> skip ------> idle
+                         |-------> linger ----> closed
+                         `-------> tunnel
+
+  idle     nothing of a request has come                                     keepalive_s, then the end
+  head     a request has begun to come                                       header_s, then 408
+  busy     a call is answered, by one task that ends when the caller leaves  its body and its stalls are timed apart
+  skip     answered before its body came, which is thrown away               lingering_s, then the end
+  linger   the last answer is out, and a close at once would be a reset      lingering_s, then the end
+           and take it along: what comes is thrown away
+  closed   what was written still goes out                                   stall_s, then a reset
+  tunnel   a websocket has the socket
+
+Requests are answered in their order, one at a time. What is read while one is answered waits as it came, and past
+`WAITING_BYTES` the caller waits too. There is one timer, armed anew only where it would ring too late: a call that
+waits for nothing touches none.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any, cast
+from inspect import CORO_CREATED, getcoroutinestate
+from typing import Any, Literal, cast
 
-from aiohttp import web
-from aiohttp.abc import AbstractStreamWriter
-from aiohttp.http_exceptions import BadHttpMessage, HttpProcessingError, LineTooLong
-from aiohttp.http_parser import RawRequestMessage
-from aiohttp.streams import StreamReader
-from aiohttp.web_protocol import RequestHandler, RequestPayloadError
-from aiohttp.web_request import BaseRequest
-
-from proxy.errors import BadRequest, SlowCaller, WeirError
+from proxy.errors import SlowCaller
 from proxy.live import Limits
+from proxy.server.framing import Failure, Framing
 from proxy.server.incoming import Incoming
-from proxy.server.reply import Reply, fault
+from proxy.server.reply import Reply, refused
 
-log = logging.getLogger("weir.server")
-
-HEADERS_MOST = 128
-FRAMING_BYTES = 16 * 1024
-"""What chunk sizes and extensions may cost beyond sixteen bytes for each byte of body."""
+WAITING_BYTES = 64 * 1024
+"""What may wait unread behind the call that is being answered."""
+WRITE_BYTES = 64 * 1024
+"""What may wait to be sent before whoever writes is made to wait."""
+COARSE_S = 0.001
+"""Timers of event loops ring up to this early."""
+Phase = Literal["idle", "head", "busy", "skip", "linger", "closed", "tunnel"]
+Serve = Callable[[Incoming, Reply], Coroutine[Any, Any, None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,254 +57,324 @@ class Patience:
     """For a caller that does not read its answer."""
 
 
-class Server(web.Server):
-    """aiohttp's low-level server, making connections and requests of our own."""
+class Server:
+    """What the connections of a worker share; called for each new one."""
 
-    def __init__(
-        self,
-        serve: Callable[[Incoming], Awaitable[Reply]],
-        limits: Callable[[], Limits],
-        patience: Patience,
-    ) -> None:
-        super().__init__(cast(Any, serve), request_factory=cast(Any, self._incoming), handler_cancellation=True)
+    def __init__(self, serve: Serve, limits: Callable[[], Limits], patience: Patience) -> None:
+        self.serve = serve
         self.limits = limits
         self.patience = patience
         self.draining = False
+        self.connections: set[Connection] = set()
+        self.busy: set[Connection] = set()
+        """Those that answer a call, also when its caller has gone."""
+        self.quiet = asyncio.Event()
+        """Nothing runs."""
+        self.quiet.set()
+        self.empty = asyncio.Event()
+        """No connection is left."""
+        self.empty.set()
 
     def __call__(self) -> Connection:
-        return Connection(self, self._loop)
+        return Connection(self, asyncio.get_running_loop())
 
-    def _incoming(
-        self,
-        message: RawRequestMessage,
-        payload: StreamReader,
-        connection: Connection,
-        writer: AbstractStreamWriter,
-        task: asyncio.Task[None],
-    ) -> Incoming:
-        return Incoming(message, payload, connection, self.limits, task)
+    async def shutdown(self, grace_s: float) -> None:
+        """Closes every connection behind what was written, and resets those that still stand after `grace_s`."""
+        for connection in list(self.connections):
+            connection.cut()
+        try:
+            async with asyncio.timeout(grace_s):
+                await self.empty.wait()
+        except TimeoutError:
+            for connection in list(self.connections):
+                connection.drop()
+            await asyncio.sleep(0)
 
 
-class Connection(RequestHandler):
-    """Where the parser's findings and the handler's answer meet the socket."""
+class Connection(asyncio.Protocol):
+    """Implements what `Incoming`, `Framing` and `Reply` ask of their line."""
 
-    __slots__ = ("_head_timer", "_server")
+    __slots__ = (
+        "_deadline", "_framing", "_held", "_incoming", "_phase", "_reading", "_ring_at", "_server", "_timer",
+        "_waiters", "limits", "loop", "paused", "remote", "task", "transport",
+    )  # fmt: skip
 
     def __init__(self, server: Server, loop: asyncio.AbstractEventLoop) -> None:
-        patience = server.patience
-        most = server.limits().header_bytes
-        super().__init__(
-            server,
-            loop=loop,
-            keepalive_timeout=patience.keepalive_s,
-            access_log=cast(Any, None),
-            logger=log,
-            max_line_size=most,
-            max_field_size=most,
-            max_headers=HEADERS_MOST,
-            lingering_time=patience.lingering_s,
-            auto_decompress=False,
-        )
         self._server = server
-        self._head_timer: asyncio.TimerHandle | None = None
-        self._parser = cast(Any, Framing(self._parser, self, most))
+        self.loop = loop
+        self.limits = server.limits
+        self.transport: asyncio.Transport | None = None
+        self.remote = ""
+        self.paused = False
+        """The socket's buffer is full."""
+        self._phase: Phase = "idle"
+        self._framing = Framing(self)
+        self._held = b""
+        """Read, and not looked at yet."""
+        self._reading = True
+        self._incoming: Incoming | None = None
+        self.task: asyncio.Task[None] | None = None
+        """Answers the call at hand."""
+        self._waiters: list[asyncio.Future[None]] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._ring_at = 0.0
+        self._deadline: float | None = None
 
     @property
     def draining(self) -> bool:
+        """Every answer is the last of its connection."""
         return self._server.draining
 
     @property
-    def remote(self) -> str:
-        """The caller's address, or nothing where it has none."""
-        peer = self.peername
-        return peer[0] if isinstance(peer, tuple) else ""
+    def patience(self) -> Patience:
+        return self._server.patience
 
-    @property
-    def idle(self) -> bool:
-        """It waits for a request."""
-        return not self._request_in_progress and not self._messages
+    # ---- called by the event loop -----------------------------------------------------------------------------------
 
-    @property
-    def reading_held(self) -> bool:
-        """The parser was told to wait, and may hold bytes that it has not looked at."""
-        return self._reading_paused or self._buffer_paused
-
-    async def linger(self) -> None:
-        """Lets a caller that still sends read its answer: a close now would be a reset, and the answer lost in it.
-        What comes is thrown away. Ends by cancellation when the caller hangs up."""
-        self.close()
-        transport = self.transport
-        if transport is None:
-            return
-        with suppress(OSError, RuntimeError):
-            if transport.can_write_eof():
-                transport.write_eof()
-            transport.resume_reading()
-        await asyncio.sleep(self._server.patience.lingering_s)
-
-    async def drained(self) -> None:
-        await self._drain_helper()
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+        self.transport.set_write_buffer_limits(high=WRITE_BYTES)
+        peer = transport.get_extra_info("peername")
+        self.remote = peer[0] if isinstance(peer, tuple) else ""
+        self._server.connections.add(self)
+        self._server.empty.clear()
+        self._enter("idle", self.patience.keepalive_s)
 
     def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        waiter = self._waiter
-        if waiter is None or waiter.done():
-            self._stop_head_timer()
-        elif data and self._head_timer is None:
-            self._head_timer = self._loop.call_later(self._server.patience.header_s, self._head_late)
-            if self._keepalive_handle is not None:  # not idle any more: from here the head's own time counts
-                self._keepalive_handle.cancel()
-                self._keepalive_handle = None
+        incoming = self._incoming
+        if self._phase == "linger" or self._phase == "closed":
+            return
+        if incoming is None:
+            self._framing.feed(data)
+            self._go_on()
+        elif incoming.complete:
+            self._held += data
+            if len(self._held) > WAITING_BYTES:
+                self._read_no_more()
+        else:
+            self._framing.feed(data)
+            if self._phase == "skip":
+                self._skipped(incoming)
+            elif incoming.crowded:
+                self._read_no_more()
+
+    def eof_received(self) -> None:
+        """A caller that says it will send no more has hung up: the answer is for nobody."""
+        self._gone()
+        self.cut()
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        self._stop_head_timer()
-        super().connection_lost(exc)
+        self.transport = None
+        self._enter("closed", None)
+        self._gone()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self.resume_writing()
+        self._framing.close()
+        self._held = b""
+        self._server.connections.discard(self)
+        if not self._server.connections:
+            self._server.empty.set()
 
-    def _stop_head_timer(self) -> None:
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
+    def pause_writing(self) -> None:
+        self.paused = True
 
-    def _head_late(self) -> None:
-        self._head_timer = None
-        if self.transport is None or self._messages or self._request_in_progress:
+    def resume_writing(self) -> None:
+        self.paused = False
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    # ---- from one request to the next -------------------------------------------------------------------------------
+
+    def _go_on(self) -> None:
+        """Nothing is being answered: what has come decides what is next."""
+        framing = self._framing
+        if not framing.ready and self._held and not framing.over:
+            held, self._held = self._held, b""
+            framing.feed(held)
+            self.read_on()
+        if framing.ready:
+            self._begin(framing.ready.popleft())
             return
-        body, _ = fault(SlowCaller("the request's headers did not arrive in time"), "")
-        self.transport.write(
-            b"HTTP/1.1 408 Request Timeout\r\ncontent-type: application/json\r\n"
-            b"Content-Length: %d\r\nConnection: close\r\n\r\n%b" % (len(body), body)
-        )
-        self.force_close()
+        self._incoming = None
+        if framing.failure is not None:
+            self._refuse(framing.failure)
+        elif framing.over:
+            self._leave()
+        elif not framing.begun:
+            self._enter("idle", self.patience.keepalive_s)
+        elif self._phase != "head":
+            self._enter("head", self.patience.header_s)
+        self.read_on()
 
-    def handle_error(  # type: ignore[override]  # a Reply answers all that aiohttp asks of a response
-        self,
-        request: BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,
-    ) -> Reply:
-        """What aiohttp would answer in plain text, quoting what it read: as JSON, quoting nothing."""
-        incoming = cast(Incoming, request)
-        incoming.closing = incoming.broken = True
-        reply = Reply(incoming, self._server.patience.stall_s)
-        if status == 400:
-            log.debug("a request could not be parsed: %s", type(exc).__name__)
-            refusal = unparsable(exc)
-        else:
-            log.error("a request failed in the server: %s", type(exc).__name__)
-            refusal = WeirError("Weir failed on this call; its log says why")
-        with suppress(ConnectionError):  # the caller may have gone by now
-            reply.fail(refusal)
-        return reply
+    def _begin(self, incoming: Incoming) -> None:
+        self._incoming = incoming
+        self._enter("busy", None)
+        if incoming.websocket:
+            self._held, self._framing.tail = self._framing.tail + self._held, b""
+        if incoming.crowded:
+            self._read_no_more()
+        server = self._server
+        server.busy.add(self)
+        server.quiet.clear()
+        self.task = self.loop.create_task(self._answer(incoming, Reply(incoming, self)))
 
-    def log_exception(self, *args: Any, **kw: Any) -> None:
-        """aiohttp's tracebacks quote headers and bodies; the kind of the error must do."""
-        error = kw.get("exc_info")
-        if isinstance(error, RequestPayloadError):  # the handler has met it already and answered
-            return
-        log.error("a connection failed: %s", type(error).__name__ if error is not None else "unknown")
-
-
-def unparsable(error: BaseException | None) -> WeirError:
-    """The answer to what the HTTP parser could not read. It never quotes the bytes: they may hold a key."""
-    if isinstance(error, LineTooLong) or (error is not None and "Too many headers" in str(error)):
-        refusal = BadRequest("the request's line or headers are too large or too many", code="headers_too_large")
-        refusal.status = 431
-        return refusal
-    return BadRequest("this is not a well-formed HTTP/1.1 request", code="malformed_request")
-
-
-class Framing:
-    """Stands before aiohttp's parser: bounds the head as a whole and what chunk framing costs, and tells a handler that
-    reads a body when its framing breaks (aiohttp itself leaves that handler waiting)."""
-
-    __slots__ = ("_body", "_connection", "_framing_bytes", "_head_bytes", "_head_most", "_parser", "_seen_bytes")
-
-    def __init__(self, parser: Any, connection: Connection, head_most: int) -> None:
-        self._parser = parser
-        self._connection = connection
-        self._head_most = head_most
-        self._head_bytes = 0
-        self._body: StreamReader | None = None
-        """The body that is still arriving."""
-        self._seen_bytes = 0
-        """Of that body so far."""
-        self._framing_bytes = -1
-        """Read for a chunked body without being part of it; -1 where the body is not chunked."""
-
-    def feed_data(self, data: bytes) -> tuple[Sequence[tuple[Any, StreamReader]], bool, bytes]:
+    async def _answer(self, incoming: Incoming, reply: Reply) -> None:
+        whole = False
         try:
-            messages, upgraded, tail = self._parser.feed_data(data)
-            if messages:
-                self._opened(messages, len(data))
-            elif self._body is not None:
-                self._grown(len(data))
-            elif data:
-                self._head_bytes += len(data)
-                if self._head_bytes > self._head_most:
-                    raise LineTooLong(b"", self._head_most)
-        except HttpProcessingError:
-            self._break()
-            raise
-        except Exception as error:  # the parser's URL library raises ValueErrors of its own; all mean: not HTTP
-            self._break()
-            raise BadHttpMessage("unparsable") from error
-        return messages, upgraded, tail
+            await self._server.serve(incoming, reply)
+            whole = True
+        finally:
+            self._answered(whole)
 
-    def _opened(self, messages: Sequence[tuple[Any, StreamReader]], size: int) -> None:
-        if self._head_bytes + size > self._head_most:
-            for message, _ in messages:
-                if _head_size(message) > self._head_most:
-                    raise LineTooLong(b"", self._head_most)
-        self._head_bytes = 0
-        if any(message.chunked for message, _ in messages):
-            bodies = sum(payload.total_bytes for _, payload in messages) + self._growth()
-            self._framing_bytes = size - bodies - sum(_head_size(message) for message, _ in messages)
-            self._body = messages[-1][1]
-            self._check_framing(bodies)
-        message, payload = messages[-1]
-        if not message.chunked:
-            self._framing_bytes = -1
-        self._body = None if payload.is_eof() else payload
-        self._seen_bytes = payload.total_bytes
+    def _answered(self, whole: bool) -> None:
+        self.task = None
+        server, incoming = self._server, self._incoming
+        server.busy.discard(self)
+        if not server.busy:
+            server.quiet.set()
+        if incoming is None or self._phase != "busy":
+            self._incoming = None
+        elif incoming.closing or not whole:
+            self._leave()
+        elif incoming.complete:
+            self._go_on()
+        else:
+            incoming.drop()
+            self._enter("skip", self.patience.lingering_s)
+            self.read_on()
 
-    def _grown(self, size: int) -> None:
-        body = self._body
-        assert body is not None
-        growth = self._growth()
-        self._seen_bytes += growth
-        if self._framing_bytes >= 0:
-            self._framing_bytes += size - growth
-            self._check_framing(self._seen_bytes)
-        if body.is_eof():
-            self._body = None
+    def _skipped(self, incoming: Incoming) -> None:
+        if incoming.complete:
+            self._go_on()
+        elif incoming.closing:
+            self._leave()
 
-    def _growth(self) -> int:
-        """Bytes of the body under way that this read brought."""
-        return 0 if self._body is None else self._body.total_bytes - self._seen_bytes
+    def _refuse(self, failure: Failure) -> None:
+        if self.transport is not None and not self.transport.is_closing():
+            self.transport.write(refused(failure.error, failure.path, silent=failure.silent))
+        self._leave()
 
-    def _check_framing(self, body_bytes: int) -> None:
-        """Bytes that a paused parser has not seen yet would count as framing: then the next read judges."""
-        if self._framing_bytes > FRAMING_BYTES + 16 * body_bytes and not self._connection.reading_held:
-            raise BadHttpMessage("chunk framing too large")
+    def _leave(self) -> None:
+        """The last answer is out."""
+        incoming, self._incoming = self._incoming, None
+        transport = self.transport
+        if transport is None or transport.is_closing():
+            return
+        if not self._held and not self._framing.surplus and (incoming is None or incoming.complete):
+            self.cut()
+            return
+        self._held = b""
+        self._enter("linger", self.patience.lingering_s)
+        if transport.can_write_eof():
+            transport.write_eof()
+        self.read_on()
 
-    def _break(self) -> None:
-        if self._body is not None:
-            self._body.set_exception(RequestPayloadError("broken framing"))
-            self._body = None
+    def _gone(self) -> None:
+        """The caller has left: so ends the call."""
+        incoming, self._incoming = self._incoming, None
+        if incoming is not None and not incoming.complete:
+            incoming.broke(ConnectionResetError("the caller has gone"))
+        self.cancel()
 
-    def feed_eof(self) -> Any:
-        return self._parser.feed_eof()
+    def cancel(self) -> None:
+        task = self.task
+        if task is None:
+            return
+        task.cancel()
+        if getcoroutinestate(cast(Any, task.get_coro())) == CORO_CREATED:
+            self._answered(whole=False)  # such a task ends without a step, and cannot tell
 
-    def message_consumed(self) -> None:
-        self._parser.message_consumed()
+    # ---- time -------------------------------------------------------------------------------------------------------
 
-    def pause_reading(self) -> None:
-        self._parser.pause_reading()
+    def _enter(self, phase: Phase, seconds: float | None) -> None:
+        self._phase = phase
+        if seconds is None:
+            self._deadline = None
+            return
+        self._deadline = deadline = self.loop.time() + seconds
+        if self._timer is None:
+            self._arm(deadline)
+        elif deadline + COARSE_S < self._ring_at:
+            self._timer.cancel()
+            self._arm(deadline)
 
-    def set_upgraded(self, value: bool) -> None:
-        self._parser.set_upgraded(value)
+    def _arm(self, at: float) -> None:
+        self._ring_at = at
+        self._timer = self.loop.call_at(at, self._ring)
 
+    def _ring(self) -> None:
+        self._timer = None
+        if self._deadline is None:
+            return
+        if self.loop.time() + COARSE_S < self._deadline:
+            self._arm(self._deadline)
+        elif self._phase == "head":
+            self._refuse(Failure(SlowCaller("the request's headers did not arrive in time")))
+        elif self._phase == "closed":
+            self.drop()
+        else:
+            self.cut()
 
-def _head_size(message: Any) -> int:
-    return len(message.path) + sum(len(name) + len(value) + 4 for name, value in message.raw_headers)
+    # ---- the socket -------------------------------------------------------------------------------------------------
+
+    def write(self, *data: bytes) -> None:
+        """Raises ConnectionResetError where nobody is left to write to; without data it only looks."""
+        transport = self.transport
+        if transport is None or transport.is_closing():
+            raise ConnectionResetError("the caller has gone")
+        if len(data) == 1:
+            transport.write(data[0])
+        elif data:
+            transport.writelines(data)
+
+    async def drained(self) -> None:
+        """Waits until the socket's buffer is below its mark; a caller who takes nothing for `stall_s` is cut off."""
+        if not self.paused:
+            return
+        waiter = self.loop.create_future()
+        self._waiters.append(waiter)
+        try:
+            async with asyncio.timeout(self.patience.stall_s):
+                await waiter
+        except TimeoutError:
+            self.drop()
+            raise ConnectionAbortedError("the caller stopped reading") from None
+        if self.transport is None:
+            raise ConnectionResetError("the caller has gone")
+
+    def read_on(self) -> None:
+        if not self._reading and self.transport is not None and len(self._held) <= WAITING_BYTES:
+            self._reading = True
+            self.transport.resume_reading()
+
+    def _read_no_more(self) -> None:
+        if self._reading and self.transport is not None:
+            self._reading = False
+            self.transport.pause_reading()
+
+    def cut(self) -> None:
+        """Closes behind what was written; a caller who does not take that within `stall_s` is reset."""
+        if self.transport is None:
+            return
+        if self._phase != "tunnel":
+            self._enter("closed", self.patience.stall_s)
+        self.transport.close()
+
+    def drop(self) -> None:
+        """Resets the connection; nothing more goes out."""
+        if self.transport is not None:
+            self.transport.abort()
+
+    def hand_over(self) -> tuple[asyncio.Transport, bytes]:
+        """The socket, for another protocol, and what has been read for it. Whoever takes it tells `connection_lost`."""
+        transport, held = self.transport, self._held
+        if transport is None or transport.is_closing():
+            raise ConnectionResetError("the caller has gone")
+        self._enter("tunnel", None)
+        self._held = b""
+        self.read_on()
+        return transport, held

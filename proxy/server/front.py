@@ -37,30 +37,34 @@ class Front:
         self, handle: Handle, *, limits: Callable[[], Limits], probes: Probes, patience: Patience | None = None
     ) -> None:
         self._handle = handle
-        self._limits = limits
         self._probes = probes
         self._patience = patience or Patience()
-        self._server: Server | None = None
+        self._server = Server(self._answer, limits, self._patience)
         self._listeners: list[asyncio.Server] = []
-        self._running: set[asyncio.Task[object]] = set()
-        self._quiet = asyncio.Event()
-        self._quiet.set()
 
     @property
     def running(self) -> int:
         """Calls under way."""
-        return len(self._running)
+        return len(self._server.busy)
 
     @property
     def connections(self) -> int:
-        return len(self._server.connections) if self._server is not None else 0
+        return len(self._server.connections)
 
     async def start(self, sock: socket.socket, ssl: SSLContext | None = None) -> None:
         """Serves on a bound socket; may be called for several."""
-        if self._server is None:
-            self._server = Server(self._serve, self._limits, self._patience)
-        loop = asyncio.get_running_loop()
-        self._listeners.append(await loop.create_server(self._server, sock=sock, ssl=ssl, backlog=BACKLOG))
+        if sock.family in (socket.AF_INET, socket.AF_INET6):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # the connections inherit it
+        loop, patience = asyncio.get_running_loop(), self._patience
+        listener = await loop.create_server(
+            self._server,
+            sock=sock,
+            ssl=ssl,
+            backlog=BACKLOG,
+            ssl_handshake_timeout=patience.header_s if ssl is not None else None,
+            ssl_shutdown_timeout=patience.lingering_s if ssl is not None else None,
+        )
+        self._listeners.append(listener)
         self._probes.started = True
 
     def unready(self) -> None:
@@ -71,11 +75,10 @@ class Front:
         """Unready, and every answer is its connection's last; waits for running calls, at most `cap_s`.
         Gives the number of those still running."""
         self.unready()
-        if self._server is not None:
-            self._server.draining = True
+        self._server.draining = True
         try:
             async with asyncio.timeout(cap_s):
-                await self._quiet.wait()
+                await self._server.quiet.wait()
         except TimeoutError:
             log.warning("%d calls were still running when draining ended", self.running)
         return self.running
@@ -85,37 +88,18 @@ class Front:
         for listener in self._listeners:
             listener.close()
         self._listeners.clear()
-        running = [task for task in self._running if task is not asyncio.current_task()]
-        for task in running:
-            task.cancel()
+        busy = [connection for connection in self._server.busy if connection.task is not asyncio.current_task()]
+        running = [connection.task for connection in busy if connection.task is not None]
+        for connection in busy:
+            connection.cancel()
         if running:
             await asyncio.wait(running, timeout=grace_s)
-        if self._server is not None:
-            await self._server.shutdown(grace_s)
-            self._server = None
-
-    async def _serve(self, incoming: Incoming) -> Reply:
-        reply = Reply(incoming, self._patience.stall_s)
-        task = asyncio.current_task()
-        assert task is not None
-        self._running.add(task)
-        self._quiet.clear()
-        try:
-            await self._answer(incoming, reply)
-        finally:
-            self._running.discard(task)
-            if not self._running:
-                self._quiet.set()
-        return reply
+        await self._server.shutdown(grace_s)
 
     async def _answer(self, incoming: Incoming, reply: Reply) -> None:
         """Whatever the handler does, the caller gets a whole answer or a cut connection."""
         try:
-            refusal = incoming.refusal()
-            if refusal is not None:
-                incoming.closing = True
-                reply.fail(refusal)
-            elif incoming.path in PATHS:
+            if incoming.path in PATHS:
                 self._probe(incoming, reply)
             else:
                 await self._handle(incoming, reply)

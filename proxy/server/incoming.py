@@ -1,134 +1,185 @@
-"""One HTTP request as the server hands it on: what was sent, undecoded, and its body, bounded in size and time."""
+"""One HTTP request as the server hands it on: what was sent, undecoded, and its body, bounded in size and time.
+
+The connection puts the body in (`arrived`, `finished`, `broke`), the handler takes it out (`read`, `chunks`). A body
+that is there already, the usual case, costs no future, no timer and no queue.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator
+from typing import Protocol
 
-from aiohttp import hdrs
-from aiohttp.http_parser import RawRequestMessage
-from aiohttp.streams import StreamReader
-from aiohttp.web_protocol import RequestPayloadError
-
-from proxy.errors import BadRequest, SlowCaller, TooLarge, WeirError
+from proxy.errors import SlowCaller, TooLarge
 from proxy.live import Limits
 from proxy.ports import Headers
-from proxy.server.screen import Opening, refusal
-
-if TYPE_CHECKING:
-    from proxy.server.connection import Connection
 
 SLOWEST_BYTES_PER_S = 16 * 1024
 """A body may take `body_timeout_s`, and as much longer as it needs at this rate: uploads pass, drips do not."""
+UNTAKEN_BYTES = 256 * 1024
+"""What may lie here before the caller is made to wait."""
+
+
+class Line(Protocol):
+    """What a request asks of its connection."""
+
+    remote: str
+
+    def limits(self) -> Limits: ...
+
+    def read_on(self) -> None:
+        """There is room again for what comes."""
+        ...
+
+    def write(self, data: bytes) -> None: ...
 
 
 class Incoming:
-    """Implements `ports.Incoming`, and what aiohttp's connection asks of a request (`_task`, `_cancel`, `_finish`)."""
+    """Implements `ports.Incoming`."""
 
     __slots__ = (
-        "_continued", "_legible", "_limits", "_task", "broken", "closing", "connection", "headers", "length", "message",
-        "method", "path", "payload", "query", "remote", "websocket",
+        "_error", "_pieces", "_room", "_untaken", "_waited_s", "_waiter", "_wake_at", "closing", "complete",
+        "connection", "expects", "headers", "length", "method", "modern", "path", "query", "received", "unwanted",
+        "websocket",
     )  # fmt: skip
 
-    def __init__(
-        self,
-        message: RawRequestMessage,
-        payload: StreamReader,
-        connection: Connection,
-        limits: Callable[[], Limits],
-        task: asyncio.Task[None] | None = None,
-    ) -> None:
-        self.message = message
-        self.payload = payload
+    def __init__(self, connection: Line, method: str, target: str, headers: Headers) -> None:
         self.connection = connection
-        self._limits = limits
-        self._task = task
-        self._continued = False
-        self.method: str = message.method
-        target: str = message.path
+        self.method = method
         self.path, _, self.query = target.partition("?")
-        self._legible = True
-        try:
-            self.headers: Headers = [(name.decode(), value.decode()) for name, value in message.raw_headers]
-        except UnicodeDecodeError:
-            self._legible = False
-            self.headers = []
-        self.remote = connection.remote
-        length = message.headers.get(hdrs.CONTENT_LENGTH)
-        self.length: int | None = int(length) if length is not None else None if message.chunked else 0
-        self.websocket: bool = message.upgrade and (message.headers.get(hdrs.UPGRADE) or "").lower() == "websocket"
-        self.closing: bool = message.should_close
+        self.headers = headers
+        self.length: int | None = 0
+        """As declared; None for a chunked body."""
+        self.websocket = False
+        self.modern = True
+        """HTTP/1.1, not 1.0."""
+        self.expects = False
+        """The caller waits to hear that the body is wanted."""
+        self.closing = False
         """The connection ends with this answer."""
-        self.broken = False
-        """What follows on the connection cannot be read as HTTP."""
+        self.complete = False
+        self.unwanted = False
+        """Nobody reads the body any more."""
+        self.received = 0
+        """Bytes of the body so far."""
+        self._pieces: list[bytes] = []
+        self._untaken = 0
+        self._room = UNTAKEN_BYTES
+        self._error: Exception | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._wake_at = 0
+        self._waited_s = 0.0
 
-    def refusal(self) -> WeirError | None:
-        """Why the server itself does not serve this request, or None."""
-        if not self._legible:
-            return BadRequest("a header value is not valid UTF-8", code="bad_header")
-        message = self.message
-        headers = message.headers
-        return refusal(
-            Opening(
-                message.version,
-                self.method,
-                message.path,
-                headers.get(hdrs.TRANSFER_ENCODING),
-                headers.get(hdrs.EXPECT),
-                headers.get(hdrs.SEC_WEBSOCKET_KEY) if self.websocket else None,
-                headers.get(hdrs.SEC_WEBSOCKET_VERSION) if self.websocket else None,
-                self.websocket,
-            )
-        )
+    @property
+    def remote(self) -> str:
+        """The caller's address, or nothing where it has none."""
+        return self.connection.remote
+
+    # ---- put in by the connection -----------------------------------------------------------------------------------
+
+    def arrived(self, data: bytes) -> None:
+        if self.unwanted:
+            return
+        self._pieces.append(data)
+        self._untaken += len(data)
+        self.received += len(data)
+        if self.received > self._wake_at:
+            self._wake()
+
+    def finished(self) -> None:
+        self.complete = True
+        self._wake()
+
+    def broke(self, error: Exception) -> None:
+        """No more of the body will come."""
+        self._error = error
+        self.closing = True
+        self._wake()
+
+    def drop(self) -> None:
+        """What has come of the body and what still comes is thrown away."""
+        self.unwanted = True
+        self._pieces, self._untaken = [], 0
+
+    @property
+    def crowded(self) -> bool:
+        """More has come than was made room for."""
+        return self._untaken > self._room
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    # ---- taken out by the handler -----------------------------------------------------------------------------------
 
     async def read(self) -> bytes:
         """The whole body as sent (still content-coded). Raises TooLarge, SlowCaller, BadRequest (broken framing)."""
-        limits = self._limits()
+        limits = self.connection.limits()
         limit = limits.body_bytes
         self._check_length(limit)
-        payload = self.payload
-        if payload.is_eof() and payload.exception() is None:  # the usual call: it came whole, nothing is waited for
-            body = await payload.readany()
-            if len(body) > limit:
-                raise self._too_large(limit)
-            return body
-        return b"".join([piece async for piece in self._pieces(limit, limits.body_timeout_s)])
+        if not self.complete or self._error is not None:
+            await self._whole(limit, limits.body_timeout_s)
+        return self._take(limit)
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """The body as it comes, with back-pressure: for uploads that are relayed unread."""
-        limits = self._limits()
-        self._check_length(limits.relay_bytes)
-        async for piece in self._pieces(limits.relay_bytes, limits.body_timeout_s):
-            yield piece
-
-    async def _pieces(self, limit: int, timeout_s: float) -> AsyncIterator[bytes]:
-        """Only the time spent waiting for the caller counts, not that of whoever takes the pieces."""
-        self._continue()
-        clock = asyncio.get_running_loop().time
-        received = 0
-        waited_s = 0.0
+        limits = self.connection.limits()
+        limit = limits.relay_bytes
+        self._check_length(limit)
+        self._invite()
         while True:
-            began = clock()
-            piece = await self._piece(timeout_s + received / SLOWEST_BYTES_PER_S - waited_s)
-            if not piece:
+            if self._untaken:
+                yield self._take(limit)
+            elif self.complete and self._error is None:
                 return
-            waited_s += clock() - began
-            received += len(piece)
-            if received > limit:
-                raise self._too_large(limit)
-            yield piece
+            else:
+                await self._wait(limits.body_timeout_s, past=self.received)
 
-    async def _piece(self, timeout_s: float) -> bytes:
+    async def _whole(self, limit: int, timeout_s: float) -> None:
+        self._invite()
+        self._room = limit
+        self.connection.read_on()
+        while self._error is not None or not (self.complete or self.received > limit):
+            await self._wait(timeout_s, past=limit)
+
+    def _take(self, limit: int) -> bytes:
+        if self.received > limit:
+            raise self._too_large(limit)
+        pieces = self._pieces
+        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        self._pieces, self._untaken = [], 0
+        self.connection.read_on()
+        return data
+
+    async def _wait(self, timeout_s: float, *, past: int) -> None:
+        """Until more than `past` bytes have come, or the end, or for as long as patience lasts. Only this waiting
+        counts, not what whoever takes the pieces does between."""
+        if self._error is not None:
+            raise self._error
+        clock = asyncio.get_running_loop().time
+        began = clock()
         try:
-            async with asyncio.timeout(timeout_s):
-                return await self.payload.readany()
+            async with asyncio.timeout(self._left_s(timeout_s)):
+                await self._woken(past)
         except TimeoutError:
-            self.closing = True
-            raise SlowCaller("the body did not arrive in time") from None
-        except RequestPayloadError:
-            self.closing = self.broken = True
-            raise BadRequest("the body's framing is broken", code="bad_framing") from None
+            if self._left_s(timeout_s) <= clock() - began:
+                self.closing = True
+                raise SlowCaller("the body did not arrive in time") from None
+        finally:
+            self._waited_s += clock() - began
+        if self._error is not None:
+            raise self._error
+
+    async def _woken(self, past: int) -> None:
+        self._wake_at = past
+        self._waiter = asyncio.get_running_loop().create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    def _left_s(self, timeout_s: float) -> float:
+        return timeout_s + self.received / SLOWEST_BYTES_PER_S - self._waited_s
 
     def _check_length(self, limit: int) -> None:
         if self.length is not None and self.length > limit:
@@ -138,18 +189,8 @@ class Incoming:
         self.closing = True
         return TooLarge(f"the body is larger than {limit} bytes")
 
-    def _continue(self) -> None:
+    def _invite(self) -> None:
         """Callers that asked first (`Expect: 100-continue`) are told once that the body is wanted."""
-        if self._continued or self.payload.is_eof() or self.message.headers.get(hdrs.EXPECT) is None:
-            return
-        self._continued = True
-        transport = self.connection.transport
-        if transport is not None and (self.message.version.major, self.message.version.minor) == (1, 1):
-            transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-
-    def _cancel(self, error: BaseException) -> None:
-        """Called by aiohttp when the caller has gone."""
-        self.payload.set_exception(error)
-
-    def _finish(self) -> None:
-        """Called by aiohttp when the answer is out."""
+        if self.expects and not self.complete and self.modern:
+            self.expects = False
+            self.connection.write(b"HTTP/1.1 100 Continue\r\n\r\n")

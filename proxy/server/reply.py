@@ -4,18 +4,19 @@ idle -> start -> write* -> end        a stream: chunked, as long as its Content-
 idle -> send                          everything at once, in one write
 any  -> abort                         cut, so that the caller cannot take what came for the whole
 
-aiohttp's own response objects are left out: they reorder headers, add a banner, and cost more than all the rest.
+The head of a stream waits for its first piece, to the end of this turn of the event loop: most often both go out in one
+write.
 """
 
 from __future__ import annotations
 
-import asyncio
 import socket
 import struct
+from asyncio import AbstractEventLoop, Transport
 from collections.abc import Mapping
 from http import HTTPStatus
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Protocol
 
 from proxy.errors import WeirError
 from proxy.ports import Headers
@@ -28,17 +29,42 @@ OWNED = frozenset({"content-length", "transfer-encoding", "connection", "keep-al
 """Framing is the reply's own affair; of these only Content-Length is read from the headers given."""
 MESSAGES: Final = ("/v1/messages", "/v1/messages/count_tokens")
 JSON: Final[Headers] = [("content-type", "application/json")]
-_PHRASES: Final[Mapping[int, str]] = MappingProxyType({status.value: status.phrase for status in HTTPStatus})
+_LINES: Final[Mapping[int, str]] = MappingProxyType(
+    {status.value: f"HTTP/1.1 {status.value} {status.phrase}" for status in HTTPStatus}
+)
+
+
+class Line(Protocol):
+    """What a reply asks of its connection."""
+
+    transport: Transport | None
+    loop: AbstractEventLoop
+    paused: bool
+
+    @property
+    def draining(self) -> bool: ...
+
+    def write(self, *data: bytes) -> None: ...
+
+    async def drained(self) -> None:
+        """Waits until the socket's buffer is below its mark; a caller who takes nothing for too long is cut off."""
+        ...
+
+    def cut(self) -> None:
+        """Closes behind what was written."""
+        ...
 
 
 class Reply:
-    """Implements `ports.Reply`, and what aiohttp asks of a response (`prepare`, `write_eof`, `keep_alive`)."""
+    """Implements `ports.Reply`."""
 
-    __slots__ = ("_chunked", "_incoming", "_left", "_mute", "_stall_s", "bytes_out", "ended", "started", "status")
+    __slots__ = ("_chunked", "_head", "_incoming", "_left", "_line", "_mute", "bytes_out", "ended", "started", "status")
 
-    def __init__(self, incoming: Incoming, stall_s: float) -> None:
+    def __init__(self, incoming: Incoming, line: Line) -> None:
         self._incoming = incoming
-        self._stall_s = stall_s
+        self._line = line
+        self._head = b""
+        """Of a stream, as long as it waits for its first piece."""
         self._chunked = False
         self._left: int | None = None
         """Bytes still owed under a Content-Length that was declared at the start."""
@@ -51,11 +77,15 @@ class Reply:
 
     async def start(self, status: int, headers: Headers) -> None:
         """Status and headers. Raises RuntimeError if the reply has started, ConnectionError if the caller left."""
+        line = self._line
         declared = next((int(value) for name, value in headers if name.lower() == "content-length"), None)
-        head = self._head(status, headers, declared)
+        head = self._opening(status, headers, declared)
         self._left = None if self._mute else declared
-        self._put(head)
-        await self.drain()
+        line.write()
+        self._head = head
+        line.loop.call_soon(self._flush)
+        if line.paused:
+            await line.drained()
 
     async def write(self, data: bytes) -> None:
         """One piece of the body, one write. Waits while the caller reads too slowly."""
@@ -69,8 +99,15 @@ class Reply:
                 raise RuntimeError("the body is longer than its Content-Length")
             self._left -= len(data)
         self.bytes_out += len(data)
-        self._put(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
-        await self.drain()
+        if self._chunked:
+            data = b"%b%x\r\n%b\r\n" % (self._head, len(data), data)
+        elif self._head:
+            data = self._head + data
+        self._head = b""
+        line = self._line
+        line.write(data)
+        if line.paused:
+            await line.drained()
 
     async def end(self) -> None:
         """The proper end. A body shorter than its Content-Length cuts the connection instead."""
@@ -82,30 +119,33 @@ class Reply:
             self.abort()
             return
         self.ended = True
-        if self._chunked:
-            self._put(b"0\r\n\r\n")
-            await self.drain()
+        last, self._head = self._head + (b"0\r\n\r\n" if self._chunked else b""), b""
+        if last:
+            self._line.write(last)
+            if self._line.paused:
+                await self._line.drained()
 
     async def send(self, status: int, headers: Headers, body: bytes) -> None:
         """Everything at once."""
         self.put(status, headers, body)
-        await self.drain()
+        if self._line.paused:
+            await self._line.drained()
 
     def put(self, status: int, headers: Headers, body: bytes) -> None:
         """`send` for those who cannot wait: what the socket does not take stays in its buffer."""
         length = len(body)
         if not body and self._incoming.method == "HEAD":
             length = next((int(value) for name, value in headers if name.lower() == "content-length"), 0)
-        head = self._head(status, headers, length)
+        head = self._opening(status, headers, length)
         self.ended = True
         if self._mute or not body:
-            self._put(head)
+            self._line.write(head)
             return
         self.bytes_out += len(body)
         if len(body) <= COPY_BYTES:
-            self._put(head + body)
+            self._line.write(head + body)
         else:
-            self._put(head, body)
+            self._line.write(head, body)
 
     def fail(self, error: WeirError) -> None:
         """The error as JSON, for what never reaches the pipeline."""
@@ -113,12 +153,13 @@ class Reply:
         self.put(error.status, headers, body)
 
     def abort(self) -> None:
-        """Cuts the connection, so that the caller cannot take what came for the whole."""
+        """Cuts the connection, so that the caller cannot take what came for the whole. What was written still goes out,
+        unless the caller does not read."""
+        self._flush()
         self.ended = True
         self._incoming.closing = True
-        connection = self._incoming.connection
-        transport = connection.transport
-        if transport is None:
+        line, transport = self._line, self._line.transport
+        if transport is None or transport.is_closing():
             return
         until_close = self.started and not self._chunked and self._left is None and not self._mute
         if until_close:
@@ -126,20 +167,10 @@ class Reply:
             raw = transport.get_extra_info("socket")
             if raw is not None:
                 raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        if until_close or connection.writing_paused:
+        if until_close or line.paused:
             transport.abort()
-        connection.force_close()  # what was written still goes out, without the last chunk
-
-    async def drain(self) -> None:
-        """Waits until the socket's buffer is below its mark; a caller who takes nothing for `stall_s` is cut off."""
-        if not self._incoming.connection.writing_paused:
-            return
-        try:
-            async with asyncio.timeout(self._stall_s):
-                await self._incoming.connection.drained()
-        except TimeoutError:
-            self.abort()
-            raise ConnectionAbortedError("the caller stopped reading") from None
+        else:
+            line.cut()
 
     def taken(self) -> None:
         """The connection now speaks something else (a websocket) and ends with it."""
@@ -147,58 +178,56 @@ class Reply:
         self.status = 101
         self._incoming.closing = True
 
-    def _head(self, status: int, headers: Headers, length: int | None) -> bytes:
+    def _flush(self) -> None:
+        head, self._head = self._head, b""
+        transport = self._line.transport
+        if head and transport is not None and not transport.is_closing():
+            transport.write(head)
+
+    def _opening(self, status: int, headers: Headers, length: int | None) -> bytes:
         if self.started or self.ended:
             raise RuntimeError("this reply has started already")
         incoming = self._incoming
         bodiless = status in (204, 304) or status < 200
         self._mute = bodiless or incoming.method == "HEAD"
-        version = incoming.message.version
-        modern = version.minor == 1 or version.major != 1
-        lines = [f"HTTP/1.1 {status} {_PHRASES.get(status, 'Status')}"]
+        lines = [_LINES.get(status) or f"HTTP/1.1 {status} Status"]
         lines += [f"{name}: {value}" for name, value in headers if name.lower() not in OWNED]
         if length is not None and not bodiless:
             lines.append(f"Content-Length: {length}")
-        elif length is None and not bodiless and modern:
+        elif length is None and not bodiless and incoming.modern:
             lines.append("Transfer-Encoding: chunked")
             self._chunked = not self._mute
         elif length is None and not self._mute:
             incoming.closing = True
-        if incoming.connection.draining:
+        if self._line.draining:
             incoming.closing = True
         if incoming.closing:
             lines.append("Connection: close")
-        elif not modern:
+        elif not incoming.modern:
             lines.append("Connection: keep-alive")
-        head = "\r\n".join(lines)
-        if head.count("\n") != len(lines) - 1 or head.count("\r") != len(lines) - 1 or "\0" in head:
-            raise ValueError("a header of this answer holds a line break or a NUL")
+        head = joined(lines)
         self.started = True
         self.status = status
-        return head.encode("utf-8", "surrogateescape") + b"\r\n\r\n"
+        return head
 
-    def _put(self, *data: bytes) -> None:
-        transport = self._incoming.connection.transport
-        if transport is None or transport.is_closing():
-            raise ConnectionResetError("the caller has gone")
-        if len(data) == 1:
-            transport.write(data[0])
-        else:
-            transport.writelines(data)
 
-    @property
-    def keep_alive(self) -> bool:
-        return not self._incoming.closing
-
-    async def prepare(self, request: object) -> None:
-        """For aiohttp: everything has been sent already."""
-
-    async def write_eof(self) -> None:
-        """For aiohttp: everything has been sent already."""
-        if self._incoming.broken:
-            await self._incoming.connection.linger()
+def joined(lines: list[str]) -> bytes:
+    """The head of an answer. A line break or a NUL within a header would make another of it."""
+    head = "\r\n".join(lines)
+    breaks = len(lines) - 1
+    if head.count("\n") != breaks or head.count("\r") != breaks or "\0" in head:
+        raise ValueError("a header of this answer holds a line break or a NUL")
+    return head.encode("utf-8", "surrogateescape") + b"\r\n\r\n"
 
 
 def fault(error: WeirError, path: str) -> tuple[bytes, Headers]:
     """An error of the server's own, in OpenAI's shape; in Anthropic's where the path says so."""
     return faults.body(error, "messages" if path.endswith(MESSAGES) else "chat")
+
+
+def refused(error: WeirError, path: str = "", *, silent: bool = False) -> bytes:
+    """The last answer of a connection, whole, where there is no request to reply to. `silent`: without its body."""
+    body, headers = fault(error, path)
+    lines = [_LINES[error.status], *(f"{name}: {value}" for name, value in headers)]
+    head = joined([*lines, f"Content-Length: {len(body)}", "Connection: close"])
+    return head if silent else head + body

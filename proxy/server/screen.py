@@ -1,8 +1,8 @@
 """What the HTTP parser lets pass and Weir does not: versions, targets, transfer codings, methods, handshakes. Pure.
 
-aiohttp's parser (llhttp, strict) already refuses control characters, folded and duplicate framing headers, bare line
-feeds, and Content-Length beside Transfer-Encoding. What is judged here it takes for good: HTTP/0.9 and HTTP/2.0 request
-lines, `Transfer-Encoding: gzip, chunked`, absolute targets, fragments, dot segments, websockets over HTTP/1.0.
+llhttp (strict) already refuses control characters, folded and repeated framing headers, bare line feeds, and
+Content-Length beside Transfer-Encoding. What is judged here it takes for good: HTTP/0.9 and HTTP/2.0 request lines,
+`Transfer-Encoding: gzip, chunked`, absolute targets, fragments, dot segments, websockets over HTTP/1.0.
 Whatever is refused here also closes the connection: where the framing is in doubt, nothing behind it is read as a call.
 """
 

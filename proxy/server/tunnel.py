@@ -1,41 +1,19 @@
-"""Websockets: two connections made to one, message by message, with back-pressure, and closed together.
-
-Pings are answered on each leg for itself, so that a dead leg is noticed where it died; all else is relayed. Whoever
-closes first gives the code and the reason that the other side is closed with.
-"""
+"""The way to `websocket`, which is loaded with the first websocket: it needs aiohttp, and nothing else here does."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
 
-import aiohttp
-from aiohttp import WSCloseCode, WSMsgType, hdrs, web
-from aiohttp.http_parser import RawRequestMessage
-from aiohttp.http_websocket import WebSocketError
-from aiohttp.http_writer import StreamWriter
-from aiohttp.web_request import BaseRequest
-from multidict import CIMultiDict, CIMultiDictProxy
-
-from proxy.errors import StreamCut
-from proxy.ports import Headers
 from proxy.server.incoming import Incoming
 from proxy.server.reply import Reply
 
-Upstream = aiohttp.ClientWebSocketResponse
-Socket = Upstream | web.WebSocketResponse
-_Side = tuple[asyncio.Task[None], Socket]
-Connect = Callable[[list[str]], Awaitable[Upstream]]
-
+Connect = Callable[[list[str]], Awaitable[Any]]
+"""Gets the subprotocols that the caller offers, gives the provider's side: an aiohttp.ClientWebSocketResponse."""
 MESSAGE_BYTES = 16 * 1024 * 1024
 """The longest message; a longer one closes both sides with 1009."""
-CLOSING_S = 2.0
-"""How long a side may take to say goodbye."""
-REASON_BYTES = 123
-"""What fits into a close frame."""
-UNSENDABLE = frozenset({1004, 1005, 1006, 1015})
-"""Close codes that stand for something seen and never go on the wire."""
 
 
 async def tunnel(incoming: Incoming, reply: Reply, connect: Connect) -> tuple[int, int]:
@@ -44,134 +22,7 @@ async def tunnel(incoming: Incoming, reply: Reply, connect: Connect) -> tuple[in
     `connect` gets the subprotocols that the caller offers and opens the provider's side first: what it raises is still
     an ordinary HTTP answer. Cancelled when the caller vanishes; the provider's side is then closed too. Raises
     StreamCut when the provider vanishes; the caller's side is then closed with 1011."""
-    upstream = await connect(offered(incoming.headers))
-    passage = _Passage()
-    try:
-        caller = await _accept(incoming, reply, upstream.protocol)
-    except BaseException:
-        await _close(upstream, WSCloseCode.GOING_AWAY, b"")
-        raise
-    up = asyncio.create_task(_pump(passage, caller, upstream, "sent_bytes"))
-    down = asyncio.create_task(_pump(passage, upstream, caller, "received_bytes"))
-    left: asyncio.CancelledError | None = None
-    try:
-        await asyncio.wait((up, down), return_when=asyncio.FIRST_COMPLETED)
-    except asyncio.CancelledError as error:
-        left = error
-    if passage.ending is None and caller.close_code not in (None, *UNSENDABLE):
-        passage.ending = (int(caller.close_code or 0), b"")  # aiohttp has closed that side for a breach of rules
-    cut = left is None and passage.ending is None and down.done() and not up.done()
-    farewell = asyncio.create_task(_part(passage, (up, caller), (down, upstream)))
-    try:
-        await asyncio.shield(farewell)
-    except asyncio.CancelledError as error:
-        left = error
-        await farewell
-    if cut:
-        raise StreamCut("the provider broke off the websocket")
-    if left is not None and passage.ending is None:
-        raise left
-    # Hanging up after a goodbye cancels too: but then the other side has been told, and all is counted.
-    return passage.sent_bytes, passage.received_bytes
-
-
-async def _part(passage: _Passage, caller: _Side, upstream: _Side) -> None:
-    """Closes the side that has not ended first: that wakes its pump. Bounded by `CLOSING_S` for each."""
-    ending = passage.ending or (WSCloseCode.INTERNAL_ERROR, b"")
-    first, second = (caller, upstream) if upstream[0].done() else (upstream, caller)
-    for _, socket in (first, second):
-        await _close(socket, *ending)
-    for pump, _ in (first, second):
-        pump.cancel()
-    await asyncio.wait((first[0], second[0]))
-
-
-def offered(headers: Headers) -> list[str]:
-    """The subprotocols of the handshake, in order."""
-    values = ",".join(value for name, value in headers if name.lower() == "sec-websocket-protocol")
-    return [name for part in values.split(",") if (name := part.strip())]
-
-
-@dataclass(slots=True)
-class _Passage:
-    """What both directions share: counts, and how the first of them ended, if it said so."""
-
-    sent_bytes: int = 0
-    received_bytes: int = 0
-    ending: tuple[int, bytes] | None = None
-
-
-async def _pump(passage: _Passage, source: Socket, sink: Socket, count: str) -> None:
-    """One direction, until its source ends; the first end of both is the one that counts."""
-    try:
-        while True:
-            message = await source.receive()
-            if message.type is not WSMsgType.TEXT and message.type is not WSMsgType.BINARY:
-                passage.ending = passage.ending or _ending(message)
-                return
-            data: str | bytes = message.data
-            raw = data.encode("utf-8") if isinstance(data, str) else data
-            await sink.send_frame(raw, message.type)
-            setattr(passage, count, getattr(passage, count) + len(raw))
-    except (ConnectionError, RuntimeError):  # RuntimeError: aiohttp's word for a socket that is closed already
-        return
-
-
-def _ending(message: aiohttp.WSMessage) -> tuple[int, bytes] | None:
-    """The code and the reason that were given; None for a side that vanished without any."""
-    if message.type is WSMsgType.CLOSE:
-        code = int(message.data or WSCloseCode.OK)
-        reason = (message.extra or "").encode("utf-8")[:REASON_BYTES]
-        return (WSCloseCode.OK, b"") if code in UNSENDABLE else (code, reason)
-    if isinstance(message.data, WebSocketError):  # a breach of rules: too long, not UTF-8, not a frame
-        return int(message.data.code), b""
-    return None
-
-
-async def _close(socket: Socket, code: int, reason: bytes) -> None:
-    try:
-        async with asyncio.timeout(CLOSING_S):
-            await socket.close(code=code, message=reason)
-    except (ConnectionError, RuntimeError, TimeoutError):
-        return
-
-
-class _Upgrade(BaseRequest):
-    """The request as aiohttp's websocket wants it, answered without banner."""
-
-    async def _prepare_hook(self, resp: web.StreamResponse) -> None:
-        for name in (hdrs.SERVER, hdrs.DATE, hdrs.CONTENT_TYPE):
-            resp.headers.pop(name, None)
-
-
-async def _accept(incoming: Incoming, reply: Reply, protocol: str | None) -> web.WebSocketResponse:
-    """The caller's side. The handshake itself was judged before (`screen`)."""
-    connection = incoming.connection
-    loop = asyncio.get_running_loop()
-    task = asyncio.current_task()
-    assert task is not None
-    request = _Upgrade(
-        _without_protocols(incoming.message) if protocol is None else incoming.message,
-        incoming.payload,
-        connection,
-        StreamWriter(connection, loop),
-        task,
-        loop,
-    )
-    caller = web.WebSocketResponse(
-        timeout=CLOSING_S,
-        autoclose=False,
-        compress=False,
-        max_msg_size=MESSAGE_BYTES,
-        protocols=() if protocol is None else (protocol,),
-    )
-    reply.taken()
-    await caller.prepare(request)
-    return caller
-
-
-def _without_protocols(message: RawRequestMessage) -> RawRequestMessage:
-    """Where none of the offered subprotocols is taken, aiohttp would log them all, and one of them may hold a key."""
-    headers = CIMultiDict(message.headers)
-    headers.popall(hdrs.SEC_WEBSOCKET_PROTOCOL, None)
-    return message._replace(headers=CIMultiDictProxy(headers))
+    # In a thread: the first import of aiohttp takes a quarter of a second, and other calls go on.
+    websocket = await asyncio.to_thread(import_module, "proxy.server.websocket")
+    counted: tuple[int, int] = await websocket.relay(incoming, reply, connect)
+    return counted

@@ -41,6 +41,8 @@ OWN_METRICS = 100
 """Metrics that are not in the table (a plugin's own) which one page takes."""
 LABEL_CHARACTERS = 128
 OTHER = "other"
+FEW = frozenset({"outcome", "surface", "stream", "type", "source"})
+"""Labels of our own metrics that have few values: they keep them where the others become `other`."""
 FULL = "weir_metrics_page_full_total"
 _HEADER = struct.Struct("=8sQQ8s")
 _ENTRY = struct.Struct("=IHH")
@@ -201,7 +203,8 @@ class Page:
             return self._lost.set if kind == "gauge" else self._lost
         pairs = tuple((label, _plain(value)) for label, value in asked)
         if self._counts.get(name, 0) >= self._limit:
-            pairs = tuple((label, OTHER) for label, _ in asked)
+            kept = FEW if name in METRICS else ()
+            pairs = tuple((label, value if label in kept else OTHER) for label, value in pairs)
         if (handle := self._handles.get((kind, name, pairs))) is not None:
             return handle
         first = self._place(kind, name, pairs, len(metric.buckets) + 2 if kind == "histogram" else 1)

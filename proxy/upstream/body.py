@@ -12,20 +12,21 @@ WHOLE_BYTES = 1024 * 1024
 
 
 def dressed(body: bytes | AsyncIterator[bytes], length: int | None) -> tuple[bytes | Pieces | Upload, int | None]:
-    """The body as aiohttp should write it, and its length where that is known."""
+    """The body as it should be written, and its length where that is known."""
     if not isinstance(body, bytes):
         return Upload(body, length), length
     return (body if len(body) <= WHOLE_BYTES else Pieces(body)), len(body)
 
 
 class Upload:
-    """The caller's body on its way. Keeps what went wrong with it, which aiohttp would report as the provider's."""
+    """The caller's body on its way, no longer and no shorter than was declared (`length`; None: it was not). Keeps what
+    went wrong with it, which aiohttp would report as the provider's."""
 
-    __slots__ = ("_body", "_left_bytes", "failure")
+    __slots__ = ("_body", "_left_bytes", "failure", "length")
 
     def __init__(self, body: AsyncIterator[bytes], length: int | None) -> None:
         self._body = body
-        self._left_bytes = length
+        self.length = self._left_bytes = length
         self.failure: Exception | None = None
 
     def __aiter__(self) -> Upload:
@@ -44,6 +45,9 @@ class Upload:
             raise
         if self._left_bytes is not None:
             self._left_bytes -= len(piece)
+            if self._left_bytes < 0:
+                self.failure = BadRequest("The body is longer than its content-length.")
+                raise self.failure
         return piece
 
 

@@ -1,232 +1,365 @@
-"""One connection to a provider under aiohttp's client: time-outs, reuse, and when it must not be used again.
+"""One connection to a provider: a call is written, llhttp reads the answer, one timer watches over both.
 
-aiohttp's own read time-out makes and cancels a timer for every piece of an answer. Here one timer serves a connection
-through all of its calls: what arrives only moves a due time, and the timer looks at it when it fires.
-
-A connection's phases:
+A call costs one write, one future per thing waited for, and no task, queue or timer of its own: what arrives moves a
+due time, and the connection's one timer looks at it when it fires. Its phases:
 
     idle --request--> upload --body written--> first --headers of the answer--> body --end of the answer--> idle
                          |                       |                                |
                          +--- nothing moves -----+------ nothing comes -----------+--> time-out: the call fails
     idle, and a byte comes: nobody asked for it, so the connection is cut before the next call could take it as answer.
+
+Bodies that are written at once skip `upload`. The parser appends what it finds to `pieces` without a call into Python;
+a reader takes them, or waits. Who reads slowly stops the provider: past `HIGH_BYTES` nothing more is read from the
+socket. At its end an answer takes the rest along, and the connection is free, read or not.
 """
 
 from __future__ import annotations
 
 import asyncio
-import functools
 import math
-from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import Literal, Protocol, cast
 
-import aiohttp
-from aiohttp.client_proto import ResponseHandler
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from proxy.live import Timeouts
 from proxy.ports import Clock
-from proxy.upstream import tls
+from proxy.upstream import failure, head, tls
+from proxy.upstream.arrival import Arrival
+from proxy.upstream.body import Pieces, Upload
 
-if TYPE_CHECKING:
-    from aiohttp.abc import AbstractStreamWriter
-    from aiohttp.client_reqrep import ConnectionKey
-    from aiohttp.connector import Connection
-    from aiohttp.tracing import Trace
+HIGH_BYTES = 64 * 1024
+"""An answer of which so much lies unread is not read on; one more read of the socket (256 KB at most) may be on top."""
+JOINED_BYTES = 64 * 1024
+"""Bodies up to here go out in one piece with their head."""
 
-KEEP_ALIVE_S = 45.0
-"""Idle connections are given up after this; most load balancers give them up after 60."""
-
-Phase = Literal["idle", "upload", "first", "body", "upgraded", "closed"]
-
-FRESH: ContextVar[bool] = ContextVar("fresh", default=False)
-"""Set while a call must not use a pooled connection."""
+Phase = Literal["idle", "upload", "first", "body", "closed"]
 
 
-class Lost(aiohttp.ClientConnectionError):
-    """The connection ended before an answer's headers were there."""
+class Owner(Protocol):
+    """Who keeps connections."""
 
-    def __init__(self, *, reused: bool, heard: bool) -> None:
-        super().__init__("connection lost")
-        self.heard = heard
-        """A part of an answer had come."""
-        self.stale = reused and not heard
-        """It was a pooled connection that had died meanwhile: the call may be sent again."""
+    def released(self, connection: Connection) -> None:
+        """It has carried a call to its end and can carry another."""
+        ...
+
+    def lost(self, connection: Connection) -> None:
+        """It is closed. Told once."""
+        ...
 
 
-class Wire(ResponseHandler):
-    """aiohttp's client protocol with Weir's clock and rules."""
+class Connection(asyncio.Protocol):
+    """Carries one call at a time: `begin`, then `wait` for headers (0) or bytes; the `Arrival` has what came."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, clock: Clock, timeouts: Timeouts) -> None:
-        super().__init__(loop)
+    __slots__ = (
+        "_arrival", "_bodyless", "_drained", "_due_s", "_end_s", "_ended", "_endless", "_fields", "_fruitless_bytes",
+        "_heard", "_interim", "_loop", "_moved_bytes", "_now", "_owner", "_parser", "_paused", "_phase", "_reusable",
+        "_timeouts", "_transport", "_upload", "_waiter", "_wanted_bytes", "_watch", "_watch_s", "_written_bytes",
+        "calls", "held_bytes", "idle_since_s", "on_body", "pieces",
+    )  # fmt: skip
+
+    def __init__(self, owner: Owner, clock: Clock, timeouts: Timeouts) -> None:
         self.calls = 0
-        """Requests that this connection has carried."""
-        self.heard = False
-        """A byte has come since the last request began."""
-        self.upload: AbstractStreamWriter | None = None
-        self._clock = clock
+        self.pieces: list[bytes] = []
+        """Of the present answer's body, come and not yet taken."""
+        self.held_bytes = 0
+        """Their size, or a little more."""
+        self.idle_since_s = 0.0
+        self.on_body = self.pieces.append
+        self._owner = owner
+        self._now = clock.monotonic_s
         self._timeouts = timeouts
-        self._phase: Phase = "idle"
-        self._due = math.inf
+        self._loop = asyncio.get_running_loop()
+        self._parser = HttpResponseParser(self)
+        self._transport: asyncio.Transport
+        self._phase: Phase = "closed"
+        self._arrival: Arrival | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._wanted_bytes = 0
+        self._fields: head.Fields = []
+        self._fruitless_bytes = 0
+        """Come since the last piece of a body."""
+        self._heard = self._interim = self._ended = self._paused = False
+        self._bodyless = self._endless = self._reusable = False
+        self._upload: asyncio.Task[None] | None = None
+        self._drained: asyncio.Future[None] | None = None
+        self._written_bytes = 0
+        self._moved_bytes = -1
+        self._due_s = self._end_s = self._watch_s = math.inf
         self._watch: asyncio.TimerHandle | None = None
-        self._watch_due = math.inf
-        self._moved_bytes = -1
 
-    def set_response_params(self, **params: Any) -> None:
-        """A request begins."""
+    @property
+    def idle(self) -> bool:
+        return self._phase == "idle"
+
+    # For whoever has a call to make.
+
+    def begin(self, request: bytes, body: bytes | Pieces | Upload, *, bodyless: bool, end_s: float) -> Arrival:
+        """Writes a call. `bodyless`: its answer will have no body, whatever its headers say (HEAD). `end_s`: when all
+        of it must be over."""
         self.calls += 1
-        self.heard = False
-        self.upload = None
-        self._payload = None
-        self._moved_bytes = -1
-        self._phase = "upload"
-        super().set_response_params(**params)
-        self._extend(self._timeouts.first_byte_s)
-
-    def start_timeout(self) -> None:
-        """The request's body is written."""
-        if self._phase == "upload":
+        arrival = self._arrival = Arrival(self, reused=self.calls > 1)
+        self._bodyless, self._end_s = bodyless, end_s
+        self._heard = self._ended = self._endless = False
+        self._fruitless_bytes = 0
+        self._fields.clear()
+        if not isinstance(body, bytes):
+            self._phase = "upload"
+            self._moved_bytes = -1
+            self._write(request)
+            self._upload = self._loop.create_task(self._send(body))
+        else:
             self._phase = "first"
-            self._extend(self._timeouts.first_byte_s)
+            if len(body) <= JOINED_BYTES:
+                self._transport.write(request + body)
+            else:
+                self._transport.write(request)
+                self._transport.write(body)
+        self._extend(self._timeouts.first_byte_s)
+        return arrival
 
-    def answered(self) -> None:
-        """The answer's headers are there."""
+    def wait(self, wanted_bytes: int) -> asyncio.Future[None]:
+        """Done when the headers are there (0), so many bytes of the body are, or no more will come."""
+        waiter = self._loop.create_future()
+        if wanted_bytes and self.held_bytes >= wanted_bytes:
+            waiter.set_result(None)
+            return waiter
+        self._wanted_bytes = wanted_bytes
+        self._waiter = waiter
+        if self._paused:
+            self._resume()
+        return waiter
+
+    def take(self) -> bytes:
+        """What has come of the body since the last time."""
+        pieces = self.pieces
+        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        pieces.clear()
+        self.held_bytes = 0
+        if self._paused:
+            self._resume()
+        return data
+
+    def fail(self, error: Exception) -> None:
+        """The call is over before its answer was whole; so is the connection."""
+        arrival, self._arrival = self._arrival, None
+        self._paused = False
+        if arrival is not None:
+            arrival.settle(self.take(), error)
+        self.close()
+        self._wake()
+
+    def close(self) -> None:
+        """At once: a graceful close would first write out what the call still had to say."""
         if self._phase == "closed":
             return
-        if self._upgraded:
-            self._phase, self._due = "upgraded", math.inf
-        elif self._ended():
-            self._phase, self._due = "idle", math.inf
-        else:
-            self._phase = "body"
-            self._extend(self._timeouts.idle_s)
-
-    def data_received(self, data: bytes) -> None:
-        if data:
-            if self._phase == "idle":
-                self.force_close()
-                self.abort()
-                return
-            if not self.heard:
-                self.heard = True
-                if self.calls == 1 and self.transport is not None:
-                    tls.remember(self.transport.get_extra_info("ssl_object"))
-        super().data_received(data)
-        if self._exception is not None and not self._ended():
-            # aiohttp tells its queue of answers, but not the reader of a body that is already on its way.
-            payload = self._payload
-            if payload is not None and payload.exception() is None:
-                payload.set_exception(self._exception)
-
-    def connection_lost(self, exc: BaseException | None) -> None:
         self._phase = "closed"
         if self._watch is not None:
             self._watch.cancel()
             self._watch = None
-        super().connection_lost(exc)
+        if self._upload is not None:
+            self._upload.cancel()
+            self._upload = None
+        self._transport.abort()
+        self._owner.lost(self)
 
-    def close(self) -> None:
-        """At once, where a call is under way: a graceful close would first write out what the call still had to say."""
-        if self._phase in ("upload", "first", "body") and not self._ended():
-            self.abort()
+    # For the transport.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._phase = "idle"
+
+    def data_received(self, data: bytes) -> None:
+        arrival = self._arrival
+        if arrival is None:
+            self.close()
+            return
+        if not self._heard:
+            self._heard = True
+            if self.calls == 1:
+                tls.remember(self._transport.get_extra_info("ssl_object"))
+        pieces = self.pieces
+        before = len(pieces)
+        self._fruitless_bytes += len(data)
+        try:
+            self._parser.feed_data(data)
+        except (HttpParserError, HttpParserUpgrade):
+            self.fail(failure.invalid())
+            return
+        if self._ended:
+            self._finish(arrival)
+            return
+        if len(pieces) > before:
+            self._fruitless_bytes = 0
+            self.held_bytes += len(data)
+        elif self._fruitless_bytes > head.HEAD_BYTES:
+            self.fail(failure.invalid())
+            return
+        if self._phase == "body":
+            self._came()
+
+    def eof_received(self) -> None:
+        # Not left to the transport, which would first write out what is still unsent.
+        self._transport.abort()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        arrival = self._arrival
+        if arrival is not None:
+            if self._phase != "body":
+                arrival.stale = arrival.reused and not self._heard
+                self.fail(failure.unanswered(heard=self._heard))
+            elif self._endless and error is None:
+                self._finish(arrival)
+            else:
+                self.fail(failure.cut())
+        self.close()
+        del self._parser  # it and this object hold each other
+
+    def pause_writing(self) -> None:
+        self._drained = self._loop.create_future()
+
+    def resume_writing(self) -> None:
+        if self._drained is not None and not self._drained.done():
+            self._drained.set_result(None)
+        self._drained = None
+
+    # For the parser; `on_body` is `pieces.append`.
+
+    def on_message_begin(self) -> None:
+        if self._ended:  # more than the answer said there would be
+            raise failure.invalid()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._fields.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        parser, arrival = self._parser, self._arrival
+        assert arrival is not None
+        status = parser.get_status_code()
+        if 100 <= status < 200 and status != 101:
+            self._interim = True
+            self._fields.clear()
+            return
+        wrong = head.usable(status, parser.get_http_version())
+        if wrong is not None:
+            raise wrong
+        headers, length, chunked = head.read(self._fields, self._fruitless_bytes)
+        self._reusable = parser.should_keep_alive()
+        if self._bodyless:
+            # The parser cannot be told, and would wait for the body: the next call gets another.
+            self._ended = True
         else:
-            super().close()
+            arrival.length = length
+            self._endless = not chunked and length is None and status not in (204, 304)
+        self._phase = "body"
+        arrival.status, arrival.headers = status, headers
 
-    @property
-    def should_close(self) -> bool:
-        # Bytes of a request that are still unsent when its answer has ended would stand before the next request.
-        transport = self.transport
-        return super().should_close or (transport is not None and transport.get_write_buffer_size() > 0)
+    def on_message_complete(self) -> None:
+        if self._interim:
+            self._interim = False
+        else:
+            self._ended = True
 
-    def _ended(self) -> bool:
-        payload = self._payload
-        return payload is not None and payload.is_eof()
+    # What follows from it.
+
+    def _came(self) -> None:
+        """The headers, or something of the body: wakes who waits for it, or stops reading where nobody does."""
+        if self._waiter is not None:
+            self._extend(self._timeouts.idle_s)
+            if self.held_bytes >= self._wanted_bytes:
+                self._wake()
+        elif self.held_bytes <= HIGH_BYTES:
+            self._extend(self._timeouts.idle_s)
+        elif not self._paused:
+            self._paused = True
+            self._transport.pause_reading()
+            self._extend(0)
+
+    def _resume(self) -> None:
+        self._paused = False
+        self._transport.resume_reading()
+        self._extend(self._timeouts.idle_s)
+
+    def _finish(self, arrival: Arrival) -> None:
+        """The answer is whole. The connection can be used again if nothing of either message is left on it."""
+        self._paused = False
+        rest = self.take() if self.pieces else b""
+        if self._bodyless:
+            self._parser = HttpResponseParser(self)
+            self._reusable = self._reusable and not rest
+            rest = b""
+        self._arrival = None
+        arrival.settle(rest, None)
+        if self._reusable and self._upload is None and self._transport.get_write_buffer_size() == 0:
+            self._phase, self._due_s = "idle", math.inf
+            self.idle_since_s = self._now()
+            self._owner.released(self)
+        else:
+            self.close()
+        self._wake()
+
+    def _wake(self) -> None:
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    async def _send(self, body: Pieces | Upload) -> None:
+        chunked = isinstance(body, Upload) and body.length is None
+        try:
+            async for piece in body:
+                if piece:
+                    self._write(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
+                if self._drained is not None:
+                    await self._drained
+        except Exception as error:  # noqa: BLE001 - whatever ails the caller's body is the caller's to hear
+            self._upload = None
+            self.fail(error)
+            return
+        if chunked:
+            self._write(b"0\r\n\r\n")
+        self._upload = None
+        if self._phase == "upload":
+            self._phase = "first"
+            self._extend(self._timeouts.first_byte_s)
+
+    def _write(self, data: bytes) -> None:
+        self._written_bytes += len(data)
+        self._transport.write(data)
 
     def _extend(self, seconds: float) -> None:
-        if seconds <= 0:
-            self._due = math.inf
-            return
-        self._due = self._clock.monotonic_s() + seconds
-        if self._watch is not None:
-            if self._watch_due <= self._due:
-                return
-            self._watch.cancel()
-        self._arm(seconds)
+        """What is under way has so long from now, or for ever (0), but not longer than the whole call."""
+        now_s = self._now()
+        due_s = now_s + seconds if seconds > 0 else math.inf
+        if due_s > self._end_s:
+            due_s = self._end_s
+        self._due_s = due_s
+        if due_s < self._watch_s:
+            if self._watch is not None:
+                self._watch.cancel()
+            self._arm(due_s - now_s)
 
     def _arm(self, seconds: float) -> None:
-        self._watch_due = self._due
-        self._watch = self._loop.call_later(seconds, self._tick)
+        self._watch_s = self._due_s
+        self._watch = self._loop.call_later(max(seconds, 0), self._tick)
 
     def _tick(self) -> None:
-        self._watch = None
-        if self._phase in ("idle", "upgraded", "closed") or self._due == math.inf:
+        self._watch, self._watch_s = None, math.inf
+        if self._due_s == math.inf:
             return
-        left_s = self._due - self._clock.monotonic_s()
+        now_s = self._now()
+        left_s = self._due_s - now_s
+        late = now_s >= self._end_s - 0.001
         if left_s > 0.001:
             self._arm(left_s)
-        elif self._phase == "upload" and self._moves():
-            self._extend(self._timeouts.first_byte_s)
+        elif self._phase != "body":
+            if self._phase == "upload" and not late and self._moves():
+                self._extend(self._timeouts.first_byte_s)
+            else:
+                self.fail(failure.unanswered_in_time())
         else:
-            self._on_read_timeout()
+            self.fail(failure.unfinished_in_time() if late else failure.silent())
 
     def _moves(self) -> bool:
         """Whether the upload goes on: the provider took bytes since the last look, or waits for the caller's."""
-        if self.upload is None or self.transport is None:
-            return False
-        waiting_bytes = self.transport.get_write_buffer_size()
-        before, self._moved_bytes = self._moved_bytes, self.upload.output_size - waiting_bytes
+        waiting_bytes = self._transport.get_write_buffer_size()
+        before, self._moved_bytes = self._moved_bytes, self._written_bytes - waiting_bytes
         return waiting_bytes == 0 or before != self._moved_bytes
-
-    # What follows is called by aiohttp itself: on every piece of an answer, and at its end or a pause.
-
-    def _reschedule_timeout(self) -> None:
-        if self._phase == "body":
-            self._extend(self._timeouts.idle_s)
-
-    def _drop_timeout(self) -> None:
-        if self._phase == "body":
-            self._due = math.inf
-            if self._ended():
-                self._phase = "idle"
-
-
-class Reply(aiohttp.ClientResponse):
-    """aiohttp's answer, which knows whether its connection had been used before."""
-
-    reused = False
-
-    async def start(self, connection: Connection) -> Reply:
-        wire = connection.protocol
-        assert isinstance(wire, Wire)
-        wire.upload = self._stream_writer
-        try:
-            await super().start(connection)
-        except aiohttp.ServerTimeoutError:
-            raise
-        except aiohttp.ClientConnectionError:
-            raise Lost(reused=wire.calls > 1, heard=wire.heard) from None
-        self.reused = wire.calls > 1
-        wire.answered()
-        return self
-
-
-class Connector(aiohttp.TCPConnector):
-    """aiohttp's pool with `Wire` connections; gives out no connection that someone has spoilt meanwhile."""
-
-    def __init__(self, clock: Clock, timeouts: Timeouts, **options: Any) -> None:
-        super().__init__(keepalive_timeout=KEEP_ALIVE_S, **options)
-        made = functools.partial(Wire, self._loop, clock, timeouts)
-        self._factory = cast("functools.partial[ResponseHandler]", made)
-
-    @property
-    def busy(self) -> bool:
-        """A call is under way."""
-        return bool(self._acquired)
-
-    async def _get(self, key: ConnectionKey, traces: list[Trace]) -> Connection | None:
-        if FRESH.get():
-            return None
-        while (connection := await super()._get(key, traces)) is not None:
-            wire = connection.protocol
-            if wire is not None and not wire.should_close:
-                return connection
-            connection.close()
-        return None

@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterable, Iterator
 from urllib.parse import quote, urlencode, urlsplit
 
-from proxy.errors import BadRequest, UnknownModel, UnknownPath
+from proxy.errors import BadRequest, MalformedBody, UnknownModel, UnknownPath
 from proxy.exchange import Caller, Target
 from proxy.live import Snapshot, Upstream
 from proxy.ports import Headers
@@ -79,6 +79,8 @@ def resolve(snapshot: Snapshot, dialect: str, model: str) -> list[Target]:
         targets = _served(candidates, alias.model)
     else:
         targets = [Target(one.name, alias.model) for one in candidates if one.name == alias.upstream]
+    if not targets and not model:
+        raise MalformedBody("`model` is missing: say which one is asked.", param="model")
     if not targets:
         raise _unknown(snapshot, candidates, model)
     if alias is not None:
@@ -174,8 +176,8 @@ def _matches(pattern: str, model: str) -> bool:
 
 
 def _served(candidates: list[Upstream], model: str) -> list[Target]:
-    if not model:
-        return []
+    if not model:  # some servers have one model and need no name
+        return [Target(upstream.name, "") for upstream in candidates if "*" in upstream.models][:1]
     exact = [Target(upstream.name, model) for upstream in candidates if model in upstream.models]
     if exact:
         return exact

@@ -114,6 +114,9 @@ def wrong(param: str, value: Json, *kinds: type) -> NoReturn:
     )
 
 
+MOST = 10**12
+
+
 def whole(value: Json) -> int:
-    """A count as providers give it: 0 where it is absent or nonsense."""
-    return value if type(value) is int and value > 0 else 0
+    """A count as providers give it: 0 where it is absent or nonsense (no call has a million million tokens)."""
+    return value if type(value) is int and 0 < value <= MOST else 0

@@ -37,6 +37,8 @@ class ResponsesStream:
 
     def __init__(self, call: Json) -> None:
         self.usage: Usage | None = None
+        self.id = ""
+        """The provider's own id of the response: under it may be kept what was said."""
         self.model = ""
         self.finish = ""
         self.complete = False
@@ -134,6 +136,8 @@ class ResponsesStream:
         self.usage = usage_of(response) or self.usage
         if type(response.get("model")) is str:
             self.model = response["model"]
+        if type(response.get("id")) is str:
+            self.id = response["id"]
         if name in ENDS:
             self.finish = finish_of(response) or name.removeprefix("response.")
             self.failed = self.failed or name == "response.failed"

@@ -89,6 +89,8 @@ REFUSED: dict[str, tuple[bytes, set[int]]] = {
     "lines without CR": (b"GET /v1/x HTTP/1.1\nHost: a\n\n", {400}),
     "no host": (b"GET /v1/x HTTP/1.1\r\n\r\n", {400}),
     "two hosts": (FIELD + b"Host: b\r\n\r\n", {400}),
+    "two content types": (FIELD + b"Content-Type: a\r\ncontent-type: b\r\n\r\n", {400}),
+    "129 headers beside the host": (FIELD + b"a: b\r\n" * 129 + b"\r\n", {400, 431}),
     "one header of 100 kB": (FIELD + b"X: " + b"y" * 100_000 + b"\r\n\r\n", {400, 431}),
     "60 kB in headers of 1 kB": (FIELD + (b"X: " + b"y" * 1000 + b"\r\n") * 60 + b"\r\n", {400, 431}),
     "10,000 headers": (FIELD + b"".join(b"x%d: y\r\n" % n for n in range(10_000)) + b"\r\n", {400, 431}),
@@ -104,6 +106,10 @@ REFUSED: dict[str, tuple[bytes, set[int]]] = {
     "unknown expectation": (FIELD + b"Expect: the-moon\r\n\r\n", {417}),
     "websocket over HTTP/1.0": (
         b"GET /v1/realtime HTTP/1.0\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n", {400},
+    ),
+    "websocket with a body": (
+        FIELD + b"Connection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+        b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nContent-Length: 3\r\n\r\nabc", {400},
     ),
     "websocket without a key": (
         FIELD + b"Connection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\r\n", {400},
@@ -268,6 +274,21 @@ async def test_a_call_behind_another_on_one_connection_is_served() -> None:
         writer.close()
     assert [(one["method"], one["bytes"]) for one in told] == [("POST", 50_000), ("POST", 2), ("GET", 0)]
     assert told[2]["query"] == "limit=2"
+
+
+H2C = (b"Connection: Upgrade, HTTP2-Settings", b"Upgrade: h2c", b"HTTP2-Settings: AAMAAABkAAQAAP__")
+
+
+async def test_a_call_that_would_rather_speak_http_2_is_served_with_its_body() -> None:
+    """As Java's client asks. A parser that takes such a body for the other protocol takes it for a call."""
+    line = b"POST /v1/x HTTP/1.1\r\n" + b"".join(header + b"\r\n" for header in H2C)
+    async with opened(echo) as door:
+        reader, writer = await asyncio.open_connection("127.0.0.1", door.port)
+        writer.write(post(get(b"/smuggled"), *H2C) + chunked(get(b"/smuggled"), line=line) + get(b"/v1/x", *H2C))
+        told = [orjson.loads((await hear(reader, more=True)).body) for _ in range(3)]
+        writer.close()
+    assert [one["path"] for one in told] == ["/v1/chat/completions", "/v1/x", "/v1/x"]
+    assert [one["bytes"] for one in told] == [len(get(b"/smuggled"))] * 2 + [0]
 
 
 async def test_paths_reach_the_handler_as_sent() -> None:

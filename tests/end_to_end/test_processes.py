@@ -219,6 +219,18 @@ def test_a_killed_worker_is_replaced_and_no_counter_falls(start: Start) -> None:
     assert exposition.totals()["counter", "weir_worker_restarts_total", ()] == [1.0]
 
 
+def test_a_killed_extra_is_named_and_started_again(start: Start, data: Path) -> None:
+    weir = start(extras=[[sys.executable, STAND_IN, "extra", str(data)]]).listening()
+    (extra,) = weir.happened("extra", "ready")
+    os.kill(extra, signal.SIGKILL)
+    name = Path(sys.executable).name
+    assert weir.hear("died") == f"The server {name} ended by signal 9 and is started again."
+    weir.happened("extra", "ready", 2)
+    weir.process.send_signal(signal.SIGTERM)
+    assert "new ones are answered until they are" in weir.hear("stopping")
+    assert weir.ended() == 0
+
+
 def test_calls_go_on_without_control_and_their_records_wait_for_the_next(start: Start) -> None:
     weir = start().listening()
     _, worker = weir.call("before")

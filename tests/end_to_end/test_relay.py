@@ -4,6 +4,7 @@ import io
 
 import aiohttp
 import orjson
+import pytest
 
 from benchmarks.provider import Provider
 from tests.worker import weir
@@ -73,3 +74,27 @@ async def test_an_upload_is_relayed_and_recorded_as_uninspected() -> None:
         await running.sink.wait_for(1)
         assert answer.status == 200
         assert running.records[0]["uninspected"] == ["path"]
+
+
+@pytest.mark.parametrize("model", ["a\r\nX-Evil: 1", "a\x00b", "m" * 600])
+async def test_a_model_that_is_no_name_is_refused_and_nothing_is_sent(model: str) -> None:
+    async with weir() as running, aiohttp.ClientSession() as session:
+        answer = await session.post(running.url + "/chat/completions", json={**CALL, "model": model})
+        got = await answer.json()
+        assert (answer.status, got["error"]["param"]) == (400, "model")
+        assert not running.provider.requests
+
+
+async def test_a_models_name_in_the_header_is_what_a_header_may_hold() -> None:
+    async with weir() as running, aiohttp.ClientSession() as session:
+        answer = await session.post(running.url + "/chat/completions", json={**CALL, "model": "größe 1"})
+        assert answer.status == 200
+        assert answer.headers["x-weir-model"] == "gr%C3%B6%C3%9Fe%201"
+
+
+async def test_a_key_of_weirs_that_is_not_known_any_more_goes_to_no_provider() -> None:
+    async with weir() as running, aiohttp.ClientSession() as session:
+        headers = {"authorization": "Bearer weir-H8xgone"}
+        answer = await session.post(running.url + "/chat/completions", json=CALL, headers=headers)
+        assert answer.status == 401
+        assert not running.provider.requests

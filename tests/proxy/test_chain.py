@@ -220,7 +220,7 @@ async def test_bounded_passes_cancellation_on_and_costs_no_timer_where_nothing_w
     async def forever() -> None:
         await asyncio.Event().wait()
 
-    task = asyncio.ensure_future(bounded(forever(), 10.0))  # type: ignore[arg-type]
+    task = asyncio.ensure_future(bounded(forever(), 10.0))
     await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

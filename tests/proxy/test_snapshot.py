@@ -86,3 +86,13 @@ def test_reading_it_needs_neither_pydantic_nor_yaml() -> None:
     code = "import sys, proxy.snapshot; print([m for m in ('pydantic', 'yaml') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("value", ["a\nb", "a\r\nx-b: c", "a\0", "a\x7fb"])
+def test_a_secret_is_one_line(value: str, tmp_path: Path) -> None:
+    (tmp_path / "k").write_bytes(value.encode())
+    for reference in ("env:KEY", f"file:{tmp_path / 'k'}"):
+        with pytest.raises(ConfigError, match="control character") as caught:
+            snapshot.secret(reference, {"KEY": value})
+        assert value not in str(caught.value)
+    assert snapshot.secret("env:KEY", {"KEY": "sk-1\n"}) == "sk-1"

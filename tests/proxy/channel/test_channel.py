@@ -110,7 +110,9 @@ async def test_records_arrive_in_order_without_being_asked_for(control: Control)
             sender.put(line)
         await control.until(len(sent))
         assert control.lines == sent
-        assert sender.state() == {"connected": True, "waiting_bytes": 0, "dropped": 0}
+        assert sender.state() | {"unacknowledged_s": 0.0} == {
+            "connected": True, "waiting_bytes": 0, "unacknowledged_s": 0.0, "stalled": False, "dropped": 0
+        }  # fmt: skip
 
 
 async def test_a_durable_record_is_with_control_when_the_call_returns(control: Control) -> None:
@@ -164,7 +166,7 @@ async def test_a_batch_whose_acknowledgement_was_lost_is_not_handled_twice(contr
         await until(control.busy)
         assert sender._transport is not None
         sender._transport.abort()
-        await until(lambda: len(control.receiver.peers) == 2)
+        await until(lambda: len(control.receiver._connections) == 2)
         control.gate.set()
         await waiting
         assert control.lines == [b'"once"', b'"twice?"']
@@ -176,6 +178,48 @@ async def test_a_handler_that_fails_gets_the_batch_again(control: Control) -> No
         await sender.put_durable(b'"patient"')
     assert control.lines == [b'"patient"']
     assert [str(error) for error in control.errors] == ["the disk is full"] * 2
+
+
+async def test_a_worker_whose_batch_cannot_be_handled_is_not_taken_for_gone(control: Control) -> None:
+    control.fail = 1
+    async with sending(control.path) as sender:
+        sender.put(b'"patient"')
+        await control.left.wait()
+        assert [peer.slot for peer in control.receiver.peers] == [3] == [peer.slot for peer in control.receiver.serving]
+        await control.until(1)
+        assert len(control.receiver.peers) == 1
+
+
+async def test_a_worker_that_drains_is_connected_and_does_not_serve_also_over_its_next_connection(
+    control: Control,
+) -> None:
+    async with sending(control.path) as sender:
+        await until(lambda: len(control.receiver.serving) == 1)
+        sender.draining()
+        await until(lambda: control.receiver.serving == [])
+        assert len(control.receiver.peers) == 1
+        control.joined.clear()
+        assert sender._transport is not None
+        sender._transport.abort()
+        await control.joined.wait()
+        assert control.receiver.serving == []
+
+
+async def test_a_control_that_hangs_is_told_by_the_age_of_what_it_does_not_acknowledge(
+    control: Control, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("proxy.channel.sender.STALLED_S", 0.0)
+    async with sending(control.path) as sender:
+        await control.joined.wait()
+        assert (sender.state()["unacknowledged_s"], sender.state()["stalled"]) == (0.0, False)
+        control.gate.clear()
+        waiting = asyncio.create_task(sender.put_durable(b'"lost?"'))
+        await until(control.busy)
+        await until(lambda: sender.state()["unacknowledged_s"] > 0)
+        assert sender.state()["stalled"] and sender.state()["connected"]
+        control.gate.set()
+        await waiting
+        assert not sender.state()["stalled"]
 
 
 async def test_stop_sends_what_is_left_and_waits_for_the_word(control: Control) -> None:

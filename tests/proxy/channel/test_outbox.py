@@ -79,6 +79,18 @@ def test_waiters_come_back_with_the_batch_that_holds_their_line() -> None:
     assert box.acknowledge(second.number) == ["waiter"]
 
 
+def test_the_age_is_that_of_the_oldest_batch_without_a_word_back() -> None:
+    box: Outbox[str] = Outbox()
+    assert box.unacknowledged_s(9.0) == 0.0
+    for at_s in (1.0, 3.0):
+        box.add(b"line")
+        box.take(at_s)
+    list(box.again())
+    assert box.unacknowledged_s(9.0) == 8.0
+    box.acknowledge(1)
+    assert box.unacknowledged_s(9.0) == 6.0
+
+
 def test_a_closed_outbox_drops_everything() -> None:
     box: Outbox[str] = Outbox()
     box.add_awaited(b"one", "a")

@@ -36,6 +36,11 @@ def test_what_is_no_configuration_is_told_and_never_raised(text: str) -> None:
     assert errors(text)
 
 
+@pytest.mark.parametrize(("text", "words"), [("- a: 1", "it is a list"), ("text", "it is only a text")])
+def test_a_file_of_another_kind_is_told_what_it_is(text: str, words: str) -> None:
+    assert words in errors(text)[0]
+
+
 def test_an_empty_file_is_an_empty_configuration() -> None:
     assert load("").values == {}
     assert load("# only words\n").errors == []

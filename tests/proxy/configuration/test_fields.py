@@ -66,3 +66,36 @@ def test_listeners_and_networks_are_checked() -> None:
     assert fields.networks(("10.0.0.5", "10.0.0.0/8", "::1"))
     with pytest.raises(ValueError, match="no address or network"):
         fields.networks(("10.0.0.999",))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Host",
+        "content-length",
+        "Transfer-Encoding",
+        "connection",
+        "upgrade",
+        "TE",
+        "x-weir-agent",
+        "a b",
+        "a:",
+        "",
+        "\u00e4",
+    ],
+)
+def test_headers_that_carry_the_message_are_not_for_the_configuration(name: str) -> None:
+    with pytest.raises(ValueError, match=r"is no name of a header|not for the configuration"):
+        fields.headers({name: "x"})
+    assert fields.headers({"x-team": "tax", "openai-beta": "v=1"})
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "::", "localhost", "weir.internal", "fe80::1%eth0", "a_b.c."])
+def test_hosts_pass_as_they_are(host: str) -> None:
+    assert fields.host(host) == host
+
+
+@pytest.mark.parametrize("host", ["", "not a host", "999.1.1.1", "-a", "a..b", "http://h", "h:80", "[::1]", "a" * 300])
+def test_what_is_no_host_is_refused(host: str) -> None:
+    with pytest.raises(ValueError, match="an address or a name of this machine"):
+        fields.host(host)

@@ -154,7 +154,8 @@ def test_every_section_that_a_rule_names_exists() -> None:
 
 @pytest.mark.parametrize(
     ("values", "words"),
-    [({"workers": 2, "store": "memory"}, "workers:"), ({"bypass": True}, "bypass:"), ({"plugins": {"metering": {}}}, "audit does not run"),
+    [({"workers": 2, "store": "memory"}, "workers:"),
+     ({"bypass": True}, "bypass:"), ({"plugins": {"metering": {}}}, "audit does not run"),
      ({"upstreams": {"a": {"url": "https://h", "verify": False}}}, "not checked"),
      ({"upstreams": {"a": {"url": "http://h", "key": "env:K"}}}, "unencrypted"),
      ({"audit": {"content": "masked"}}, "no pii plugin"),

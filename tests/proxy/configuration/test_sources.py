@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from proxy.configuration import sources
 from proxy.configuration.overlay import Overlay
 from proxy.configuration.settings import Settings
 from proxy.configuration.sources import ConfigErrors, Loaded
+from proxy.server.auth import AGENT
 
 
 def load(
@@ -229,3 +232,38 @@ def test_what_is_accepted_but_not_used_yet_is_said(tmp_path: Path) -> None:
 def test_what_needs_a_new_start_is_named() -> None:
     new = Settings.model_validate({"port": 9, "bypass": True, "log": {"level": "debug"}})
     assert sources.frozen(Settings(), new) == ["log", "port"]
+
+
+@pytest.mark.parametrize("text", ["plugins: [audit, audit]", "plugins: [audit, {audit: {mode: shadow}}]"])
+def test_a_plugin_stands_in_the_list_once(text: str, tmp_path: Path) -> None:
+    (tmp_path / "w.yaml").write_text(text)
+    with pytest.raises(ConfigErrors) as caught:
+        sources.read(tmp_path / "w.yaml", {}, {}, None)
+    assert [error.message.partition(";")[0] for error in caught.value.errors] == ["audit stands there twice"]
+
+
+def test_only_a_regular_file_of_a_sensible_size_is_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with (tmp_path / "large").open("wb") as large:
+        large.truncate(sources.FILE_BYTES + 1)
+    wrong = {
+        tmp_path / "pipe": "regular",
+        tmp_path: "directory",
+        tmp_path / "large": "4 MiB",
+        Path("/dev/zero"): "regular",
+    }
+    for place, words in wrong.items():
+        with pytest.raises(ConfigErrors, match=f"cannot be read: it is .*{words}"):
+            sources.read(place, {}, {}, None)
+
+
+def test_agents_are_named_as_calls_can_name_them(tmp_path: Path) -> None:
+    for name in ("-a", "A.b_c", "a" * 64, "a@b", "a:b", ".", "..", "a" * 65, "a b"):
+        key = {"sha256": "a" * 64, "agent": name}
+        (tmp_path / "w.yaml").write_text(json.dumps({"agents": {name: {}}, "identity": {"keys": {"k": key}}}))
+        if AGENT.fullmatch(name):
+            assert list(sources.read(tmp_path / "w.yaml", {}, {}, None).settings.agents) == [name]
+            continue
+        with pytest.raises(ConfigErrors) as caught:
+            sources.read(tmp_path / "w.yaml", {}, {}, None)
+        assert len(caught.value.errors) == 2

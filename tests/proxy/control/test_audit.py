@@ -120,6 +120,36 @@ def test_an_exported_checkpoint_finds_a_trail_put_back_to_an_older_state(path: P
     assert not verify(older / "audit.db", KEY, head).ok
 
 
+@pytest.mark.parametrize("head", [None, b"", b"garbage", b"\xff", "forged"])
+def test_a_restart_does_not_launder_a_trail_whose_head_was_tampered_with(
+    path: Path, head: bytes | str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    beside = path.with_name("audit.head")
+    genuine = beside.read_bytes()
+    tamper(path, "DELETE FROM entries WHERE n > 20", "DELETE FROM texts WHERE n > 20")
+    if head is None:
+        beside.unlink()
+    else:
+        beside.write_bytes(genuine.replace(b'"count":31', b'"count":20') if isinstance(head, str) else head)
+    for _ in range(2):
+        trail(path.parent).close()
+        assert problems(path) == [("headless", 21, 21)]
+    assert caplog.text.count("cannot be seen") == 1
+
+
+def test_a_first_start_and_those_after_it_say_nothing_of_the_head(tmp_path: Path) -> None:
+    for _ in range(3):
+        trail(tmp_path).close()
+    assert verify(tmp_path / "audit.db", KEY).entries == 1 and problems(tmp_path / "audit.db") == []
+
+
+def test_a_trail_that_is_gone_is_missed_where_its_head_was_left_in_pieces(path: Path) -> None:
+    path.unlink()
+    path.with_name("audit.head").write_text("garbage")
+    trail(path.parent).close()
+    assert [kind for kind, _, _ in problems(path)] == ["headless"]
+
+
 def test_a_forged_head_is_no_head(path: Path) -> None:
     head = path.with_name("audit.head")
     head.write_text(head.read_text().replace('"count":31', '"count":30'))

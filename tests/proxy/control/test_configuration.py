@@ -11,7 +11,7 @@ from proxy.configuration import sources
 from proxy.configuration.overlay import Overlay
 from proxy.configuration.sources import ConfigErrors, Loaded
 from proxy.control.configuration import Configuration, Surroundings
-from proxy.errors import BadRequest
+from proxy.errors import BadRequest, Forbidden
 from tests.kit import FakeClock
 
 
@@ -125,8 +125,98 @@ async def test_a_change_is_noted_written_in_effect_and_undone(stage: Stage) -> N
     assert stage.snapshot()["bypass"] is False
     assert [(row["id"], row["in_effect"]) for row in stage.configuration.changes()["changes"]] == [(1, False)]
     assert [(who, action) for who, action, _ in stage.notes] == [("ann", "overlay.apply"), ("bob", "overlay.undo")]
-    with pytest.raises(BadRequest):
+    with pytest.raises(BadRequest, match="already undone"):
         await stage.configuration.undo(1, "bob")
+    with pytest.raises(BadRequest, match="there is no change 2"):
+        await stage.configuration.undo(2, "bob")
+
+
+TABLE: tuple[tuple[str, Any, str], ...] = (
+    ("bypass", True, "all"),
+    ("uninspected", "refuse", "all"),
+    ("profile", "observe", "all"),
+    ("limits.depth", 64, "all"),
+    ("limits", {"depth": 64}, "all"),
+    ("streams.hold_s", 2.0, "all"),
+    ("records.retention_days", 7, "all"),
+    ("plugins.metering.mode", "shadow", "all"),
+    ("plugins.metering.enabled", False, "all"),
+    ("plugins.metering.options", {}, "all"),
+    ("agents.tax.plugins.metering.mode", "shadow", "all"),
+    ("upstreams.openai.url", "http://127.0.0.1:28311/v1", "token"),
+    ("upstreams.openai.key", "file:/etc/hostname", "token"),
+    ("upstreams.openai.headers", {"x-team": "file:/etc/hostname"}, "token"),
+    ("upstreams.openai.headers.x-team", "file:/etc/hostname", "token"),
+    ("upstreams.openai.verify", False, "token"),
+    ("upstreams.openai", {"url": "http://127.0.0.1:28311/v1"}, "token"),
+    ("upstreams", {"openai": {"url": "http://127.0.0.1:28311/v1"}}, "token"),
+    ('"upstreams"."openai"."url"', "http://127.0.0.1:28311/v1", "token"),
+    ("upstreams..openai.url", "http://127.0.0.1:28311/v1", "token"),
+    ("identity.allow_anonymous", True, "token"),
+    ("identity", {"trust_headers": "always"}, "token"),
+    ("audit.strict", True, "token"),
+    ("audit", {"strict": True}, "token"),
+    ("agents.tax.content", "masked", "token"),
+    ("agents.tax", {"content": "masked"}, "token"),
+    ("agents", {"tax": {"content": "masked"}}, "token"),
+    ("monitoring.alert_webhook_url", "http://127.0.0.1:1/", "token"),
+    ("monitoring", {"alert_webhook_url": "http://127.0.0.1:1/"}, "token"),
+    ("plugins.metering.uses", "os:system", "nobody"),
+    ("plugins.metering", {"uses": "os:system"}, "nobody"),
+    ("plugins", {"metering": {"uses": "os:system"}}, "nobody"),
+    ("plugins", ["audit", {"metering": {"uses": "os:system"}}], "nobody"),
+    ('plugins."metering".uses', "os:system", "nobody"),
+)
+
+
+@pytest.mark.parametrize(("key", "value", "who"), TABLE, ids=[f"{key} {who}" for key, _, who in TABLE])
+async def test_who_may_change_what_and_undo_it(tmp_path: Path, key: str, value: Any, who: str) -> None:
+    stage = Stage(tmp_path)
+    stage.configuration.start()
+    if who == "all":
+        await stage.configuration.apply(key, value, "local", "")
+        await stage.configuration.undo(1, "local")
+        return
+    with pytest.raises(Forbidden, match="WEIR_ADMIN_TOKEN" if who == "token" else "configuration file"):
+        await stage.configuration.apply(key, value, "local", "")
+    stage.environ["WEIR_ADMIN_TOKEN"] = "a-long-enough-token"
+    trusted = stage.fresh()
+    trusted.start()
+    if who == "nobody":
+        with pytest.raises(Forbidden, match="configuration file"):
+            await trusted.apply(key, value, "admin", "")
+        assert stage.notes == []
+        return
+    await trusted.apply(key, value, "admin", "")
+    del stage.environ["WEIR_ADMIN_TOKEN"]
+    again = stage.fresh()
+    again.start()
+    with pytest.raises(Forbidden, match="WEIR_ADMIN_TOKEN"):
+        await again.undo(1, "local")
+    assert [action for _, action, _ in stage.notes] == ["overlay.apply"]
+
+
+async def test_a_token_that_waits_for_the_next_start_opens_nothing_yet(stage: Stage) -> None:
+    stage.environ["WEIR_ADMIN_TOKEN"] = "a-long-enough-token"
+    await stage.configuration.reload("a test")
+    with pytest.raises(Forbidden):
+        await stage.configuration.apply("upstreams.openai.verify", False, "local", "")
+
+
+async def test_what_is_read_at_start_is_shown_as_it_runs_with_what_waits(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    stage.file.write_text("workers: 3\nuninspected: refuse\nlog: {level: debug}\n")
+    assert await stage.configuration.poll()
+    values = stage.configuration.view()["values"]
+    assert values["workers"] == {"value": 1, "source": "default", "after_restart": 3}
+    assert (values["log.level"]["value"], values["log.level"]["after_restart"]) == ("info", "debug")
+    assert values["uninspected"]["value"] == "refuse" and "after_restart" not in values["uninspected"]
+    assert "waits for the next one: log, workers" in caplog.text
+    caplog.clear()
+    stage.file.write_text("uninspected: refuse\n")
+    await stage.configuration.poll()
+    assert "after_restart" not in str(stage.configuration.view()) and "waits" not in caplog.text
 
 
 @pytest.mark.parametrize(

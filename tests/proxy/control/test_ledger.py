@@ -222,3 +222,16 @@ def test_a_checkpoint_survives_its_journey_and_no_forgery_does() -> None:
     for nonsense in (b"", b"[]", b"{}", b'{"count": null, "mac": 1, "at": 2, "signature": 3}'):
         with pytest.raises(ValueError):
             chain.parse_checkpoint(nonsense)
+
+
+@pytest.mark.parametrize("garbage", [b"no database at all, but long enough to be looked at\n" * 20, b"\xff" * 5000])
+def test_a_trail_that_is_none_is_a_sentence(tmp_path: Path, garbage: bytes) -> None:
+    (tmp_path / "audit.db").write_bytes(garbage)
+    with pytest.raises(ConfigError, match=r"audit trail cannot be opened \(file is not a database\)"):
+        trail(tmp_path)
+
+
+def test_a_key_that_is_no_text_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "audit.key").write_bytes(b"\xff\xfe" * 40)
+    with pytest.raises(ConfigError, match="put the right one back"):
+        load_key(tmp_path, {})

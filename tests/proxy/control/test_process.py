@@ -157,6 +157,9 @@ async def test_a_wrong_file_is_said_in_metric_and_readiness_and_the_old_one_stay
 ) -> None:
     monkeypatch.setattr(process, "POLL_S", 0.02)
     async with running(House(tmp_path)) as house:
+        sender = house.sender()
+        await sender.start()
+        await until(house.control.workers)
         house.file.write_text("bypass: perhaps\n")
         house.control.hang_up()
         await until(lambda: house.metrics.total("weir_settings_rejected_total") == 1)
@@ -166,6 +169,76 @@ async def test_a_wrong_file_is_said_in_metric_and_readiness_and_the_old_one_stay
         house.file.write_text("bypass: true\n")
         await until(lambda: house.metrics.total("weir_settings_version") == 2)  # by itself: the file is looked at
         assert "errors" not in (await house.get("/readyz"))[1]["details"]["settings"]
+        await sender.stop(1.0)
+
+
+async def test_weir_is_ready_where_a_worker_takes_calls(house: House) -> None:
+    assert await house.get("/livez") == (200, {"status": "ok"})
+    status, body = await house.get("/readyz")
+    assert (status, body["status"], body["details"]["workers"]) == (503, "no worker", 0)
+    sender = house.sender()
+    await sender.start()
+    await until(house.control.workers)
+    assert (await house.get("/readyz"))[0] == 200
+    sender.draining()
+    await until(lambda: not house.control.readiness()[0])
+    status, body = await house.get("/readyz")
+    assert (status, body["status"], body["details"]["workers"]) == (503, "draining", 1)
+    await sender.stop(1.0)
+    await house.control.stop()
+    assert house.control.readiness()[1]["state"] == "stopping"
+
+
+async def test_a_disk_that_is_full_is_called_full_and_the_workers_stay_ready(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*rows: Any, **more: Any) -> Any:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    recorder = house.control._recorder
+    assert recorder is not None
+    sender = house.sender()
+    await sender.start()
+    with monkeypatch.context() as patch:
+        patch.setattr(recorder.history, "write", full)
+        patch.setattr(recorder.ledger, "append_admin", full)
+        sender.put(line(1))
+        await until(lambda: recorder.failing)
+        for _ in range(5):
+            status, body = await house.get("/readyz")
+            assert (status, body["details"]["workers"]) == (200, 1)
+        assert body["details"]["records"] == "cannot be written: database or disk is full"
+        status, body = await house.get("/admin/v1/overlay", "POST", {"key": "bypass", "value": True})
+        assert status == 500 and "disk is full" in body["error"]["message"]
+    assert await sender.stop(5.0) == 0
+
+
+@pytest.mark.parametrize("wrong", ["", "Host: a\r\nHost: b\r\n"])
+async def test_a_call_without_one_host_is_told_so_in_json_and_not_logged(
+    house: House, caplog: pytest.LogCaptureFixture, wrong: str
+) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", house.control.admin_port)
+    writer.write(f"GET /admin/v1 HTTP/1.1\r\n{wrong}\r\n".encode())
+    head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+    writer.close()
+    await writer.wait_closed()
+    assert b" 400 " in head.split(b"\r\n")[0]
+    assert orjson.loads(body)["error"]["code"] == "malformed_request"
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+
+
+async def test_what_steals_keys_needs_the_token_and_what_loads_code_is_never_served(tmp_path: Path) -> None:
+    stealing = {"key": "upstreams.openai.url", "value": "http://127.0.0.1:28311/v1"}
+    loading = {"key": "plugins.metering.uses", "value": "os:system"}
+    for environ in ({}, {"WEIR_ADMIN_TOKEN": "a-long-enough-token"}):
+        async with running(House(tmp_path, environ)) as house:
+            house.headers = {"Authorization": "Bearer a-long-enough-token"} if environ else {}
+            assert (await house.get("/admin/v1/overlay", "POST", loading))[0] == 403
+            status, body = await house.get("/admin/v1/overlay", "POST", stealing)
+            assert status == (201 if environ else 403)
+            assert environ or "WEIR_ADMIN_TOKEN" in body["error"]["message"]
+    async with running(House(tmp_path)) as house:
+        assert (await house.get("/admin/v1/overlay/1", "DELETE"))[0] == 403
 
 
 async def test_workers_are_listed_while_they_are_connected(house: House) -> None:
@@ -200,7 +273,9 @@ async def test_a_taken_port_is_a_sentence(house: House, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     other = House(tmp_path / "other", admin_port=house.control.admin_port)
     try:
-        with pytest.raises(ConfigError, match="cannot be opened"):
+        with pytest.raises(
+            ConfigError, match=r"cannot be opened: Address already in use; choose another with --admin-port"
+        ):
             await other.control.start()
     finally:
         await other.control.stop()

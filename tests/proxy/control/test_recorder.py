@@ -162,7 +162,7 @@ async def test_a_failing_disk_refuses_the_batch_and_is_told_once(
     for _ in range(3):
         with pytest.raises(sqlite3.OperationalError):
             await recorder.write([line(1)])
-    assert recorder.failing == "OperationalError"
+    assert recorder.failing == "database or disk is full"
     monkeypatch.setattr(recorder.history, "write", whole)
     await recorder.write([line(1)])
     assert not recorder.failing and recorder.history.find("wr_00000001")

@@ -55,8 +55,16 @@ def test_a_lock_file_without_holder_is_taken_over_whatever_it_says(tmp_path: Pat
 
 def test_a_data_directory_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(Refusal, match="cannot be used"):
-        claim_data(str(tmp_path / "file" / "data"), 0.0)
+    for place in (str(tmp_path / "file" / "data"), str(tmp_path / "file"), "/proc/no-such-place"):
+        with pytest.raises(Refusal, match="cannot be used"):
+            claim_data(place, 0.0, ("valkey",))
+
+
+def test_folders_are_made_with_the_directory_and_are_its_owners_only(tmp_path: Path) -> None:
+    fd, _ = claim_data(str(tmp_path / "data"), 0.0, ("valkey",))
+    os.close(fd)
+    for folder in (tmp_path / "data", tmp_path / "data" / "valkey"):
+        assert folder.stat().st_mode & 0o777 == 0o700
 
 
 def test_the_run_directory_is_empty_of_what_was_left(tmp_path: Path) -> None:

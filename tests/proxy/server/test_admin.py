@@ -282,6 +282,10 @@ async def test_a_form_cannot_change_anything(open_port: Port) -> None:
         (b'{"key": "wrong", "value": 1}', 400, "key"),
         (b'{"key": "a", "value": "' + b"x" * 300_000 + b'"}', 413, None),
         (b"[" * 100_000, 400, None),
+        (b'{"key": "a", "value": 1, "key": "b"}', 400, "key"),
+        (b'{"key": "a", "value": {"b": {"c": 1, "c": 2}}}', 400, "c"),
+        (b'{"key": "a", "value": ' + b"[" * 1000 + b"]" * 1000 + b"}", 400, None),
+        (b'{"key": "a", "value": NaN}', 400, None),
     ],
 )
 async def test_a_wrong_body_is_told_in_json(open_port: Port, body: bytes, status: int, param: str | None) -> None:

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any, cast
 
 import pytest
 
 from proxy.errors import BadMethod, Refused
 from proxy.ports import Headers
+from proxy.server.connection import Connection
 from proxy.server.incoming import Incoming
 from proxy.server.reply import Reply, fault
 from tests.raw import Handle, get, hear, opened, post, say
@@ -19,6 +21,21 @@ def sending(status: int, headers: Headers, body: bytes) -> Handle:
         await reply.send(status, headers, body)
 
     return handle
+
+
+class Overheard:
+    """A transport that tells what is written."""
+
+    def __init__(self, transport: Any, written: list[bytes]) -> None:
+        self._transport = transport
+        self._written = written
+
+    def write(self, data: bytes) -> None:
+        self._written.append(data)
+        self._transport.write(data)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
 
 
 def streaming(headers: Headers, *pieces: bytes, status: int = 200) -> Handle:
@@ -67,6 +84,31 @@ async def test_streams_are_chunked_one_chunk_for_each_write() -> None:
         b"HTTP/1.1 200 OK\r\na: b\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
         b"3\r\none\r\n5\r\nthree\r\n0\r\n\r\n"
     )
+
+
+async def test_the_head_of_a_stream_leaves_with_its_first_piece_or_alone_before_long() -> None:
+    written: list[bytes] = []
+    go = asyncio.Event()
+
+    async def handle(incoming: Incoming, reply: Reply) -> None:
+        line = cast(Connection, incoming.connection)
+        transport, line.transport = line.transport, cast(Any, Overheard(line.transport, written))
+        await reply.start(200, [])
+        if incoming.path == "/v1/later":
+            await go.wait()
+        await reply.write(b"one")
+        await reply.end()
+        line.transport = transport
+
+    async with opened(handle) as door:
+        assert (await say(door.port, get(b"/v1/x"))).body == b"one"
+        assert [data[-8:] for data in written] == [b"3\r\none\r\n", b"0\r\n\r\n"]
+        reader, writer = await asyncio.open_connection("127.0.0.1", door.port)
+        writer.write(get(b"/v1/later"))
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 OK\r\n")
+        go.set()
+        assert await reader.readuntil(b"0\r\n\r\n") == b"3\r\none\r\n0\r\n\r\n"
+        writer.close()
 
 
 async def test_a_declared_length_is_kept_by_a_stream() -> None:

@@ -67,9 +67,10 @@ async def serve() -> AsyncIterator[Serve]:
     await asyncio.gather(*running, return_exceptions=True)
 
 
-@pytest.fixture
-async def client() -> AsyncIterator[Client]:
-    made = Client(SystemClock())
+@pytest.fixture(params=["line", "detour"])
+async def client(request: pytest.FixtureRequest) -> AsyncIterator[Client]:
+    """Twice: as it is, and with every upstream on aiohttp. Both ways keep the same promises."""
+    made = Client(SystemClock(), odd=lambda upstream: True) if request.param == "detour" else Client(SystemClock())
     yield made
     await made.stop()
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 
 import pytest
 from aiohttp import web
 
+from proxy.clock import SystemClock
 from proxy.errors import (
     BadRequest,
     ProtocolViolation,
@@ -17,9 +20,12 @@ from proxy.errors import (
     UpstreamFailed,
 )
 from proxy.live import Timeouts, Upstream
+from proxy.upstream.arrival import Arrival
 from proxy.upstream.client import Client
+from proxy.upstream.detour import Answer
 from proxy.upstream.link import Outgoing
 from tests.proxy.upstream.provider import CHUNKED, HEAD, OK, Seen, Serve, get, pieces, post
+from tests.sources import ROOT
 
 
 class TestWhatIsSent:
@@ -210,7 +216,8 @@ class TestAnAnswer:
         while before != written:
             before = written
             await asyncio.sleep(0.05)
-        assert answer._content._size < 1_000_000
+        assert isinstance(answer, Arrival | Answer)
+        assert 0 < answer.held_bytes < 1_000_000
         answer.close()
 
 
@@ -233,7 +240,7 @@ class TestSettings:
         go.set()
         assert await (await running).read(10) == b"ok"
         await client.send(replace(new.upstream(), pool_size=3), post())
-        assert not any(line.busy for line in client._retired)
+        assert not any(way.busy for way in client._retired)
 
     async def test_that_only_change_the_key_keep_the_pool(self, serve: Serve, client: Client) -> None:
         provider = await serve(OK)
@@ -241,6 +248,34 @@ class TestSettings:
         answer = await client.send(replace(provider.upstream(), key="other"), post())
         assert answer.reused
         await answer.read(10)
+
+
+class TestTheWay:
+    async def test_is_a_line_or_a_detour_where_an_outbound_proxy_stands_before_the_provider(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
+        monkeypatch.setenv("NO_PROXY", "near.example")
+        client = Client(SystemClock())
+        await client.prepare(
+            [
+                Upstream("own", "http://127.0.0.1:1", proxy="http://127.0.0.1:2"),
+                Upstream("environment", "https://far.example"),
+                Upstream("excepted", "https://near.example"),
+                Upstream("plain", "http://far.example"),
+                Upstream("loopback", "https://127.0.0.1:1"),
+            ]
+        )
+        kinds = {name: type(way).__name__ for name, way in client._ways.items()}
+        assert kinds == {
+            "own": "Detour", "environment": "Detour", "excepted": "Line", "plain": "Line", "loopback": "Line",
+        }  # fmt: skip
+        await client.stop()
+
+    def test_of_ordinary_calls_loads_no_second_http_library(self) -> None:
+        program = "import sys, proxy.upstream.client; print({'aiohttp', 'yarl', 'multidict'} & {*sys.modules})"
+        done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+        assert done.stdout.strip() == "set()"
 
 
 class TestAWebsocket:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from yarl import URL
 
-from proxy.errors import BadRequest, UnknownModel, UnknownPath, WeirError
+from proxy.errors import BadRequest, MalformedBody, UnknownModel, UnknownPath, WeirError
 from proxy.exchange import Target
 from proxy.live import Alias, Identity, Limits, Snapshot, Streams, Upstream
 from proxy.ports import Headers
@@ -92,9 +92,12 @@ class TestResolving:
         assert "and 2980 more" in str(caught.value)
         assert len(str(caught.value)) < 1000
 
-    def test_a_model_without_name_is_unknown(self) -> None:
-        with pytest.raises(UnknownModel):
-            endpoint.resolve(self.where, "chat", "")
+    def test_a_call_without_a_model_goes_to_who_serves_all_and_is_else_told_what_is_missing(self) -> None:
+        picky, all_ = up("picky", "gpt-*"), up("all", "*")
+        both = snapshot(picky, all_)
+        assert endpoint.resolve(both, "chat", "") == [Target("all", "")]
+        with pytest.raises(MalformedBody, match="missing"):
+            endpoint.resolve(snapshot(picky), "chat", "")
 
     def test_serves_is_what_the_patterns_say(self) -> None:
         one = up("a", "gpt-*", "o3")

@@ -102,7 +102,7 @@ class TestTls:
         else:
             # Loopback upstreams go without the environment's proxy: give this one another name.
             monkeypatch.setenv("HTTPS_PROXY", named)
-            monkeypatch.setattr("proxy.upstream.client._LOOPBACK", frozenset())
+            monkeypatch.setattr("proxy.upstream.outbound._LOOPBACK", frozenset())
         for _ in range(2):
             assert await (await client.send(upstream, post())).read(10) == b"ok"
         assert len(outbound.connections) == 1

@@ -117,3 +117,7 @@ def test_usage_is_normalised(name: str, doc: dict[str, Any], usage: Usage | None
 def test_what_is_reported_is_read_again() -> None:
     usage = Usage(input=5, cache_read=4, cache_write=2, output=9, reasoning=3, audio_input=1, audio_output=2)
     assert normalised({"usage": reported(usage)}) == usage
+
+
+def test_counts_that_no_call_can_have_are_nonsense() -> None:
+    assert normalised({"usage": {"prompt_tokens": 2**63 - 1, "completion_tokens": -5}}) == Usage()

@@ -1,0 +1,102 @@
+"""An answer on its way in: its headers, what has come of its body, and whoever waits for more of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
+
+from proxy.ports import Headers
+from proxy.upstream import failure
+
+if TYPE_CHECKING:
+    from proxy.upstream.connection import Connection
+
+GATHERED_BYTES = 1024 * 1024
+"""Who reads a body whole is woken when so much has come, or all of it."""
+
+
+class Arrival:
+    """`upstream.link.Answering`. Bound to its connection until the last byte has come, which may be long before it is
+    read: then the connection serves the next call, and what is left of the body is here."""
+
+    __slots__ = ("_connection", "_rest", "error", "headers", "length", "reused", "stale", "status")
+
+    def __init__(self, connection: Connection, *, reused: bool) -> None:
+        self.status = 0
+        """0 until the headers have come."""
+        self.headers: Headers = []
+        self.reused = reused
+        self.length: int | None = None
+        """Of the body, where the headers tell it."""
+        self.error: Exception | None = None
+        """Why no more will come, and what came is not the whole."""
+        self.stale = False
+        """The call met a connection that had died meanwhile."""
+        self._connection: Connection | None = connection
+        self._rest = b""
+
+    @property
+    def held_bytes(self) -> int:
+        """Of the body, come and not yet taken."""
+        return len(self._rest) if self._connection is None else self._connection.held_bytes
+
+    @property
+    def broken(self) -> Exception | None:
+        """The error, where nothing that could be read comes before it."""
+        return self.error if not (self.status and self._rest) else None
+
+    def settle(self, rest: bytes, error: Exception | None) -> None:
+        """No more will come; the connection is not this answer's any longer."""
+        self._connection, self._rest, self.error = None, rest, error
+
+    async def read(self, limit: int) -> bytes:
+        if self._connection is None and self.error is None and len(self._rest) <= limit:
+            body, self._rest = self._rest, b""
+            return body
+        return await self._gather(limit)
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        while (connection := self._connection) is not None:
+            if connection.pieces:
+                yield connection.take()
+                continue
+            try:
+                await connection.wait(1)
+            except asyncio.CancelledError:
+                self.close()
+                raise
+        if self._rest:
+            rest, self._rest = self._rest, b""
+            yield rest
+        if self.error is not None:
+            raise self.error
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.fail(failure.cut())
+
+    async def _gather(self, limit: int) -> bytes:
+        """The whole body, where it has not come yet, or too much of it."""
+        parts: list[bytes] = []
+        size = self.length or 0
+        if size <= limit:
+            size = 0
+            while (connection := self._connection) is not None and size <= limit:
+                try:
+                    await connection.wait(min(GATHERED_BYTES, limit - size + 1))
+                except asyncio.CancelledError:
+                    self.close()
+                    raise
+                if self._connection is not None:
+                    parts.append(connection.take())
+                    size += len(parts[-1])
+            parts.append(self._rest)
+            size += len(self._rest)
+            self._rest = b""
+        if size > limit:
+            self.close()
+            raise failure.too_large()
+        if self.error is not None:
+            raise self.error
+        return parts[0] if len(parts) == 1 else b"".join(parts)

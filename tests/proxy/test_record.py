@@ -1,0 +1,90 @@
+"""What remains of a call: no time or price that is not known is zero."""
+
+from __future__ import annotations
+
+import orjson
+import pytest
+
+from proxy import record
+from proxy.errors import (
+    BadRequest,
+    Forbidden,
+    Limited,
+    Overloaded,
+    PluginFailed,
+    Refused,
+    StoreDown,
+    StreamCut,
+    Unauthorized,
+    UpstreamTimeout,
+    WeirError,
+)
+from proxy.exchange import Finding, Response, Target, Usage
+from tests import kit
+
+
+def test_a_call_that_never_reached_a_provider_has_nothing_where_nothing_is_known() -> None:
+    made = record.of(kit.exchange())
+    for name in ("ttft_ms", "upstream_ms", "input_tokens", "output_tokens", "cost_nano_usd", "error", "error_code"):
+        assert made[name] is None
+    assert (made["usage_source"], made["price_source"], made["outcome"]) == ("none", "none", "ok")
+    assert "steps" not in made
+    assert "findings" not in made
+
+
+def test_times_are_told_from_the_request_line_on_and_own_time_is_what_is_left() -> None:
+    call = kit.exchange(doc={"model": "m", "stream": True, "messages": []})
+    call.response = Response(usage=Usage(1, 2, 3, 4, 1), usage_source="provider", id="x", delivered_bytes=9)
+    call.target, line = Target("sim", "m2"), call.timeline
+    line.read, line.sent, line.headers = 0.010, 0.012, 0.5
+    line.first, line.upstream_end, line.ended, line.queue_s = 0.6, 1.0, 1.003, 0.001
+    made = record.of(call)
+    assert (made["total_ms"], made["ttft_ms"], made["queue_ms"], made["upstream_ms"]) == (1003.0, 600.0, 1.0, 988.0)
+    assert made["overhead_ms"] == pytest.approx(1.0 + 3.0)
+    assert (made["upstream"], made["target_model"], made["bytes_out"]) == ("sim", "m2", 9)
+    assert (made["input_tokens"], made["cache_read_tokens"], made["cache_write_tokens"], made["output_tokens"]) == (
+        1, 2, 3, 4,
+    )  # fmt: skip
+
+
+def test_only_streams_have_a_time_to_first_token() -> None:
+    call = kit.exchange()
+    call.timeline.first = 0.5
+    assert record.of(call)["ttft_ms"] is None
+
+
+def test_findings_and_steps_are_told_without_texts() -> None:
+    call = kit.exchange()
+    call.find(Finding("g", "injection", "high", "refuse", reasons=("rule 7",)))
+    call.step("g", "request", "refused x")
+    made = record.of(call)
+    assert made["steps"] == [["g", "request", "refused x"]]
+    assert made["findings"][0]["reasons"] == ("rule 7",)
+    assert b"hello" not in orjson.dumps(made)
+
+
+def test_every_error_has_one_whose_fault_it_is() -> None:
+    said = {
+        BadRequest("x"): "caller_error", Unauthorized("x"): "caller_error", Forbidden("x"): "caller_error",
+        Refused("p", "x"): "refused", Limited("x"): "limited", PluginFailed("p", "x"): "weir_error",
+        Overloaded("x"): "weir_error", StoreDown("x"): "weir_error", WeirError("x"): "weir_error",
+        UpstreamTimeout("x"): "provider_error", StreamCut("x"): "provider_error",
+    }  # fmt: skip
+    assert {type(error): record.outcome_of(error) for error in said} == {type(one): word for one, word in said.items()}
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome"),
+    [(200, "ok"), (302, "ok"), (400, "caller_error"), (404, "caller_error"), (408, "provider_error"),
+     (429, "provider_error"), (500, "provider_error"), (529, "provider_error")],
+)  # fmt: skip
+def test_a_providers_status_tells_whose_fault_it_is(status: int, outcome: str) -> None:
+    assert record.outcome_of_status(status) == outcome
+
+
+def test_the_debug_line_is_one_line_of_ascii() -> None:
+    call = kit.exchange()
+    call.step("g", "request", "refused \r\n\u2028é")
+    line = record.steps_line(call)
+    assert line.isascii()
+    assert line.isprintable()
