@@ -55,10 +55,11 @@ def test_uvloop_runs_the_event_loops(running: DefaultRun, role: str) -> None:
 
 
 @on_linux
-def test_aiohttp_speaks_http_with_its_own_parser_on_both_sides(running: DefaultRun) -> None:
-    """The parser in C; the pure one would do the same at a tenth of the speed."""
-    assert "/aiohttp/_http_parser." in mapped(running, "worker")
+def test_aiohttp_serves_the_admin_port_and_is_loaded_by_a_worker_only_for_what_is_rare(running: DefaultRun) -> None:
+    """Websockets and outbound proxies; calls are framed by llhttp in plain protocols."""
     assert "/aiohttp/_http_parser." in mapped(running, "control")
+    assert "/httptools/parser/" in mapped(running, "worker")
+    assert "/aiohttp/" not in mapped(running, "worker")
 
 
 @on_linux
