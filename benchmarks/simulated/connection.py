@@ -153,7 +153,7 @@ class Connection(asyncio.Protocol):
         headers = plan.headers + ((("x-huge", "h" * wish.headers),) if wish.headers else ())
         body = plan.body
         if wish.gzip:
-            body, headers = gzip.compress(body, 1), (*headers, ("content-encoding", "gzip"))
+            body, headers = gzip.compress(body, 1, mtime=0), (*headers, ("content-encoding", "gzip"))
         plan = Answer(body, plan.status, plan.flavour, headers, plan.kind)
         if wish.cut >= 0:
             self.transport.write(
