@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -92,19 +93,38 @@ def test_no_record_is_lost_when_it_is_told_to_stop(provider: str, tmp_path: Path
 
 
 @pytest.mark.slow
-def test_killed_all_at_once_it_keeps_its_database_whole_and_starts_again(provider: str, tmp_path: Path) -> None:
-    with serve(provider, tmp_path) as weir:
-        for _ in range(50):
-            assert weir.ask()[0] == 200
-        weir.until(lambda: len(executions(weir)) >= 40, "most records")
+def test_killed_all_at_once_it_loses_no_call_older_than_200_ms_and_starts_again_whole(
+    provider: str, tmp_path: Path
+) -> None:
+    """On a machine busy with other things the committing process may be late itself: three tries at the same limit."""
+    lost = [_lost_at_kill(provider, tmp_path / "0")]
+    while lost[-1] and len(lost) < 3:
+        lost.append(_lost_at_kill(provider, tmp_path / str(len(lost))))
+    assert lost[-1] == set()
+    with serve(provider, tmp_path / str(len(lost) - 1)) as again:
+        assert again.ask()[0] == 200
+        assert again.admin("/admin/v1/audit/verify")["ok"] is True
+
+
+def _lost_at_kill(provider: str, data: Path) -> set[str]:
+    """Ids of calls that ended more than 200 ms before everything was killed, and are not on disk."""
+    ended: dict[str, float] = {}
+    with serve(provider, data) as weir:
+        start = time.monotonic()
+        while time.monotonic() - start < 1.0:
+            status, _, headers = weir.ask()
+            assert status == 200
+            ended[headers["x-weir-request-id"]] = time.monotonic()
         for pid in (weir.process.pid, *weir.pids("control"), *weir.pids("worker")):
             os.kill(pid, signal.SIGKILL)
+        killed = time.monotonic()
         weir.process.wait()
-    assert calls_kept(tmp_path) >= 40
-    with serve(provider, tmp_path) as again:
-        assert again.ask()[0] == 200
-        verified = again.admin("/admin/v1/audit/verify")
-        assert verified["ok"] is True
+    calls_kept(data)  # each file is whole
+    kept: set[str] = set()
+    for file in (data / "executions").glob("*.db"):
+        with closing(sqlite3.connect(file)) as database:
+            kept |= {row[0] for row in database.execute("SELECT id FROM executions")}
+    return {id_ for id_, at in ended.items() if killed - at > 0.2} - kept
 
 
 def test_calls_under_way_finish_when_it_is_told_to_stop(provider: str, tmp_path: Path) -> None:
