@@ -42,6 +42,8 @@ class Place:
     p50_ms: list[float] = field(default_factory=list)
     p99_ms: list[float] = field(default_factory=list)
     cpu_us: list[float] = field(default_factory=list)
+    own_ms: list[float] = field(default_factory=list)
+    """Weir's own share of each call, as its header tells."""
 
 
 def free_port() -> int:
@@ -84,15 +86,17 @@ async def answering(url: str, within_s: float = 30.0) -> None:
     raise SystemExit(f"nothing answers on {url}")
 
 
-async def load(session: aiohttp.ClientSession, url: str, rate: float, seconds: float) -> list[float]:
+async def load(session: aiohttp.ClientSession, place: Place, rate: float, seconds: float) -> list[float]:
     """Latencies in ms of calls begun at a fixed rate, whatever the answers take."""
     found: list[float] = []
 
     async def call() -> None:
         begun = time.perf_counter()
-        async with session.post(url + "/v1/chat/completions", data=BODY, headers=HEADERS) as answer:
+        async with session.post(place.url + "/v1/chat/completions", data=BODY, headers=HEADERS) as answer:
             await answer.read()
             assert answer.status == 200, answer.status
+            if "x-weir-overhead-ms" in answer.headers:
+                place.own_ms.append(float(answer.headers["x-weir-overhead-ms"]))
         found.append((time.perf_counter() - begun) * 1000)
 
     loop, running = asyncio.get_running_loop(), []
@@ -108,11 +112,11 @@ async def measure(places: list[Place], rate: float, seconds: float, rounds: int)
     connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(connector=connector) as session:
         for place in places:
-            await load(session, place.url, rate, 1.0)
+            await load(session, place, rate, 1.0)
         for _ in range(rounds):
             for place in places:
                 before = sum(map(cpu_s, place.pids))
-                found = sorted(await load(session, place.url, rate, seconds))
+                found = sorted(await load(session, place, rate, seconds))
                 place.cpu_us.append((sum(map(cpu_s, place.pids)) - before) / len(found) * 1e6)
                 place.p50_ms.append(statistics.median(found))
                 place.p99_ms.append(found[int(len(found) * 0.99)])
@@ -126,6 +130,7 @@ def report(places: list[Place], rate: float) -> None:
         p50, p99, cpu = (statistics.median(row) for row in (place.p50_ms, place.p99_ms, place.cpu_us))
         print(f"{place.name:22}{p50:9.3f}{p99:9.3f}{p50 - direct:14.3f}{cpu:13.0f}")
     bare, weir = statistics.median(places[1].cpu_us), statistics.median(places[2].cpu_us)
+    print(f"Weir's own share of a call by its own clock: p50 {statistics.median(places[2].own_ms):.3f} ms")
     print(f"CPU of Weir (worker and control) to the bare relay: {weir / bare:.2f}")
 
 
