@@ -59,7 +59,7 @@ class Delivery:
         except WeirError as error:
             if not trip.reply.started:
                 raise
-            await self._break_off(trip, error)
+            await self.break_off(trip, error)
 
     async def refused(self, trip: Trip, error: Refused) -> None:
         """`as_answer`: the refusal as an answer that a content filter ended, for agents that break on errors."""
@@ -131,7 +131,7 @@ class Delivery:
         except WeirError as error:
             if not trip.reply.started:
                 raise
-            await self._break_off(trip, error)
+            await self.break_off(trip, error)
         finally:
             pulse.stop()
 
@@ -326,7 +326,7 @@ class Delivery:
         response.segments, response.events, response.complete = [], None, False
         return _again(kept), replaced
 
-    async def _break_off(self, trip: Trip, error: WeirError) -> None:
+    async def break_off(self, trip: Trip, error: WeirError) -> None:
         """An error in a running stream: an event in the caller's dialect, no proper end."""
         exchange = trip.exchange
         exchange.error, exchange.outcome = error, record.outcome_of(error)

@@ -81,8 +81,9 @@ class Pipeline:
         finally:
             self.running -= 1
             self._in_flight(self.running)
-            # (beside: a caller that has everything may hang up, which cancels this task and must not cancel that one)
-            house.tasks.spawn("settle", self._settle(trip))
+            if trip.recorded:
+                # (beside: a caller that has everything may hang up, which cancels this task and must not that one)
+                house.tasks.spawn("settle", self._settle(trip))
 
     async def _answer(self, trip: Trip) -> None:
         """Serves; every error becomes an answer."""
@@ -232,7 +233,8 @@ class Pipeline:
         exchange.fallbacks = [
             other
             for other in exchange.fallbacks
-            if self._house.allowed(exchange.snapshot, key, other.model) and _may_spend(exchange, other)
+            if self._house.allowed(exchange.snapshot, key, other.model)
+            and endpoint.may_use(exchange.caller, exchange.snapshot.upstreams[other.upstream])
         ]
 
     def _sender(self, trip: Trip, codec: Codec) -> Send:
@@ -265,10 +267,13 @@ class Pipeline:
         return send
 
     async def _fault(self, trip: Trip, error: WeirError) -> None:
-        """The error in the caller's dialect, where nothing has been sent; else the connection is cut."""
+        """The error in the caller's dialect: an answer, or an event in a running stream; else the connection is cut."""
         exchange, reply = trip.exchange, trip.reply
         exchange.error = error
         exchange.outcome = record.outcome_of(error)
+        if reply.started and trip.codec is not None and exchange.request.stream and not exchange.timeline.ended:
+            await self._delivery.break_off(trip, error)
+            return
         if reply.started:
             reply.abort()
             return
@@ -296,8 +301,6 @@ class Pipeline:
     async def _settle(self, trip: Trip) -> None:
         """Finish hooks, then the record. The caller waits no more."""
         exchange, chain = trip.exchange, trip.chain
-        if not trip.recorded:
-            return
         if not exchange.timeline.ended:
             exchange.timeline.ended = self._house.now()
         route = trip.route
@@ -310,12 +313,6 @@ class Pipeline:
             made = record.of(exchange)
             self._house.records.put(orjson.dumps(made, default=str))
             self._house.kept(exchange, made)
-
-
-def _may_spend(exchange: Exchange, target: Target) -> bool:
-    """Whether this caller may go where Weir's own key is spent, or none is needed."""
-    upstream = exchange.snapshot.upstreams[target.upstream]
-    return exchange.caller.vouched or (upstream.key is None and upstream.auth != "none")
 
 
 def _with_tokens(
