@@ -104,11 +104,12 @@ async def test_a_key_of_weirs_that_is_not_known_any_more_goes_to_no_provider() -
 async def test_a_stream_past_its_deadline_ends_with_an_error_event_and_no_proper_end() -> None:
     doc = {**CALL, "stream": True, "messages": [{"role": "user", "content": "[[sim chunks=1000 interval=0.02]]"}]}
     async with weir() as running, aiohttp.ClientSession() as session:
-        answer = await session.post(running.url + "/chat/completions", json=doc, headers={"x-weir-deadline-ms": "300"})
-        raw = b""
-        with contextlib.suppress(aiohttp.ClientPayloadError):
-            async for chunk in answer.content.iter_any():
-                raw += chunk
+        raw, headers = b"", {"x-weir-deadline-ms": "300"}
+        async with session.post(running.url + "/chat/completions", json=doc, headers=headers) as answer:
+            with contextlib.suppress(aiohttp.ClientPayloadError):
+                async for chunk in answer.content.iter_any():
+                    raw += chunk
+            answer.close()
         (record,) = await running.sink.wait_for(1)
         assert orjson.loads(raw.strip().rpartition(b"data: ")[2])["error"]["code"] == "deadline_exceeded"
         assert b"[DONE]" not in raw
