@@ -4,10 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PROVIDER ?=
+SPEED ?=
 COMPILE = $(BIN)/uv pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --custom-compile-command "make lock" pyproject.toml
 
-.PHONY: help install run test check bench docs lock clean
+.PHONY: help install run test check bench bench-peers docs lock clean
 
 help:
 	@echo "make install      the virtual environment with everything ($(BIN)/weir)"
@@ -15,7 +16,8 @@ help:
 	@echo "                  (PROVIDER=sim or PROVIDER=llama starts a local provider beside it)"
 	@echo "make test         all tests"
 	@echo "make check        style, types, structure"
-	@echo "make bench        measurements, beside a bare relay"
+	@echo "make bench        what a call costs, beside a bare relay (SPEED=--quick: within 90 s; SPEED=--help: more)"
+	@echo "make bench-peers  the same beside other gateways, which are installed into .venvs/"
 	@echo "make docs         write generated files anew: configuration, schema, parts of README and ARCHITECTURE"
 	@echo "make lock         lock the dependencies anew (needs the package index)"
 	@echo "make clean        remove what was built and installed"
@@ -42,7 +44,10 @@ check: $(STAMP)
 	$(BIN)/python -m pytest -q tests/test_architecture.py tests/test_imports.py
 
 bench: $(STAMP)
-	$(BIN)/python -m benchmarks.overhead
+	@$(BIN)/python -m benchmarks.speed $(SPEED)
+
+bench-peers: $(STAMP)
+	@$(BIN)/python -m benchmarks.speed --peers $(SPEED)
 
 docs: $(STAMP)
 	$(BIN)/python -m benchmarks.docs

@@ -1,7 +1,8 @@
-"""The yardstick: a relay of aiohttp's own server and client, nothing else. Arguments: PORT UPSTREAM."""
+"""The yardstick: a relay of aiohttp's own server and client, nothing else. Arguments: PORT UPSTREAM [CA_FILE]."""
 
 from __future__ import annotations
 
+import ssl
 import sys
 
 import aiohttp
@@ -9,7 +10,18 @@ import uvloop
 from aiohttp import web
 
 
-def app(upstream: str) -> web.Application:
+def trust(ca_file: str) -> ssl.SSLContext | bool:
+    """As Weir trusts an upstream with `ca_file`: that authority and no other, names checked, HTTP/1.1 offered."""
+    if not ca_file:
+        return True
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    context.load_verify_locations(cafile=ca_file)
+    return context
+
+
+def app(upstream: str, ca_file: str = "") -> web.Application:
     made = web.Application(client_max_size=64 * 1024 * 1024)
     session: list[aiohttp.ClientSession] = []
 
@@ -26,7 +38,7 @@ def app(upstream: str) -> web.Application:
             return response
 
     async def start(_: web.Application) -> None:
-        connector = aiohttp.TCPConnector(limit=0)
+        connector = aiohttp.TCPConnector(limit=0, ssl=trust(ca_file))
         session.append(aiohttp.ClientSession(connector=connector, auto_decompress=False))
 
     async def stop(_: web.Application) -> None:
@@ -40,4 +52,4 @@ def app(upstream: str) -> web.Application:
 
 if __name__ == "__main__":
     uvloop.install()
-    web.run_app(app(sys.argv[2]), host="127.0.0.1", port=int(sys.argv[1]), print=None, access_log=None)
+    web.run_app(app(*sys.argv[2:4]), host="127.0.0.1", port=int(sys.argv[1]), print=None, access_log=None)

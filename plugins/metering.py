@@ -7,11 +7,16 @@ known stays unknown and is counted, never taken for zero; what was never sent to
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from proxy.exchange import Exchange, Response, Usage
-from proxy.plugin import Plugin
+from proxy.plugin import Kit, Plugin
+from proxy.ports import Counter, Histogram, Metrics
 
+K = TypeVar("K")
+V = TypeVar("V")
+KINDS = 4096
+"""Kinds of calls whose series are remembered."""
 THREAD_CHARS = 8192
 """Counting longer texts than this goes to a thread: it would hold the loop for milliseconds."""
 
@@ -27,6 +32,12 @@ class MeteringOptions:
 class Metering(Plugin[MeteringOptions]):
     name = "metering"
     Options = MeteringOptions
+
+    def __init__(self, kit: Kit) -> None:
+        super().__init__(kit)
+        self._calls: dict[tuple[str, str, str, bool, str], _Calls] = {}
+        self._tokens: dict[tuple[str, str, str], _Tokens] = {}
+        self._plugins: dict[str, Histogram] = {}
 
     async def response(self, exchange: Exchange) -> None:
         """Where the usage is known before the first byte, the cost can stand in a header."""
@@ -95,20 +106,26 @@ class Metering(Plugin[MeteringOptions]):
         exchange.cost_nano_usd, exchange.price_source = cost, source
 
     def _count(self, exchange: Exchange) -> None:
-        line, request, agent = exchange.timeline, exchange.request, exchange.caller.agent
-        surface = request.dialect
-        self._add("weir_requests_total", agent=agent, surface=surface, outcome=exchange.outcome)
-        stream = "true" if request.stream else "false"
-        self._observe("weir_response_seconds", line.ended - line.start, surface=surface, stream=stream)
+        line, request = exchange.timeline, exchange.request
+        upstream = exchange.target.upstream if exchange.target is not None else ""
+        key = (exchange.caller.agent, request.dialect, exchange.outcome, request.stream, upstream)
+        calls = self._calls.get(key)
+        if calls is None:
+            calls = _kept(self._calls, key, _Calls(self.kit.metrics, *key))
+        calls.ended.add()
+        calls.response.observe(line.ended - line.start)
         if line.first and request.stream:
-            self._observe("weir_time_to_first_token_seconds", line.first - line.start, surface=surface)
-        if exchange.target is not None and line.upstream_end and line.sent:
-            self._observe("weir_upstream_seconds", line.upstream_end - line.sent, upstream=exchange.target.upstream)
+            calls.first.observe(line.first - line.start)
         if line.sent:
-            self._observe("weir_queue_seconds", line.queue_s)
-        self._observe("weir_overhead_seconds", line.own_s, surface=surface)
+            calls.queue.observe(line.queue_s)
+            if calls.upstream is not None and line.upstream_end:
+                calls.upstream.observe(line.upstream_end - line.sent)
+        calls.own.observe(line.own_s)
         for plugin, spent in line.plugins.items():
-            self._observe("weir_plugin_seconds", spent, plugin=plugin)
+            spread = self._plugins.get(plugin)
+            if spread is None:
+                spread = _kept(self._plugins, plugin, self.kit.metrics.histogram("weir_plugin_seconds", plugin=plugin))
+            spread.observe(spent)
         for step in exchange.steps:
             self._add("weir_plugin_outcomes_total", plugin=step.plugin, what=_word(step.what))
         for what in request.uninspected:
@@ -119,25 +136,78 @@ class Metering(Plugin[MeteringOptions]):
         response = exchange.response
         if response is None or response.usage is None or response.usage_source == "none":
             return
-        agent, usage, source = exchange.caller.agent, response.usage, response.usage_source
+        usage = response.usage
         model = exchange.target.model if exchange.target else exchange.request.model
-        kinds = (
-            ("input", usage.input), ("cache_read", usage.cache_read), ("cache_write", usage.cache_write),
-            ("output", usage.output),
-        )  # fmt: skip
-        for kind, amount in kinds:
-            if amount:
-                self._add("weir_tokens_total", amount, agent=agent, model=model, type=kind, source=source)
+        key = (exchange.caller.agent, model, response.usage_source)
+        tokens = self._tokens.get(key)
+        if tokens is None:
+            tokens = _kept(self._tokens, key, _Tokens(self.kit.metrics, *key))
+        if usage.input:
+            tokens.of("input").add(usage.input)
+        if usage.output:
+            tokens.of("output").add(usage.output)
+        if usage.cache_read:
+            tokens.of("cache_read").add(usage.cache_read)
+        if usage.cache_write:
+            tokens.of("cache_write").add(usage.cache_write)
         if exchange.cost_nano_usd is None:
             self._add("weir_unknown_price_total", model=model)
         elif exchange.cost_nano_usd:
-            self._add("weir_cost_usd_total", exchange.cost_nano_usd / 1e9, agent=agent, model=model)
+            tokens.cost().add(exchange.cost_nano_usd / 1e9)
 
-    def _add(self, metric: str, amount: float = 1.0, **labels: str) -> None:
-        self.kit.metrics.counter(metric, **labels).add(amount)
+    def _add(self, metric: str, **labels: str) -> None:
+        self.kit.metrics.counter(metric, **labels).add()
 
-    def _observe(self, metric: str, value: float, **labels: str) -> None:
-        self.kit.metrics.histogram(metric, **labels).observe(value)
+
+class _Calls:
+    """The series of one kind of call, looked up once."""
+
+    __slots__ = ("ended", "first", "own", "queue", "response", "upstream")
+
+    def __init__(
+        self, metrics: Metrics, agent: str, surface: str, outcome: str, stream: bool, upstream: str
+    ) -> None:  # fmt: skip
+        self.ended = metrics.counter("weir_requests_total", agent=agent, surface=surface, outcome=outcome)
+        streams = "true" if stream else "false"
+        self.response = metrics.histogram("weir_response_seconds", surface=surface, stream=streams)
+        self.first = metrics.histogram("weir_time_to_first_token_seconds", surface=surface)
+        self.queue = metrics.histogram("weir_queue_seconds")
+        self.own = metrics.histogram("weir_overhead_seconds", surface=surface)
+        self.upstream = metrics.histogram("weir_upstream_seconds", upstream=upstream) if upstream else None
+
+
+class _Tokens:
+    """The series of what one agent uses of one model, each looked up when there is something to add."""
+
+    __slots__ = ("_cost", "_labels", "_metrics", "_of")
+
+    def __init__(self, metrics: Metrics, agent: str, model: str, source: str) -> None:
+        self._metrics = metrics
+        self._labels = (agent, model, source)
+        self._of: dict[str, Counter] = {}
+        self._cost: Counter | None = None
+
+    def of(self, kind: str) -> Counter:
+        found = self._of.get(kind)
+        if found is None:
+            agent, model, source = self._labels
+            made = self._metrics.counter("weir_tokens_total", agent=agent, model=model, type=kind, source=source)
+            found = self._of[kind] = made
+        return found
+
+    def cost(self) -> Counter:
+        if self._cost is None:
+            agent, model, _ = self._labels
+            self._cost = self._metrics.counter("weir_cost_usd_total", agent=agent, model=model)
+        return self._cost
+
+
+def _kept(kept: dict[K, V], key: K, made: V) -> V:
+    """Remembered; the names that callers give may be any number, so all are forgotten now and then."""
+    if len(kept) >= KINDS:
+        kept.clear()
+    kept[key] = made
+    return made
 
 
 def _cut_off(response: Response) -> bool:

@@ -94,7 +94,7 @@ class Asker:
             answering.close()
         if answer is None:
             raise UpstreamFailed(f"the model asked for {child.purpose} answered {answering.status}")
-        response.body, response.segments, response.usage = raw, answer.segments, answer.usage
+        response.body, response.said, response.usage = raw, answer.texts, answer.usage
         response.usage_source = "provider" if answer.usage else "none"
         response.model, response.finish, response.complete = answer.model, answer.finish, True
         response.text = "".join(one.text for one in answer.segments if one.kind == "text")

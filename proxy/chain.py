@@ -17,8 +17,7 @@ failed at the third time in a row.
 from __future__ import annotations
 
 import asyncio
-import types
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -26,6 +25,7 @@ from typing import Any, TypeVar
 
 import xxhash
 
+from proxy.coroutines import resumed
 from proxy.errors import Limited, PluginFailed, Refused
 from proxy.exchange import Exchange, Request, Response, Target
 from proxy.live import Agent, Entry, Snapshot, When
@@ -52,22 +52,24 @@ class Member:
     place: int
     hooks: frozenset[str]
     overruns: int = 0
+    name: str = field(init=False)
+    shadow: bool = field(init=False)
+    limit_s: float = field(init=False)
+    """Seconds for a hook; 0 for no limit."""
+    finish_limit_s: float = field(init=False)
+    """At the end nobody waits, and a busy machine must not cost a call its figures."""
+    partial: bool = field(init=False)
+    """Only a share of the calls is for it."""
 
-    @property
-    def name(self) -> str:
-        return self.entry.name
-
-    @property
-    def shadow(self) -> bool:
-        return self.entry.mode == "shadow"
-
-    @property
-    def limit_s(self) -> float:
-        return self.entry.timeout_ms / 1000
+    def __post_init__(self) -> None:
+        self.name = self.entry.name
+        self.shadow = self.entry.mode == "shadow"
+        self.limit_s = self.entry.timeout_ms / 1000
+        self.finish_limit_s = max(self.limit_s, FINISH_S) if self.limit_s else 0.0
+        self.partial = self.entry.when.share < 1.0
 
     def limit_of(self, hook: str) -> float:
-        """Seconds; 0 for none. At the end nobody waits, and a busy machine must not cost a call its figures."""
-        return max(self.limit_s, FINISH_S) if self.limit_s and hook == "finish" else self.limit_s
+        return self.finish_limit_s if hook == "finish" else self.limit_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,19 +77,28 @@ class Route:
     """The chain as one kind of call meets it."""
 
     members: tuple[Member, ...]
-    by_hook: dict[str, tuple[Member, ...]] = field(default_factory=dict)
+    by_hook: dict[str, tuple[Member, ...]]
+    """Top to bottom."""
+    upward: dict[str, tuple[Member, ...]]
+    """Bottom to top."""
+    reads_answers: bool
+    """Somebody looks into the texts or bytes of an answer on its way."""
+    refuses_unread: bool
+    """A guard that must not fail cannot let pass what it cannot read."""
 
-    @property
-    def refuses_unread(self) -> bool:
-        """A guard that must not fail cannot let pass what it cannot read."""
-        return any(
-            member.plugin.positions and member.entry.on_error == "closed" and not member.shadow
-            for member in self.members
+    @classmethod
+    def of(cls, members: list[Member]) -> Route:
+        by_hook = {hook: tuple(member for member in members if hook in member.hooks) for hook in HOOKS}
+        return cls(
+            tuple(members),
+            by_hook,
+            {hook: found[::-1] for hook, found in by_hook.items()},
+            reads_answers=bool(by_hook["filter"] or by_hook["tape"]),
+            refuses_unread=any(
+                member.plugin.positions and member.entry.on_error == "closed" and not member.shadow
+                for member in members
+            ),
         )
-
-    def back(self, hook: str, below: int) -> list[Member]:
-        """Those with this hook that were passed, bottom to top: places under `below`."""
-        return [member for member in reversed(self.by_hook[hook]) if member.place < below]
 
 
 class Chain:
@@ -130,14 +141,13 @@ class Chain:
                 continue
             hooks = frozenset(hook for hook in HOOKS if overrides(plugin, hook))
             members.append(Member(plugin, entry, place, hooks))
-        by_hook = {hook: tuple(member for member in members if hook in member.hooks) for hook in HOOKS}
-        return Route(tuple(members), by_hook)
+        return Route.of(members)
 
     async def out(self, exchange: Exchange, route: Route) -> tuple[Response | None, int]:
         """The `request` hooks, top to bottom. Returns who answered, if anyone, and the place below which the way
         back begins: that of the answering plugin, or below them all."""
         for member in route.by_hook["request"]:
-            if skipped(exchange, member):
+            if member.partial and skipped(exchange, member):
                 continue
             exchange.place = member.place
             if member.entry.overlap and not member.shadow and not acts(exchange.request):
@@ -169,16 +179,16 @@ class Chain:
         exchange.verdicts.clear()
 
     async def response(self, exchange: Exchange, route: Route, below: int) -> None:
-        for member in route.back("response", below):
-            if not skipped(exchange, member):
+        for member in route.upward["response"]:
+            if member.place < below and not (member.partial and skipped(exchange, member)):
                 await self.call(exchange, member, "response", member.plugin.response)
 
     async def answer(
         self, exchange: Exchange, route: Route, below: int, error: Exception | None
     ) -> tuple[Response | Target, int] | None:
         """The first replacement (and the place it came from) that a plugin has for a whole answer or a failure."""
-        for member in route.back("answer", below):
-            if skipped(exchange, member):
+        for member in route.upward["answer"]:
+            if member.place >= below or (member.partial and skipped(exchange, member)):
                 continue
             found = await self.call(exchange, member, "answer", partial(_ask_answer, member.plugin, error))
             if found is not None:
@@ -190,8 +200,8 @@ class Chain:
 
     async def finish(self, exchange: Exchange, route: Route) -> None:
         """Always, for whoever was entered, bottom to top. Failures are recorded; nobody is left to tell."""
-        for member in reversed(route.by_hook["finish"]):
-            if member.place <= exchange.place and not skipped(exchange, member):
+        for member in route.upward["finish"]:
+            if member.place <= exchange.place and not (member.partial and skipped(exchange, member)):
                 try:
                     await self.call(exchange, member, "finish", member.plugin.finish)
                 except (PluginFailed, Refused, Limited) as error:
@@ -204,20 +214,27 @@ class Chain:
         if member.shadow:
             await self._call_shadow(exchange, member, hook, work)
             return None
+        result: T | None = None
         start = self.now()
         try:
-            result = await bounded(work(exchange), member.limit_of(hook))
+            hooked = work(exchange)
+            try:
+                waiting = hooked.send(None)
+            except StopIteration as done:  # most hooks never wait, and pay for no timer
+                result = done.value
+            else:
+                result = await suspended(hooked, waiting, member.limit_of(hook))
         except (Refused, Limited) as decision:
             exchange.step(member.name, hook, f"refused {decision.code}")
             raise
         except Exception as error:  # noqa: BLE001  any failure of a plugin is its envelope's matter
-            result = None
             self.failed(exchange, member, hook, error)
         finally:
             spent = self.now() - start
             plugins = exchange.timeline.plugins
             plugins[member.name] = plugins.get(member.name, 0.0) + spent
-        self.measure(exchange, member, hook, spent)
+        if member.overruns or spent > member.limit_s > 0:
+            self.measure(exchange, member, hook, spent)
         return result
 
     async def _call_shadow(
@@ -310,7 +327,7 @@ def shadow_view(exchange: Exchange) -> Exchange:
     view.state = exchange.state
     view.findings = list(exchange.findings)
     if exchange.response is not None:
-        view.response = replace(exchange.response, segments=[segment.copy() for segment in exchange.response.segments])
+        view.response = replace(exchange.response, said=[segment.copy() for segment in exchange.response.segments])
     return view
 
 
@@ -348,16 +365,19 @@ def _matches(patterns: tuple[str, ...], value: str) -> bool:
     return any(value.startswith(p[:-1]) if p.endswith("*") else value == p for p in patterns)
 
 
-@types.coroutine
-def bounded(work: Coroutine[Any, Any, T], limit_s: float) -> Generator[Any, Any, T]:
-    """Awaits `work`; TimeoutError when it has been suspended past `limit_s` (0: never). Most hooks never suspend:
-    those pay for no timer."""
+async def bounded(work: Coroutine[Any, Any, T], limit_s: float) -> T:
+    """Awaits `work`; TimeoutError when it has been suspended past `limit_s` (0: never)."""
     try:
         waiting = work.send(None)
     except StopIteration as done:
         return done.value  # type: ignore[no-any-return]
+    return await suspended(work, waiting, limit_s)
+
+
+async def suspended(work: Coroutine[Any, Any, T], waiting: Any, limit_s: float) -> T:
+    """Goes on with `work`, which was started by hand and waits for `waiting`, as `bounded` does."""
     if not limit_s:
-        return (yield from _drive(work, waiting))
+        return await resumed(work, waiting)
     task = asyncio.current_task()
     assert task is not None
     fired = False
@@ -369,24 +389,10 @@ def bounded(work: Coroutine[Any, Any, T], limit_s: float) -> Generator[Any, Any,
 
     timer = asyncio.get_running_loop().call_later(limit_s, fire)
     try:
-        return (yield from _drive(work, waiting))
+        return await resumed(work, waiting)
     except asyncio.CancelledError:
         if fired and task.uncancel() == 0:
             raise TimeoutError from None
         raise
     finally:
         timer.cancel()
-
-
-def _drive(work: Coroutine[Any, Any, T], waiting: Any) -> Generator[Any, Any, T]:
-    """Goes on with a coroutine that was started by hand and waits for `waiting`."""
-    try:
-        while True:
-            try:
-                sent = yield waiting
-            except BaseException as error:  # noqa: BLE001  it belongs to the coroutine, cancellation included
-                waiting = work.throw(error)
-            else:
-                waiting = work.send(sent)
-    except StopIteration as done:
-        return done.value  # type: ignore[no-any-return]

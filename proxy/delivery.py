@@ -22,7 +22,8 @@ from proxy.ports import Headers, Tasks
 from proxy.pulse import Pulse
 from proxy.upstream import endpoint
 from proxy.upstream.link import Answering
-from proxy.wire.codec import Codec
+from proxy.wire import sliced
+from proxy.wire.codec import Answer, Codec
 
 Now = Callable[[], float]
 Send = Callable[[], Awaitable[tuple[Answering, Target, Upstream]]]
@@ -75,7 +76,7 @@ class Delivery:
         try:
             answer = codec.answer(body)
             if answer is not None:
-                response.segments = answer.segments
+                response.said = answer.texts
                 response.usage = response.usage or answer.usage
                 response.finish = answer.finish
                 body = await passage.whole(answer)
@@ -189,32 +190,47 @@ class Delivery:
         exchange.timeline.upstream_end = self._now()
         plain = self._inflate(answering.headers, raw, limit)
         response = exchange.response = Response(status=answering.status)
-        answer = codec.answer(plain)
+        if len(plain) < sliced.LONG_BYTES:
+            answer = codec.answer(plain)
+        else:
+            answer = await sliced.paced(codec.answering(plain), self._now)
         if answer is None:
             self._uninspected(exchange, "answer")
             await trip.chain.response(exchange, _route(trip), trip.below)
             headers = endpoint.answer_headers(answering.headers, changed=False)
             await self._send(trip, answering.status, headers, raw)
             return None
-        response.segments, response.usage, response.model = answer.segments, answer.usage, answer.model
+        response.said, response.usage, response.model = answer.texts, answer.usage, answer.model
         response.usage_source = "provider" if answer.usage else "none"
         response.finish, response.complete, response.body = answer.finish, True, plain
         response.id = _id_of(answer.doc)
-        await self._remember(exchange, response.id)
-        replaced = await trip.chain.answer(exchange, _route(trip), trip.below, None)
-        if replaced is not None:
-            return replaced
-        passage, complete = self._passage(trip), False
-        try:
-            body = await passage.whole(answer)
-            await trip.chain.response(exchange, _route(trip), trip.below)
-            complete = True
-        finally:
-            passage.close(complete)
+        route = _route(trip)
+        if exchange.request.dialect == "responses":
+            await self._remember(exchange, response.id)
+        if route.by_hook["answer"]:
+            replaced = await trip.chain.answer(exchange, route, trip.below, None)
+            if replaced is not None:
+                return replaced
+        body = plain
+        if route.reads_answers:
+            body = await self._through(trip, answer)
+        else:
+            await trip.chain.response(exchange, route, trip.below)
         changed = body is not plain
         headers = endpoint.answer_headers(answering.headers, changed=changed)
         await self._send(trip, answering.status, headers, body if changed else raw)
         return None
+
+    async def _through(self, trip: Trip, answer: Answer) -> bytes:
+        """A JSON answer past filters and tapes, then the hooks that see it as it will be delivered."""
+        passage, complete = self._passage(trip), False
+        try:
+            body = await passage.whole(answer)
+            await trip.chain.response(trip.exchange, _route(trip), trip.below)
+            complete = True
+        finally:
+            passage.close(complete)
+        return body
 
     async def _stream(self, trip: Trip, answering: Answering, pulse: Pulse) -> tuple[Response | Target, int] | None:
         exchange = trip.exchange
@@ -390,9 +406,10 @@ def _route(trip: Trip) -> Route:
 
 
 def _is_events(headers: Headers) -> bool:
-    return any(
-        name.lower() == "content-type" and value.lower().startswith("text/event-stream") for name, value in headers
-    )
+    for name, value in headers:
+        if len(name) == 12 and name.lower() == "content-type" and value[:17].lower() == "text/event-stream":
+            return True
+    return False
 
 
 def _id_of(doc: object) -> str:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Json = Any
 Headers = list[tuple[str, str]]
+Pairs = Sequence[tuple[str, str]]
 
 Dialect = Literal["chat", "responses", "completions", "embeddings", "messages", "relay"]
 Role = Literal["system", "user", "assistant", "tool"]
@@ -79,6 +80,11 @@ class Usage:
     """Part of `input`."""
     audio_output: int = 0
     """Part of `output`."""
+
+    @property
+    def plain(self) -> bool:
+        """Nothing of it has a price of its own but what was read from the cache."""
+        return not (self.cache_write or self.reasoning or self.audio_input or self.audio_output)
 
     @property
     def total(self) -> int:
@@ -169,7 +175,7 @@ class Request:
         method: str,
         path: str,
         query: str,
-        headers: Headers,
+        headers: Pairs,
         body: bytes,
         *,
         doc: Any = None,
@@ -182,6 +188,7 @@ class Request:
         self.path = path
         self.query = query
         self.headers = headers
+        """As the caller sent them, to be read: what goes out is the upstream's settings' to say."""
         self.body = body
         """As the caller sent it, content coding taken off."""
         self.doc = doc
@@ -204,6 +211,10 @@ class Request:
             self._segments, uninspected = self._walk(self.doc) if self._walk else ([], [])
             self.uninspected.extend(uninspected)
         return self._segments
+
+    def walked_by(self, walk: Callable[[Any], tuple[list[Segment], list[str]]]) -> None:
+        """Says how the texts are found in `doc`."""
+        self._walk = walk
 
     @property
     def walked(self) -> bool:
@@ -234,7 +245,7 @@ class Request:
     def view(self) -> Request:
         """A copy for shadow hooks: what they change is theirs."""
         twin = Request(
-            self.dialect, self.method, self.path, self.query, list(self.headers), self.body,
+            self.dialect, self.method, self.path, self.query, self.headers, self.body,
             doc=self.doc, model=self.model, stream=self.stream, walk=self._walk,
         )  # fmt: skip
         twin.edits = dict(self.edits)
@@ -257,8 +268,8 @@ class Response:
     text: str | None = None
     body: bytes | None = None
     events: Sequence[bytes] | None = None
-    segments: list[Segment] = field(default_factory=list)
-    """The texts of the answer as delivered (streams: filled as they come)."""
+    said: list[Segment] | Callable[[], list[Segment]] = field(default_factory=list)
+    """`segments`, or what finds them."""
     usage: Usage | None = None
     usage_source: UsageSource = "none"
     id: str = ""
@@ -272,6 +283,17 @@ class Response:
     delivered_bytes: int = 0
     text_sample: Callable[[], tuple[str, float]] | None = None
     """Streams without a filter: the text of what was delivered first, and by how much to scale its count."""
+
+    @property
+    def segments(self) -> list[Segment]:
+        """The texts of the answer as delivered (streams: filled as they come). Found on first use."""
+        if not isinstance(self.said, list):
+            self.said = self.said()
+        return self.said
+
+    @segments.setter
+    def segments(self, texts: list[Segment]) -> None:
+        self.said = texts
 
 
 DURABLE: Key[dict[str, Any]] = Key("durable")

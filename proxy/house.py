@@ -14,7 +14,7 @@ from proxy.errors import BadRequest, ProtocolViolation
 from proxy.exchange import DURABLE, Caller, Exchange, Target
 from proxy.held import Held
 from proxy.live import Snapshot, Upstream
-from proxy.ports import Headers, Incoming, Metrics, Reply, Store, Tasks
+from proxy.ports import Headers, Incoming, Metrics, Pairs, Reply, Store, Tasks
 from proxy.upstream.link import Answering, Link, Outgoing
 from proxy.wire.codec import Codec
 
@@ -30,6 +30,8 @@ class Trip:
     chain: Chain
     incoming: Incoming
     reply: Reply
+    headers: Pairs
+    """As they came."""
     codec: Codec | None = None
     route: Route | None = None
     below: int = 0

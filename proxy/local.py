@@ -15,12 +15,13 @@ from proxy.errors import BadRequest, UnknownModel, WeirError
 from proxy.exchange import Exchange, Json, Response
 from proxy.house import Records, Trip
 from proxy.live import Upstream
+from proxy.record import Record, summary_of
 from proxy.upstream import endpoint
 from proxy.upstream.link import Link, Outgoing
 
 LIST_S = 10.0
 LIST_BYTES = 16 * 1024 * 1024
-KEPT = 4096
+KEPT = 256
 MOST_S = 1 << 37
 """Dates beyond it have five digits in their year."""
 JSON = [("content-type", "application/json")]
@@ -139,21 +140,20 @@ class Calls:
 
     def __init__(self, records: Records) -> None:
         self._records = records
-        self._kept: OrderedDict[str, tuple[str, Json]] = OrderedDict()
+        self._kept: OrderedDict[str, tuple[str, Record]] = OrderedDict()
 
-    def keep(self, exchange: Exchange, summary: Json) -> None:
-        self._kept[exchange.id] = (exchange.caller.credential, summary)
+    def keep(self, exchange: Exchange, record: Record) -> None:
+        self._kept[exchange.id] = (exchange.caller.credential, record)
         while len(self._kept) > KEPT:
             self._kept.popitem(last=False)
 
     async def __call__(self, trip: Trip) -> None:
         wanted = trip.exchange.request.path.rsplit("/", 1)[1]
         credential = trip.exchange.caller.credential
-        owner, summary = self._kept.get(wanted, ("", None))
-        if summary is None or owner != credential:
-            summary = None
-            if wanted not in self._kept:
-                summary = (await self._records.ask({"call": wanted, "credential": credential})).get("call")
+        owner, record = self._kept.get(wanted, ("", None))
+        summary = summary_of(record) if record is not None and owner == credential else None
+        if wanted not in self._kept:
+            summary = (await self._records.ask({"call": wanted, "credential": credential})).get("call")
         if summary is None:
             raise _not_found()
         await trip.reply.send(200, JSON, orjson.dumps(summary))

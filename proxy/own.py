@@ -6,12 +6,13 @@ A plugin gives a text, a body or events. Texts turn from one form into another; 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from urllib.parse import quote
 
 from proxy import record
 from proxy.errors import PluginFailed
 from proxy.exchange import Exchange, Json, Response, Segment, Usage
-from proxy.ports import Headers
+from proxy.ports import Headers, Pairs
 from proxy.wire.codec import Codec, Stream
 from proxy.wire.sse import Reader
 
@@ -25,10 +26,10 @@ def headers(exchange: Exchange, *, whole: bool = False) -> Headers:
     found = [("x-weir-request-id", exchange.id)]
     target = exchange.target
     if target is not None:
-        found.append(("x-weir-model", quote(target.model[:SHOWN_CHARS], safe=PLAIN)))
+        found.append(("x-weir-model", _plain(target.model)))
     if exchange.variant:
         found.append(("x-weir-variant", exchange.variant))
-    if exchange.response is not None:
+    if exchange.response is not None and exchange.response.headers:
         found.extend(pair for pair in exchange.response.headers if pair[0].startswith("x-weir-"))
     if whole:
         if exchange.cost_nano_usd is not None:
@@ -39,7 +40,12 @@ def headers(exchange: Exchange, *, whole: bool = False) -> Headers:
     return found
 
 
-def asks_debug(headers: Headers) -> bool:
+@lru_cache(256)
+def _plain(model: str) -> str:
+    return quote(model[:SHOWN_CHARS], safe=PLAIN)
+
+
+def asks_debug(headers: Pairs) -> bool:
     return any(name.lower() == "x-weir-debug" and value == "1" for name, value in headers)
 
 

@@ -25,21 +25,33 @@ from proxy.delivery import Delivery
 from proxy.errors import BadMethod, Forbidden, MalformedBody, Refused, UpstreamTimeout, WeirError
 from proxy.exchange import Caller, Dialect, Exchange, Json, Request, Response, Segment, Target
 from proxy.held import named_id
-from proxy.house import House, Local, Send, Trip, call_id, make_durable, of_provider, watch, watchers
-from proxy.live import Upstream
+from proxy.house import (
+    House,
+    Identified,
+    Local,
+    Send,
+    Trip,
+    call_id,
+    make_durable,
+    of_provider,
+    watch,
+    watchers,
+)
+from proxy.live import Snapshot, Upstream
 from proxy.ports import Incoming, Reply
 from proxy.upstream import endpoint
-from proxy.upstream.link import Answering, Outgoing
-from proxy.wire import faults
+from proxy.upstream.link import Dress, Outgoing
+from proxy.wire import faults, sliced
 from proxy.wire.codec import Codec
 from proxy.wire.completions import token_arrays
 
 log = logging.getLogger("weir")
 _PARTS = re.compile(rb'"(?:image(?:_url)?|input_(?:image|audio|file)|audio|video|file(?:_id)?|document)"\s*[:,}]')
 """What the names of parts without text look like; a call without them is not walked for their sake."""
+TARGETS = 1024
+"""Resolved models that are remembered, for as long as a snapshot lasts."""
+NOBODY = Caller()
 MODEL_CHARS = 512
-THREAD_BYTES = 1024 * 1024
-"""Larger bodies are inflated in a thread: it would hold the loop for milliseconds."""
 
 
 class Pipeline:
@@ -50,6 +62,8 @@ class Pipeline:
         self._seed = int.from_bytes(hmac.digest(house.secret, b"conversation", "sha256")[:8])
         self._delivery = Delivery(house.now, house.tasks, of_provider(house.inflate), house.held.remember)
         self._depth = -1
+        self._targets: dict[tuple[Dialect, str], tuple[Target, ...]] = {}
+        self._targets_of: Snapshot | None = None
         self._codecs: dict[Dialect, Codec] = {}
         self._codec("chat", house.chains.current.snapshot.limits.depth)
         self._in_flight = house.metrics.gauge("weir_in_flight")
@@ -59,15 +73,16 @@ class Pipeline:
         """Never raises but for cancellation: every error becomes an answer, every call a record."""
         house = self._house
         chain = house.chains.current
+        at_s, headers = house.wall(), tuple(incoming.headers)
         exchange = Exchange(
-            call_id(house.wall()),
-            Caller(),
-            Request("relay", incoming.method, incoming.path, incoming.query, incoming.headers, b""),
-            at_s=house.wall(),
+            call_id(at_s),
+            NOBODY,
+            Request("relay", incoming.method, incoming.path, incoming.query, headers, b""),
+            at_s=at_s,
             start=house.now(),
             snapshot=chain.snapshot,
         )
-        trip = Trip(exchange, chain, incoming, reply)
+        trip = Trip(exchange, chain, incoming, reply, headers)
         self.running += 1
         self._in_flight(self.running)
         try:
@@ -100,7 +115,7 @@ class Pipeline:
     async def _serve(self, trip: Trip) -> None:
         house, exchange, incoming = self._house, trip.exchange, trip.incoming
         request = exchange.request
-        known = house.identify(trip.chain.snapshot, incoming, house.secret)
+        known = self._identify(trip.chain.snapshot, incoming)
         exchange.caller = known.caller
         trip.ours = known.credential_is_ours
         request.path = path = known.path
@@ -129,6 +144,18 @@ class Pipeline:
         except TimeoutError as error:
             raise UpstreamTimeout("the deadline of this call has passed", code="deadline_exceeded") from error
 
+    def _identify(self, snapshot: Snapshot, incoming: Incoming) -> Identified:
+        """Who asks. For a head that has come before, what was found then."""
+        house, head = self._house, incoming.head
+        if head is None:
+            return house.identify(snapshot, incoming, house.secret)
+        kept: tuple[Snapshot, Identified] | None = head.memo.get(incoming.remote)
+        if kept is not None and kept[0] is snapshot:
+            return kept[1]
+        known = house.identify(snapshot, incoming, house.secret)
+        head.keep(incoming.remote, (snapshot, known))
+        return known
+
     def _codec(self, dialect: Dialect, depth: int) -> Codec:
         if depth != self._depth:
             self._codecs = {each: wire.codec(each, depth=depth) for each in wire.DIALECTS}
@@ -145,13 +172,12 @@ class Pipeline:
         exchange, chain = trip.exchange, trip.chain
         await self._read(trip, codec)
         request = exchange.request
-        targets = endpoint.resolve(chain.snapshot, request.dialect, request.model)
-        exchange.target, exchange.fallbacks = targets[0], list(targets[1:])
+        exchange.target, *exchange.fallbacks = self._resolve(chain.snapshot, request)
         if codec.dialect == "responses":
             await self._follow_held(exchange)
         trip.home = exchange.target.upstream
         trip.route = route = chain.route(exchange.caller.agent, request.model, request.path)
-        self._look_for_unread(exchange, route)
+        self._look_for_unread(exchange, route, codec)
         try:
             response, trip.below = await chain.out(exchange, route)
             await make_durable(exchange, self._house.records)
@@ -163,6 +189,16 @@ class Pipeline:
         finally:
             chain.drop_verdicts(exchange)
 
+    def _resolve(self, snapshot: Snapshot, request: Request) -> tuple[Target, ...]:
+        if self._targets_of is not snapshot or len(self._targets) >= TARGETS:
+            self._targets_of = snapshot
+            self._targets.clear()
+        key = (request.dialect, request.model)
+        found = self._targets.get(key)
+        if found is None:
+            found = self._targets[key] = tuple(endpoint.resolve(snapshot, *key))
+        return found
+
     async def _read(self, trip: Trip, codec: Codec) -> None:
         exchange, incoming = trip.exchange, trip.incoming
         limits = exchange.snapshot.limits
@@ -170,12 +206,14 @@ class Pipeline:
         exchange.timeline.read = self._house.now()
         plain = await self._inflated(incoming, raw, limits.body_bytes)
         trip.coded = None if plain is raw else raw
-        doc = codec.read(plain)
-        old = exchange.request
-        exchange.request = Request(
-            codec.dialect, old.method, old.path, old.query, old.headers, plain,
-            doc=doc, model=_model_of(doc), stream=doc.get("stream") is True, walk=self._walk(codec),
-        )  # fmt: skip
+        if len(plain) < sliced.LONG_BYTES:
+            doc = codec.read(plain)
+        else:
+            doc = await sliced.paced(codec.reading(plain), self._house.now)
+        request = exchange.request
+        request.body, request.doc, request.model = plain, doc, _model_of(doc)
+        request.stream = doc.get("stream") is True
+        request.walked_by(self._walk(codec))
         self._recognise(exchange, codec)
 
     def _walk(self, codec: Codec) -> Callable[[Json], tuple[list[Segment], list[str]]]:
@@ -184,11 +222,11 @@ class Pipeline:
             return codec.walk
         return partial(_with_tokens, codec, self._house.decode)
 
-    def _look_for_unread(self, exchange: Exchange, route: Route) -> None:
+    def _look_for_unread(self, exchange: Exchange, route: Route, codec: Codec) -> None:
         """Parts that no codec reads are recorded, or refused where the operator or a guard says so."""
         request = exchange.request
         refuse = exchange.snapshot.uninspected == "refuse" or route.refuses_unread
-        if not refuse and not _PARTS.search(request.body):
+        if codec.plain(request.doc) or not (refuse or _PARTS.search(request.body)):
             return
         unread = request.unread()
         if refuse and unread:
@@ -196,9 +234,14 @@ class Pipeline:
             raise Forbidden(f"This call has parts that cannot be inspected ({parts}).", code="uninspected")
 
     async def _inflated(self, incoming: Incoming, raw: bytes, limit: int) -> bytes:
-        house = self._house
-        if len(raw) < THREAD_BYTES:
-            return house.inflate(incoming.headers, raw, limit)
+        house, head = self._house, incoming.head
+        if head is not None and "plain" in head.memo:
+            return raw
+        if not any(name.lower() == "content-encoding" for name, _ in incoming.headers):
+            plain = house.inflate(incoming.headers, raw, limit)
+            if head is not None and plain is raw:
+                head.keep("plain", True)
+            return plain
         return await house.tasks.in_thread(house.inflate, incoming.headers, raw, limit)
 
     def _recognise(self, exchange: Exchange, codec: Codec) -> None:
@@ -254,17 +297,10 @@ class Pipeline:
             if target.upstream != trip.home and upstream.key is None:
                 upstream = replace(upstream, auth="none")
             sent = trip.coded if untouched and trip.coded is not None else body
-            headers = endpoint.headers(
-                request.headers, upstream, body_length=len(sent), identity=True, credential_is_ours=trip.ours,
-                inflated=trip.coded is not None and sent is body,
-            )  # fmt: skip
-            line = endpoint.target(upstream, target.model, request.path, request.query)
-            return Outgoing(request.method, line, headers, sent)
+            dress = _dress(trip, target, upstream, inflated=trip.coded is not None and sent is body)
+            return Outgoing(request.method, dress.target, dress.headers, sent, memo=dress.memo)
 
-        async def send() -> tuple[Answering, Target, Upstream]:
-            return await self._house.pool.send(trip.exchange, build)
-
-        return send
+        return partial(self._house.pool.send, trip.exchange, build)
 
     async def _fault(self, trip: Trip, error: WeirError) -> None:
         """The error in the caller's dialect: an answer, or an event in a running stream; else the connection is cut."""
@@ -313,6 +349,25 @@ class Pipeline:
             made = record.of(exchange)
             self._house.records.put(orjson.dumps(made, default=str))
             self._house.kept(exchange, made)
+
+
+def _dress(trip: Trip, target: Target, upstream: Upstream, *, inflated: bool) -> Dress:
+    """What the call looks like on its way to this upstream. For a head that has come before, what was found then."""
+    request, head = trip.exchange.request, trip.incoming.head
+    model = target.model if "{model}" in upstream.url else ""
+    key = (upstream.name, request.path, inflated)
+    if head is not None and request.headers is trip.headers:
+        kept: Dress | None = head.memo.get(key)
+        if kept is not None and kept.upstream is upstream and kept.model == model and kept.ours is trip.ours:
+            return kept
+    headers = endpoint.headers(
+        request.headers, upstream, body_length=None, identity=True, credential_is_ours=trip.ours, inflated=inflated
+    )
+    line = endpoint.target(upstream, target.model, request.path, request.query)
+    made = Dress(upstream, model, trip.ours, line, headers)
+    if head is not None and request.headers is trip.headers:
+        head.keep(key, made)
+    return made
 
 
 def _with_tokens(

@@ -8,6 +8,8 @@ from typing import Any, Protocol, TypeVar
 T = TypeVar("T")
 Json = Any
 Headers = list[tuple[str, str]]
+Pairs = Sequence[tuple[str, str]]
+"""Headers that are only read."""
 
 
 class Clock(Protocol):
@@ -132,6 +134,19 @@ class Live(Protocol):
     def current(self) -> Any: ...
 
 
+class Head(Protocol):
+    """A request's line and headers, the length of its body apart, that may come again and again."""
+
+    @property
+    def memo(self) -> Mapping[Any, Any]:
+        """What was found to follow from it, by whoever kept it there."""
+        ...
+
+    def keep(self, key: Any, value: Any) -> None:
+        """Remembers, for a while, what follows from this head, and from what `key` or `value` name, alone."""
+        ...
+
+
 class Incoming(Protocol):
     """One HTTP request as the server hands it to the pipeline. `path` and `query` are as sent, undecoded."""
 
@@ -142,6 +157,11 @@ class Incoming(Protocol):
     length: int | None
     websocket: bool
     """The caller asks for a websocket."""
+
+    @property
+    def head(self) -> Head | None:
+        """Where this head is one that has come before."""
+        ...
 
     @property
     def remote(self) -> str: ...

@@ -64,9 +64,17 @@ class Offer:
     sets: Sequence[tuple[Json, Mapping[str, Json]]]
     variants: Sequence[tuple[Mapping[str, str], Json, Mapping[str, Json]]] = ()
     rates: dict[Hashable, Rates] = field(default_factory=dict)
+    flat: Rates | None = field(init=False)
+    """The rates, where neither date nor way of processing changes them."""
+
+    def __post_init__(self) -> None:
+        flat = Rates(self.sets[0][1]) if len(self.sets) == 1 and not self.variants else None
+        object.__setattr__(self, "flat", flat)
 
     def at(self, at_s: float, context: Context) -> Rates:
         """The rates in force: the last set whose condition holds, changed by the first variant that gives a key."""
+        if self.flat is not None:
+            return self.flat
         chosen = 0
         for index in range(len(self.sets) - 1, -1, -1):
             if _holds(self.sets[index][0], at_s):
@@ -119,6 +127,8 @@ class Rates:
                 if total_input > start:
                     step = candidate
                     break
+        if usage.plain and (price := step[0]) is not None and (written := step[3]) is not None and step[1] is not None:
+            return usage.input * price + usage.cache_read * step[1] + usage.output * written + (step[7] or 0)
         plain_input = max(usage.input - usage.audio_input, 0)
         plain_output = max(usage.output - usage.reasoning - usage.audio_output, 0)
         counts = (plain_input, usage.cache_read, usage.cache_write, plain_output, usage.reasoning, usage.audio_input,

@@ -16,12 +16,13 @@ from __future__ import annotations
 import datetime
 from collections.abc import Sequence
 from decimal import Decimal
-from importlib.metadata import version
 from typing import Any
 
 import orjson
 from genai_prices import types
 from genai_prices.data import providers as PUBLISHED
+
+from proxy.pricetable import source
 
 Json = Any
 
@@ -42,7 +43,7 @@ FEMTO_PER_CALL = 10**12
 def compile_prices(providers: Sequence[types.Provider] = PUBLISHED) -> bytes:
     """The table, from the data that the installed genai-prices carries."""
     header = {
-        "source": f"genai-prices {version('genai-prices')}",
+        "source": source(),
         "providers": [
             [
                 provider.id,

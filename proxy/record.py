@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from operator import itemgetter
 from typing import Any, TypedDict
+
+import orjson
 
 from proxy.errors import PluginFailed, Refused, WeirError
 from proxy.exchange import Exchange, Outcome
@@ -162,3 +165,54 @@ def summary_of(found: Any) -> dict[str, Any]:
     nano = found.get("cost_nano_usd")
     summary["cost_usd"] = None if nano is None else nano / 1e9
     return summary
+
+
+HEAD = (
+    "id", "at", "agent", "outcome", "model", "target_model", "served_model", "path", "error", "status", "total_ms",
+    "cost_nano_usd", "input_tokens", "output_tokens", "user", "session",
+)  # fmt: skip
+"""What control looks at or searches by: the first part of a line, in this order."""
+REST = (
+    "tenant", "conversation", "key", "credential", "surface", "method", "stream", "upstream", "variant", "error_code",
+    "attempts", "answered_by", "finish", "complete", "ttft_ms", "queue_ms", "upstream_ms", "overhead_ms",
+    "cache_read_tokens", "cache_write_tokens", "reasoning_tokens", "usage_source", "price_source", "bytes_in",
+    "bytes_out", "parent", "purpose", "settings", "plugins_us", "uninspected",
+)  # fmt: skip
+"""The second part of a line, behind an object of what has no place here (or null). Kept as it is: only ever append."""
+KNOWN, PLACES = frozenset((*HEAD, *REST, "audit")), len(HEAD) + len(REST)
+APART = frozenset(("seq", "worker", "call", "user", "session", "content"))
+"""Of an audit entry: not in its manifest."""
+_head, _rest = itemgetter(*HEAD), itemgetter(*REST)
+
+
+def line(found: Record) -> bytes:
+    """The record as it goes to control: JSON parts, separated by tabs, which JSON has none of. Head, rest; where there
+    is an audit entry also its worker, its number and its manifest; where that has content, the content.
+
+    Control reads the head and keeps the other parts as they are, so none of it is written twice."""
+    entry = found.get("audit")
+    extra = None
+    if len(found) > PLACES + (entry is not None):
+        extra = {name: value for name, value in found.items() if name not in KNOWN}
+    parts = [orjson.dumps(_head(found), default=str), orjson.dumps((extra, *_rest(found)), default=str)]
+    if entry is not None:
+        manifest = {name: entry[name] for name in entry if name not in APART}
+        parts += (orjson.dumps(entry["worker"]), b"%d" % entry["seq"], orjson.dumps(manifest, default=str))
+        if "content" in entry:
+            parts.append(orjson.dumps(entry["content"], default=str))
+    return b"\t".join(parts)
+
+
+def parsed(text: bytes) -> Record:
+    """What `line` was given, for those who look into lines."""
+    head, rest, *audit = text.split(b"\t")
+    extra, *values = orjson.loads(rest)
+    found: Any = {**dict(zip(HEAD, orjson.loads(head), strict=True)), **dict(zip(REST, values, strict=True))}
+    found |= extra or {}
+    if audit:
+        worker, seq, manifest, *content = (orjson.loads(part) for part in audit)
+        person = {"user": found["user"], "session": found["session"]}
+        found["audit"] = {"seq": seq, "worker": worker, "call": found["id"], **person, **manifest}
+        if content:
+            found["audit"]["content"] = content[0]
+    return found  # type: ignore[no-any-return]  # names and order are those of `Record`

@@ -138,7 +138,7 @@ class Relay:
             if answer is None:
                 self._unread(exchange, "answer")
             else:
-                response.segments, response.model = answer.segments, answer.model
+                response.said, response.model = answer.texts, answer.model
                 body = await passage.whole(answer)
         finally:
             passage.close(False)  # it was complete when it was new; whoever remembers answers has seen it then

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import deque
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
+from proxy.coroutines import resumed
 from proxy.errors import Overloaded
 from proxy.ports import Metrics
 
@@ -36,6 +38,10 @@ class Tasks:
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="weir")
         self._room = threading.Semaphore(waiting)
         self._spawned = spawned
+        self._begun: deque[tuple[str, Coroutine[Any, Any, Any]]] = deque()
+        """Works that nobody has looked at yet."""
+        self._starting = False
+        """Somebody will."""
         self._running: set[asyncio.Task[Any]] = set()
         self._stopped = False
         self._closed = False
@@ -51,18 +57,42 @@ class Tasks:
 
     def spawn(self, name: str, work: Coroutine[Any, Any, Any]) -> None:
         """Runs beside; failures are reported under `name` and counted; awaited (bounded) by `stop`."""
-        if self._stopped or len(self._running) >= self._spawned:
+        if self._stopped or len(self._running) + len(self._begun) >= self._spawned:
             work.close()
             self._failed(name, Overloaded("Too many tasks are running beside the calls."))
             return
-        task = asyncio.get_running_loop().create_task(work, name=name)
-        self._running.add(task)
-        task.add_done_callback(self._task_done)
+        self._begun.append((name, work))
+        if not self._starting:
+            self._start()
 
-    def _task_done(self, task: asyncio.Task[Any]) -> None:
-        self._running.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._failed(task.get_name(), error)
+    def _start(self) -> None:
+        """One task begins works one after the other, until one of them waits: that one it goes on with alone, and
+        another begins the next. So a work that never waits costs no task of its own."""
+        self._starting = True
+        task = asyncio.get_running_loop().create_task(self._work())
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    async def _work(self) -> None:
+        while self._begun:
+            name, work = self._begun.popleft()
+            try:
+                waiting = work.send(None)
+            except StopIteration:
+                continue
+            except Exception as error:  # noqa: BLE001  whatever it is, it is reported
+                self._failed(name, error)
+                continue
+            if self._begun:
+                self._start()
+            else:
+                self._starting = False
+            try:
+                await resumed(work, waiting)
+            except Exception as error:  # noqa: BLE001  whatever it is, it is reported
+                self._failed(name, error)
+            return
+        self._starting = False
 
     def _failed(self, name: str, error: BaseException) -> None:
         self._metrics.counter("weir_task_failures_total", task=name).add()
@@ -81,5 +111,8 @@ class Tasks:
             task.cancel()
         if late:
             await asyncio.gather(*late, return_exceptions=True)
+        for _, work in self._begun:
+            work.close()
+        self._begun.clear()
         self._closed = True
         self._executor.shutdown(wait=False, cancel_futures=True)

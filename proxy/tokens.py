@@ -1,6 +1,6 @@
 """Token counts by tiktoken, from tables that are shipped: nothing is downloaded, ever.
 
-A table is loaded at first use (about 0.3 s, 50 MB for o200k_base and 30 MB for cl100k_base; the last 0.15 s hold the
+A table is loaded at first use (about 0.3 s, 50 MB for o200k_base and 30 MB for cl100k_base; the last 0.06 s hold the
 interpreter, in a thread too), so a worker that needs counts had better call `load` before it is ready. tiktoken's own
 dictionary of ranks is dropped afterwards: counting does not need it. Counts are remembered per text, because agents
 send the whole conversation again on each turn.
@@ -16,10 +16,11 @@ import io
 import re
 import secrets
 import threading
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import xxhash
 
@@ -32,6 +33,8 @@ FORCE_CHARS = 65_536
 """Without a safe place to cut, this many characters are cut by force; far more overflow the tokenizer's stack."""
 REMEMBERED = 16_384
 """Texts whose counts are kept, per encoding (about 2 MB); the oldest goes first."""
+BREATH_TOKENS = 2000
+"""Others may run after so many tokens of a table that is being loaded: about 1 ms."""
 SECONDS_PER_CHAR = 0.15e-6
 """A careful estimate for texts that are not remembered."""
 
@@ -128,6 +131,26 @@ def estimate_s(text: str) -> float:
     return len(text) * SECONDS_PER_CHAR
 
 
+class Breath(Sequence[int]):
+    """A token that, read by tiktoken's constructor, lets other threads run first. Without a few of these among its
+    tokens the constructor would hold the interpreter from the first to the last."""
+
+    __slots__ = ("_token",)
+
+    def __init__(self, token: bytes) -> None:
+        self._token = token
+
+    def __len__(self) -> int:
+        return len(self._token)
+
+    def __getitem__(self, at: Any) -> Any:
+        return self._token[at]
+
+    def __iter__(self) -> Iterator[int]:
+        time.sleep(0)
+        return iter(self._token)
+
+
 def read_ranks(table: Table) -> dict[bytes, int]:
     """The shipped table, verified."""
     packed = files("proxy").joinpath("tables", f"{table.name}.tiktoken.gz").read_bytes()
@@ -141,13 +164,17 @@ def read_ranks(table: Table) -> dict[bytes, int]:
     return ranks
 
 
+def with_breaths(ranks: dict[bytes, int]) -> dict[Any, int]:
+    return {token if rank % BREATH_TOKENS else Breath(token): rank for token, rank in ranks.items()}
+
+
 def build(table: Table) -> tiktoken.Encoding:
     import tiktoken  # noqa: PLC0415  heavy, and a worker that never counts does not need it
 
     encoding = tiktoken.Encoding(
         table.name,
         pat_str=table.pattern,
-        mergeable_ranks=read_ranks(table),
+        mergeable_ranks=with_breaths(read_ranks(table)),
         special_tokens=dict(table.special),
     )
     encoding._mergeable_ranks = {}  # the Rust core has its own copy; this one only costs 20 MB

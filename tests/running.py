@@ -60,14 +60,14 @@ class DefaultRun:
 
     def processes(self, role: str) -> list[int]:
         """Pids of the processes of this run with this role, where the system has /proc."""
-        run = str(self.place / ".weir" / "run").encode()
         found = []
         for entry in Path("/proc").glob("[0-9]*"):
             try:
                 words = (entry / "cmdline").read_bytes().split(b"\0")
+                here = (entry / "cwd").readlink() == self.place.resolve()
             except OSError:
                 continue
-            if run in words and role.encode() in words:
+            if here and role.encode() in words:
                 found.append(int(entry.name))
         return found
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import os
 import signal
+import threading
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import uvloop
 
-from proxy import pricing
 from proxy.app.configured import add_arguments, given_flags
 from proxy.app.parts import PRICES, Facts, fleet_secret, write_facts, write_whole
 from proxy.app.voice import say
@@ -19,12 +22,12 @@ from proxy.clock import SystemClock
 from proxy.configuration import checking, sources
 from proxy.configuration.overlay import Overlay
 from proxy.configuration.sources import ConfigErrors, Loaded
+from proxy.control.desk import Desk
 from proxy.control.process import Control, Parts, Paths, facts
 from proxy.errors import ConfigError
+from proxy.pricetable import table
 from proxy.processes import life
 from proxy.registry import find
-from proxy.server.admin import admin_app, metrics_app
-from proxy.telemetry.exposition import Exposition
 from proxy.telemetry.logs import Log, install
 from proxy.telemetry.page import Page
 
@@ -51,7 +54,6 @@ async def _control(options: argparse.Namespace) -> int:
         checking.verify(loaded, find)
         return loaded
 
-    exposition = Exposition(run)
     try:
         page = Page.create(run, "control")
         first = read(Overlay())
@@ -65,10 +67,10 @@ async def _control(options: argparse.Namespace) -> int:
                 clock=clock,
                 metrics=page,
                 read=read,
-                render=exposition.render,
+                render=Scrape(run).render,
                 environ=os.environ,
-                admin=admin_app,
-                scrapers=metrics_app,
+                admin=partial(_app, "admin_app"),
+                scrapers=partial(_app, "metrics_app"),
             ),
         )
         await control.start()
@@ -91,7 +93,27 @@ def _lay_ready(data: Path, run: Path, loaded: Loaded, store: str | None) -> None
     settings = loaded.settings
     hot = store or settings.store
     write_facts(run, Facts(hot, str(fleet_secret(data)), settings.log.level, settings.log.format))
-    write_whole(run / PRICES, pricing.compile_prices())
+    write_whole(run / PRICES, table())
+
+
+class Scrape:
+    """The exposition, loaded at the first scrape. Called in threads."""
+
+    def __init__(self, run: Path) -> None:
+        self._run = run
+        self._lock = threading.Lock()
+        self._made: Any = None
+
+    def render(self, accept: str) -> tuple[bytes, str]:
+        with self._lock:
+            self._made = self._made or import_module("proxy.telemetry.exposition").Exposition(self._run)
+        found: tuple[bytes, str] = self._made.render(accept)
+        return found
+
+
+def _app(name: str, desk: Desk, token: str | None) -> Any:
+    """An application of the admin port; loads aiohttp, so not before it is asked for."""
+    return getattr(import_module("proxy.server.admin"), name)(desk, token)
 
 
 async def _until_stopped(control: Control, options: argparse.Namespace, page: Page) -> int:
@@ -104,6 +126,9 @@ async def _until_stopped(control: Control, options: argparse.Namespace, page: Pa
     if options.ready_fd >= 0:
         told: dict[str, Any] = facts(control)
         life.ready(options.ready_fd, told)
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+    gc.enable()
     await stopping.wait()
     await control.stop()
     page.close()

@@ -12,7 +12,9 @@ import socket
 import ssl
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +35,8 @@ from proxy.memory import Memory
 from proxy.pipeline import Pipeline
 from proxy.plugin import Kit
 from proxy.ports import Metrics, Prices, Store
-from proxy.processes import life
-from proxy.record import summary_of
+from proxy.processes import files, life
+from proxy.processes.early import Wait
 from proxy.registry import Registry, find, resolver
 from proxy.relay import Relay
 from proxy.server.auth import Auth, allowed
@@ -44,11 +46,14 @@ from proxy.server.probes import Probes
 from proxy.server.tunnel import tunnel
 from proxy.shadow import ShadowStore
 from proxy.tasks import Tasks
+from proxy.telemetry.lag import Lag
 from proxy.telemetry.logs import Log, install
 from proxy.telemetry.page import Page
 from proxy.tokens import Tokens
+from proxy.upstream import tls
 from proxy.upstream.client import Client
 from proxy.upstream.pool import Pool
+from proxy.wire import DIALECTS, codec
 
 log = logging.getLogger("weir.worker")
 
@@ -82,6 +87,7 @@ class Worker:
         self.live = Live(first)
         self.tasks = Tasks(parts.metrics, _task_failed)
         self.client = Client(self._clock)
+        self._lag = Lag(self._clock.monotonic_s, parts.metrics)
         self._asker = Asker()
         self._tokens = Tokens()
         self._registry = Registry(
@@ -125,7 +131,7 @@ class Worker:
             secret=parts.secret,
             local={"GET /v1/models": models, "GET /v1/models/": models, "GET /weir/calls/": calls},
             held=held,
-            kept=lambda exchange, record: calls.keep(exchange, summary_of(record)),
+            kept=calls.keep,
             relay=Relay(now, pool, self.client, held, tunnel),
         )
         self._asker.bind(house)
@@ -136,6 +142,7 @@ class Worker:
         self._version = parts.metrics.gauge("weir_settings_version")
         self._version(self.live.current.version)
         await self.front.start(sock, tls)
+        self._lag.start()
 
     async def _chain(self, made: Snapshot) -> Chain:
         plugins = await self._registry.prepare(made)
@@ -155,6 +162,7 @@ class Worker:
     async def stop(self, drain_s: float) -> None:
         """Drains to the cap, then ends what is left, plugins included."""
         await self.front.drain(drain_s)
+        self._lag.stop()
         await self.front.stop()
         await self.tasks.stop(2.0)
         await self._registry.stop()
@@ -166,9 +174,17 @@ def _task_failed(name: str, error: BaseException) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """The process: `--fd N --slot I --run DIR ...` as the supervisor gives them."""
-    options = _options(arguments)
+    """The process: `--fd N --slot I --run DIR ...` as the supervisor gives them, or `--talk-fd N` to hear them."""
     gc.set_threshold(50_000, 20, 100)
+    _warm()
+    given = _ordered(int(arguments[1])) if arguments[:1] == ["--talk-fd"] else arguments
+    if given is None:
+        return 0
+    options = _options(given)
+    _load(options.warm.split(","))
+    gc.freeze()
+    if not life.admitted(options.gate_fd, options.life_fd):
+        return 0
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_serve(options))
 
@@ -182,9 +198,34 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--unready-ms", type=float, default=0.0)
     parser.add_argument("--ready-fd", type=int, default=-1)
     parser.add_argument("--life-fd", type=int, default=-1)
+    parser.add_argument("--gate-fd", type=int, default=-1)
+    parser.add_argument("--warm", default="", help="modules that will be needed, with a comma between")
     parser.add_argument("--tls-cert")
     parser.add_argument("--tls-key")
     return parser.parse_args(arguments)
+
+
+def _ordered(talk_fd: int) -> list[str] | None:
+    order = Wait(talk_fd).ordered()
+    if order is None:
+        return None
+    given, (ready, life_, sock, *gate) = order
+    fds = ["--ready-fd", str(ready), "--life-fd", str(life_), "--fd", str(sock)]
+    return [*given, *fds, *(f"--gate-fd={fd}" for fd in gate)]
+
+
+def _warm() -> None:
+    """What every worker needs before its first call and no setting changes, made while control is at its start."""
+    for dialect in DIALECTS:
+        codec(dialect)
+    tls.trusting()
+
+
+def _load(modules: list[str]) -> None:
+    """What cannot be loaded is told where it is needed."""
+    for name in filter(None, modules):
+        with suppress(Exception):
+            import_module(name)
 
 
 async def _serve(options: argparse.Namespace) -> int:
@@ -222,6 +263,8 @@ class Process:
         first, facts = self._read(), read_facts(self._run)
         told = Log(SystemClock(), level=facts.log_level, format=facts.log_format)
         install(told.bind(process=f"worker {self._options.slot}"), facts.log_level)
+        if (short := files.shortage(files.raise_limit())) and self._options.slot == 0:
+            log.warning("%s", short)
         urls = {name: upstream.url for name, upstream in first.upstreams.items()}
         await self._sender.start()
         store = await open_store(facts.store, os.environ, SystemClock())
@@ -240,6 +283,7 @@ class Process:
         self._catch_up()
         gc.collect()
         gc.freeze()
+        gc.enable()
         if self._options.ready_fd >= 0:
             life.ready(self._options.ready_fd)
 

@@ -7,7 +7,7 @@ import shutil
 import sys
 import tempfile
 
-from proxy.commands.serving import add_flags, flags_of, planned, supervise
+from proxy.commands.serving import add_flags, flags_of, serve
 
 
 def main(arguments: list[str]) -> int:
@@ -31,13 +31,9 @@ def main(arguments: list[str]) -> int:
     own = "" if "data_dir" in flags else tempfile.mkdtemp(prefix="weir-run-")
     flags.setdefault("data_dir", own)
     try:
-        settings = planned(options.config, flags)
-        if isinstance(settings, int):
-            return settings
-        return supervise(
+        return serve(
             options.config,
             flags,
-            settings,
             command=tuple(command),
             command_environment={"OPENAI_BASE_URL": "{url}/v1", "ANTHROPIC_BASE_URL": "{url}", "WEIR_URL": "{url}"},
             unready_ms=0.0,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from proxy.commands.serving import add_flags, flags_of, planned, supervise
+from proxy.commands.serving import add_flags, flags_of, serve
 
 
 def main(arguments: list[str]) -> int:
@@ -14,5 +14,4 @@ def main(arguments: list[str]) -> int:
     )
     add_flags(parser)
     options = parser.parse_args(arguments)
-    settings = planned(options.config, flags_of(options))
-    return settings if isinstance(settings, int) else supervise(options.config, flags_of(options), settings)
+    return serve(options.config, flags_of(options))

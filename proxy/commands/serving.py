@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import argparse
-import json
-import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from proxy.app.configured import arguments
 from proxy.app.voice import say
-from proxy.processes.supervisor import Plan, Supervisor
+from proxy.processes.early import Early
+from proxy.processes.plan import Plan
+from proxy.processes.supervisor import Supervisor
 
 FLAGS = ("upstream", "host", "port", "admin_host", "admin_port", "data_dir", "workers", "profile")
+ROLE = (sys.executable, "-m", "proxy.app")
+VALKEY_FOLDER = "valkey"
+"""Of the data directory: where the embedded Valkey writes."""
+VALKEY_SOCKET = "{run}/valkey.sock"
+VALKEY_OPTIONS = (
+    "--port", "0", "--unixsocket", VALKEY_SOCKET, "--unixsocketperm", "600", "--save", "", "--appendonly", "yes",
+    "--maxmemory", "256mb", "--maxmemory-policy", "allkeys-lru", "--loglevel", "warning",
+    "--logfile", "{run}/valkey.log",
+)  # fmt: skip
+"""Hot state of this Weir alone: it survives a restart, and it cannot grow without bound."""
 
 
 def add_flags(parser: argparse.ArgumentParser, *, own: bool = False) -> None:
@@ -34,36 +46,36 @@ def flags_of(options: argparse.Namespace) -> dict[str, Any]:
     return {name: getattr(options, name) for name in FLAGS if getattr(options, name) is not None}
 
 
-def planned(config: str | None, flags: dict[str, Any]) -> dict[str, Any] | int:
-    """The process settings, or the exit code where the configuration is wrong (said on stderr)."""
-    command = [sys.executable, "-m", "proxy.app", "plan", *arguments(config, flags)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, check=False)  # noqa: S603  our own interpreter and module
-    if done.returncode:
-        return done.returncode
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+@contextmanager
+def early(config: str | None, flags: dict[str, Any]) -> Iterator[tuple[Early, Early]]:
+    """Control, which judges the configuration, and the first worker; gone when left, unless ordered to run."""
+    with ExitStack() as stack:
+        control = Early("control", (*ROLE, "control"), arguments(config, flags))
+        stack.callback(control.dismiss)
+        worker = Early("worker", (*ROLE, "worker"))
+        stack.callback(worker.dismiss)
+        yield control, worker
 
 
-VALKEY_FOLDER = "valkey"
-"""Of the data directory: where the embedded Valkey writes."""
-VALKEY_SOCKET = "{run}/valkey.sock"
-VALKEY_OPTIONS = (
-    "--port", "0", "--unixsocket", VALKEY_SOCKET, "--unixsocketperm", "600", "--save", "", "--appendonly", "yes",
-    "--maxmemory", "256mb", "--maxmemory-policy", "allkeys-lru", "--loglevel", "warning",
-    "--logfile", "{run}/valkey.log",
-)  # fmt: skip
-"""Hot state of this Weir alone: it survives a restart, and it cannot grow without bound."""
+def serve(config: str | None, flags: dict[str, Any], **changes: Any) -> int:
+    """All of it: judges, claims, runs; the exit code. Where the configuration is wrong, that was said on stderr."""
+    with early(config, flags) as (control, worker):
+        settings = control.hear()
+        if isinstance(settings, int):
+            return settings
+        first = {"control": control.order, "worker 0": worker.order}
+        return supervise(config, flags, settings, first=first, **changes)
 
 
 def supervise(config: str | None, flags: dict[str, Any], settings: dict[str, Any], **changes: Any) -> int:
-    role = [sys.executable, "-m", "proxy.app"]
     valkey = settings.get("valkey")
     store = ("--store", f"unix://{VALKEY_SOCKET}") if valkey else ()
     plan = Plan(
-        control=(*role, "control", *arguments(config, flags), *store),
+        control=(*ROLE, "control", *arguments(config, flags), *store),
         extras=((valkey, *VALKEY_OPTIONS, "--dir", f"{settings['data_dir']}/{VALKEY_FOLDER}"),) if valkey else (),
         folders=(VALKEY_FOLDER,) if valkey else (),
-        worker=(*role, "worker"),
+        worker=(*ROLE, "worker", "--warm", ",".join(settings["warm"])),
+        gate=True,
         data_dir=settings["data_dir"],
         host=settings["host"],
         port=settings["port"],

@@ -12,23 +12,44 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
 from proxy.control import chain
-from proxy.control.chain import NONE, Checkpoint
+from proxy.control.chain import NONE, Checkpoint, seal, sign
 from proxy.errors import ConfigError
 from proxy.ports import Clock
-from proxy.store.journal import Journal, Link
+from proxy.store.journal import Journal, Link, Rows
 
 LOG = logging.getLogger("weir.audit")
 GRACE_S = 5.0
+SAVE_S = 1.0
+NUMBERED = "numbered"
+"""The fact that says up to which entry the saved states of the workers' numbers go."""
 SALT_BYTES = 16
-APART = ("content", "user", "session", "call")
-"""Of a worker's entry: not in the manifest, but erasable (or the reference) beside it."""
+APART = frozenset(("content", "user", "session", "call", "worker", "seq", "chained"))
+"""Of a worker's entry: erasable (or the reference) beside the manifest, or set at its beginning here."""
 
 Entry = Mapping[str, Any]
+
+
+class Prepared(NamedTuple):
+    """A worker's entry as its line has it: what stays text is text. `worker` is JSON, `seq` digits, `manifest` an
+    object without either."""
+
+    ref: str
+    worker: bytes
+    seq: bytes
+    manifest: bytes
+    user: Any = None
+    session: Any = None
+    content: Any = None
+
+
+Part = tuple[bytes | None, bytes | None, bytes | None]
+"""Hash, salt and the bytes of an erasable part; the last two go when it is erased."""
+NO_PART: Part = (None, None, None)
 
 
 @dataclass(slots=True)
@@ -71,6 +92,7 @@ class Ledger:
         self._clock = clock
         self._head_path = data / "audit.head"
         self._written: Checkpoint | None = None
+        self._saved_s = 0.0
         try:
             self.journal = Journal(data / "audit.db")
             self._count, mac = self.journal.head()
@@ -88,31 +110,55 @@ class Ledger:
         return self._count
 
     def append(self, entries: Iterable[Entry], *, durable: bool = False) -> int:
+        """As `extend`, of entries as plain mappings."""
+        return self.extend([prepared(entry) for entry in entries], durable=durable)
+
+    def extend(self, entries: Iterable[Prepared], *, durable: bool = False) -> int:
         """Chains the workers' entries that are not there yet, commits, and returns how many those were."""
-        now_s = self._clock.monotonic_s()
-        touched: dict[str, Any] = {}
-        links: list[Link] = []
+        now_s, key = self._clock.monotonic_s(), self._key
+        begin = b'{"chained":%b,"worker":' % orjson.dumps(round(self._clock.wall_s(), 3))
+        touched, by_worker = self._touched, self._by_worker
+        rows: list[tuple[Any, ...]] = []
+        bodies: list[tuple[Any, ...]] = []
         count, mac = self._count, self._mac
-        at_s = round(self._clock.wall_s(), 3)
-        for entry in entries:
-            ref, worker, seq = str(entry.get("call") or ""), str(entry.get("worker") or ""), _number(entry.get("seq"))
-            numbering = self._workers.setdefault(worker, Numbering())
-            if not numbering.see(seq, now_s) and (
-                self.journal.has(ref, seq, worker) or _among(links, ref, seq, worker)
-            ):
+        for ref, worker, seq, manifest, user, session, content in entries:
+            name, numbering = by_worker.get(worker) or self._numbering(worker)
+            touched[name] = numbering
+            number = int(seq)
+            if number == numbering.last + 1:
+                numbering.last = number
+            elif not numbering.see(number, now_s) and self._there(rows, ref, number, name):
                 continue
-            touched[worker] = numbering
-            link = self._link(count + 1, mac, {**entry, "worker": worker, "seq": seq}, at_s)
-            count, mac = link.n, link.mac
-            links.append(link)
-        self._commit(links, touched, durable=durable)
-        return len(links)
+            person = NO_PART if user is None and session is None else _person(user, session)
+            said = NO_PART if content is None else _part(orjson.dumps(content))
+            count += 1
+            signed = b"".join((begin, worker, b',"seq":', seq, b"," if len(manifest) > 2 else b"", manifest[1:]))
+            mac = sign(key, mac, count, ref.encode(), signed, (person[0] or NONE) + (said[0] or NONE))
+            rows.append(
+                (count, ref, signed.decode(), person[0], said[0], mac, person[1], person[2] and person[2].decode())
+            )
+            if said is not NO_PART:
+                bodies.append((count, said[1], said[2]))
+        self._commit(rows, bodies, save=now_s - self._saved_s >= SAVE_S, durable=durable)
+        return len(rows)
+
+    def _numbering(self, worker: bytes) -> tuple[str, Numbering]:
+        name = str(orjson.loads(worker))
+        found = self._by_worker[worker] = (name, self._workers.setdefault(name, Numbering()))
+        return found
+
+    def _there(self, rows: list[tuple[Any, ...]], ref: str, seq: int, worker: str) -> bool:
+        """Whether the entry is in the chain already, or in this very batch."""
+        return self.journal.has(ref, seq, worker) or any(
+            row[1] == ref and (told := orjson.loads(row[2])).get("seq") == seq and told.get("worker") == worker
+            for row in rows
+        )
 
     def append_admin(self, who: str, action: str, details: Mapping[str, Any]) -> int:
         """An entry about what an administrator, or Weir itself, did. Durable at once; returns its number."""
         entry = {"action": action, "by": who, "details": dict(details)}
-        link = self._link(self._count + 1, self._mac, entry, round(self._clock.wall_s(), 3))
-        self._commit([link], {}, durable=True)
+        link = self._link(entry)
+        self._commit([link[:8]], [], durable=True)
         return link.n
 
     def settle(self, *, all_of_them: bool = False) -> int:
@@ -122,8 +168,8 @@ class Ledger:
         for worker, (first, last) in lost:
             LOG.error("audit entries %d..%d of worker %s never came", first, last, worker)
             entry = {"action": "lost", "by": "weir", "details": {"worker": worker, "from": first, "to": last}}
-            link = self._link(self._count + 1, self._mac, entry, round(self._clock.wall_s(), 3))
-            self._commit([link], {worker: self._workers[worker]}, durable=True)
+            self._touched[worker] = self._workers[worker]
+            self._commit([self._link(entry)[:8]], [], save=True, durable=True)
         return sum(last - first + 1 for _, (first, last) in lost)
 
     def erase(self, numbers: Sequence[int], who: str, why: str, *, texts: bool = True, persons: bool = False) -> int:
@@ -132,7 +178,7 @@ class Ledger:
             return 0
         details = {"entries": _ranges(numbers), "texts": texts, "persons": persons, "why": why}
         entry = {"action": "erase", "by": who, "details": details}
-        link = self._link(self._count + 1, self._mac, entry, round(self._clock.wall_s(), 3))
+        link = self._link(entry)
         self.journal.erase(link, numbers, texts=texts, persons=persons)
         self._count, self._mac = link.n, link.mac
         return len(numbers)
@@ -203,41 +249,71 @@ class Ledger:
     def _fact(self, name: str, value: str) -> None:
         self.journal.write([], facts={name: value}, durable=True)
 
-    def _commit(self, links: list[Link], touched: Mapping[str, Numbering], *, durable: bool) -> None:
-        if not links and not touched:
+    def _commit(self, rows: Rows, bodies: Rows, *, save: bool = False, durable: bool) -> None:
+        """`save`: what is known of the workers' numbers goes along. Not every time: it would be one more page in every
+        commit, and the entries since can tell it (`_restored`)."""
+        if not rows:
             return
+        count, mac = rows[-1][0], rows[-1][5]
         try:
-            self.journal.write(links, {name: each.state() for name, each in touched.items()}, durable=durable)
+            if save:
+                workers = {name: each.state() for name, each in self._touched.items()}
+                self.journal.write_rows(rows, bodies, workers, {NUMBERED: str(count)}, durable=durable)
+                self._touched.clear()
+                self._saved_s = self._clock.monotonic_s()
+            else:
+                self.journal.write_rows(rows, bodies, durable=durable)
         except Exception:
             # What was noted of the numbers must not outlive a batch that will be sent again.
             self._workers = self._restored()
             raise
-        if links:
-            self._count, self._mac = links[-1].n, links[-1].mac
+        self._count, self._mac = count, mac
 
     def _restored(self) -> dict[str, Numbering]:
+        """What the file says of the workers' numbers: as last saved, and what the entries after that tell."""
         now_s = self._clock.monotonic_s()
-        return {
+        found = {
             name: Numbering(state["last"], [(first, last, now_s) for first, last in state["gaps"]])
             for name, state in self.journal.workers().items()
         }
+        self._touched: dict[str, Numbering] = {}
+        self._by_worker: dict[bytes, tuple[str, Numbering]] = {}
+        saved = self.journal.fact(NUMBERED)
+        for manifest in self.journal.manifests(self._count if saved is None else int(saved)):
+            entry = orjson.loads(manifest)
+            if "worker" in entry:
+                name = str(entry["worker"])
+                numbering = self._touched[name] = found.setdefault(name, Numbering())
+                numbering.see(_number(entry.get("seq")), now_s)
+        return found
 
-    def _link(self, n: int, previous: bytes, entry: Entry, at_s: float) -> Link:
-        manifest = {**entry, "chained": at_s}
-        for name in APART:
-            manifest.pop(name, None)
-        signed = _canonical(manifest)
-        ref = str(entry.get("call") or "").replace("\0", "")
-        salt = private = who = person = body_salt = body = content = None
-        user, session = entry.get("user"), entry.get("session")
-        if user is not None or session is not None:
-            salt, who = os.urandom(SALT_BYTES), orjson.dumps({"user": _name(user), "session": _name(session)})
-            person, private = chain.seal(salt, who), who.decode()
-        if (said := entry.get("content")) is not None:
-            body_salt, body = os.urandom(SALT_BYTES), orjson.dumps(said)
-            content = chain.seal(body_salt, body)
-        mac = chain.sign(self._key, previous, n, ref.encode(), signed, (person or NONE) + (content or NONE))
-        return Link(n, ref, signed.decode(), person, content, mac, salt, private, body_salt, body)
+    def _link(self, entry: Entry) -> Link:
+        """The next entry, of Weir's own."""
+        n, signed = self._count + 1, _canonical({**entry, "chained": round(self._clock.wall_s(), 3)})
+        return Link(n, "", signed.decode(), None, None, sign(self._key, self._mac, n, b"", signed, NONE + NONE))
+
+
+def prepared(entry: Entry) -> Prepared:
+    """A worker's entry that came as a plain mapping."""
+    manifest = {name: value for name, value in entry.items() if name not in APART}
+    return Prepared(
+        str(entry.get("call") or "").replace("\0", ""),
+        orjson.dumps(str(entry.get("worker") or "")),
+        b"%d" % _number(entry.get("seq")),
+        _canonical(manifest),
+        entry.get("user"),
+        entry.get("session"),
+        entry.get("content"),
+    )
+
+
+def _person(user: Any, session: Any) -> Part:
+    return _part(orjson.dumps({"user": _name(user), "session": _name(session)}))
+
+
+def _part(body: bytes) -> Part:
+    salt = os.urandom(SALT_BYTES)
+    return seal(salt, body), salt, body
 
 
 def _canonical(manifest: dict[str, Any]) -> bytes:
@@ -245,7 +321,7 @@ def _canonical(manifest: dict[str, Any]) -> bytes:
     try:
         return orjson.dumps(manifest, option=orjson.OPT_SORT_KEYS)
     except TypeError:
-        kept = {name: manifest.get(name) for name in ("worker", "seq", "chained")}
+        kept = {"chained": manifest["chained"]} if "chained" in manifest else {}
         return orjson.dumps({**kept, "action": "unreadable"}, option=orjson.OPT_SORT_KEYS)
 
 
@@ -262,12 +338,6 @@ def _name(value: Any) -> str | None:
 
 def _number(value: Any) -> int:
     return value if isinstance(value, int) and 0 < value < 2**53 else 0
-
-
-def _among(links: list[Link], ref: str, seq: int, worker: str) -> bool:
-    """Whether this very batch holds the entry already."""
-    found = (orjson.loads(link.manifest) for link in links if link.ref == ref)
-    return any(entry.get("seq") == seq and entry.get("worker") == worker for entry in found)
 
 
 def _ranges(numbers: Sequence[int]) -> list[list[int]]:

@@ -6,14 +6,14 @@ import asyncio
 import errno
 import logging
 import os
+import socket
 import sqlite3
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
-
-import orjson
-from aiohttp import web
 
 from proxy.channel import Peer, Receiver
 from proxy.configuration.refusals import loopback
@@ -21,6 +21,7 @@ from proxy.configuration.sources import Loaded
 from proxy.control.audit import load_key
 from proxy.control.configuration import Configuration, Read, Surroundings
 from proxy.control.desk import Desk
+from proxy.control.doors import doors_at, port_of
 from proxy.control.ledger import Ledger, reason
 from proxy.control.queries import Executions, Trail
 from proxy.control.recorder import Recorder
@@ -38,7 +39,6 @@ RETENTION_S = 3600.0
 TEXTS_KEPT_S = 7 * 86_400.0
 """How long the texts of audit entries are kept; the entries themselves stay."""
 STOP_S = 5.0
-KEEPALIVE_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +50,8 @@ class Paths:
     file: Path | None = None
 
 
-Application = Callable[[Desk, str | None], web.Application]
-"""Made of the desk and the admin token."""
+Application = Callable[[Desk, str | None], Any]
+"""Makes an application of aiohttp of the desk and the admin token; called in a thread, so it may load what it needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,51 +71,12 @@ class Parts:
     published: Callable[[Loaded, int], None] = lambda loaded, version: None
 
 
-class Listener:
-    """A port with an application behind it. `start` once, then `stop`, also where `start` failed."""
-
-    def __init__(self, app: web.Application) -> None:
-        self._runner = web.AppRunner(app, handle_signals=False, access_log=None)
-        self._server: asyncio.Server | None = None
-
-    async def start(self, host: str, port: int) -> int:
-        """Returns the port, which matters where any free one was asked for. OSError where it cannot be had."""
-        await self._runner.setup()
-        manager, loop = self._runner.server, asyncio.get_running_loop()
-        assert manager is not None
-        options: dict[str, Any] = {"access_log": None, "keepalive_timeout": KEEPALIVE_S}
-        self._server = await loop.create_server(lambda: Speaker(manager, loop=loop, **options), host, port, backlog=128)
-        return int(self._server.sockets[0].getsockname()[1])
-
-    async def stop(self) -> None:
-        """Takes no more calls, and ends those that are under way."""
-        if self._server is not None:
-            self._server.close()
-        await self._runner.cleanup()
-
-
-class Speaker(web.RequestHandler):
-    """Speaks HTTP on one connection."""
-
-    def handle_error(
-        self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
-    ) -> web.StreamResponse:
-        """What cannot be parsed (no Host, say) is its sender's fault: no line in the log is owed to it."""
-        if status >= 500 or request.writer.output_size > 0:
-            return super().handle_error(request, status, exc, message)
-        LOG.debug("what is no call came from %s: %s", request.remote, type(exc).__name__)
-        said = {"message": "this is no HTTP call that can be understood", "type": "invalid_request_error"}
-        error: dict[str, Any] = {"error": {**said, "param": None, "code": "malformed_request"}}
-        answer = web.Response(body=orjson.dumps(error) + b"\n", status=status, content_type="application/json")
-        answer.force_close()
-        return answer
-
-
 @dataclass(slots=True)
 class _Running:
     """What `stop` has to end."""
 
-    listeners: list[Listener] = field(default_factory=list)
+    doors: list[socket.socket] = field(default_factory=list)
+    listeners: list[Any] = field(default_factory=list)
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
 
@@ -188,6 +149,8 @@ class Control:
         await asyncio.gather(*self._running.tasks, return_exceptions=True)
         for listener in self._running.listeners:
             await listener.stop()
+        for door in self._running.doors:
+            door.close()
         if self._receiver is not None:
             await self._receiver.stop(STOP_S)
         if self._recorder is not None:
@@ -232,25 +195,36 @@ class Control:
         token = secret(settings.admin_token, environ) if settings.admin_token else None
         if token is None and settings.admin_host != "localhost" and not loopback(settings.admin_host):
             raise ConfigError("beyond this machine the admin port needs a token: WEIR_ADMIN_TOKEN", key="admin_host")
-        self.admin_port = await self._serve(
-            self._parts.admin(desk, token), settings.admin_host, settings.admin_port, "admin_port"
-        )
+        made = [(self._parts.admin, await self._bind(settings.admin_host, settings.admin_port, "admin_port"))]
+        self.admin_port = port_of(made[0][1])
         if settings.metrics_listen:
             host, _, port = settings.metrics_listen.rpartition(":")
-            self.metrics_port = await self._serve(
-                self._parts.scrapers(desk, token), host.strip("[]"), int(port), "metrics_listen"
-            )
+            made.append((self._parts.scrapers, await self._bind(host.strip("[]"), int(port), "metrics_listen")))
+            self.metrics_port = port_of(made[1][1])
+        opening = self._open([(partial(app, desk, token), doors) for app, doors in made])
+        self._running.tasks.append(asyncio.get_running_loop().create_task(opening, name="admin port"))
 
-    async def _serve(self, app: web.Application, host: str, port: int, key: str) -> int:
-        """Returns the port, which matters where any free one was asked for."""
-        listener = Listener(app)
-        self._running.listeners.append(listener)
+    async def _bind(self, host: str, port: int, key: str) -> list[socket.socket]:
+        """The port is ours from here on, and who calls waits until it is served."""
         try:
-            return await listener.start(host, port)
+            doors = await doors_at(host, port)
         except OSError as error:
             advice = f"; choose another with --{key.replace('_', '-')}" if error.errno == errno.EADDRINUSE else ""
             said = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)
             raise ConfigError(f"{host}:{port} cannot be opened: {said}{advice}", key=key) from error
+        self._running.doors += doors
+        return doors
+
+    async def _open(self, made: list[tuple[Callable[[], Any], list[socket.socket]]]) -> None:
+        """Serves the ports. aiohttp loads in a thread, while workers already take calls."""
+        try:
+            listening = await asyncio.to_thread(import_module, "proxy.control.listener")
+            for make, doors in made:
+                listener = listening.Listener(await asyncio.to_thread(make))
+                self._running.listeners.append(listener)
+                await listener.start(doors)
+        except Exception as error:  # calls are served and recorded all the same
+            LOG.critical("the admin port cannot be served", exc_info=error)
 
     def _publish(self, loaded: Loaded, version: int) -> None:
         self._parts.published(loaded, version)

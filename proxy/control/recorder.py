@@ -14,11 +14,12 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-import orjson
+from orjson import loads
 
-from proxy.control.ledger import Ledger, reason
+from proxy.control.ledger import Ledger, Prepared, prepared, reason
 from proxy.control.vault import Vault
-from proxy.store.history import History
+from proxy.record import HEAD
+from proxy.store.history import History, Row
 
 T = TypeVar("T")
 LOG = logging.getLogger("weir.records")
@@ -28,6 +29,11 @@ REDACTED = ("error", "model", "target_model", "served_model", "path")
 REDACTED_METADATA = ("model", "served_model", "path")
 """The same of an audit entry."""
 ERROR_CHARS = 2_000
+ERROR = HEAD.index("error")
+NAMED = tuple(HEAD.index(name) for name in REDACTED if name != "error")
+"""Where a line's head has them."""
+REMEMBERED, REMEMBERED_CHARS = 4096, 256
+SEQ_DIGITS = 15
 
 Batch = tuple[Sequence[bytes], "asyncio.Future[None]"]
 
@@ -49,22 +55,20 @@ class Recorder:
         self.vault = vault
         self._redact = redact
         self._dropped = dropped
+        self._plain: set[str | None] = {"", None}
+        """Texts in which there is nothing to redact: models and paths repeat."""
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="weir-writer")
         self._waiting: list[Batch] = []
-        self._arrived = asyncio.Event()
         self._committed = asyncio.Event()
-        self._tasks: list[asyncio.Task[None]] = []
+        self._ticking: asyncio.Task[None] | None = None
         self._busy = False
         self._stopped = False
         self.failing = ""
         """Why nothing can be written at present; empty while all is well."""
 
     async def start(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._tasks = [
-            loop.create_task(self._write_batches(), name="record writer"),
-            loop.create_task(self._tick(), name="record tick"),
-        ]
+        self._loop = asyncio.get_running_loop()
+        self._ticking = self._loop.create_task(self._tick(), name="record tick")
 
     async def stop(self) -> None:
         """Writes what has arrived, signs the head and closes the files. Once; a second call does nothing."""
@@ -73,9 +77,9 @@ class Recorder:
         self._stopped = True
         while (self._waiting or self._busy) and not self.failing:
             await self.next_commit(0.1)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._ticking is not None:
+            self._ticking.cancel()
+            await asyncio.gather(self._ticking, return_exceptions=True)
         for _, told in self._waiting:
             told.cancel()
         try:
@@ -89,7 +93,8 @@ class Recorder:
         batch under way."""
         told: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((lines, told))
-        self._arrived.set()
+        if not self._busy:
+            self._begin()
         await told
 
     async def admin(self, who: str, action: str, details: Mapping[str, Any]) -> int:
@@ -110,55 +115,119 @@ class Recorder:
             return False
         return True
 
-    async def _write_batches(self) -> None:
-        while True:
-            await self._arrived.wait()
-            self._arrived.clear()
-            batches, self._waiting, self._busy = self._waiting, [], True
-            try:
-                bad = await self.in_writer(self._commit, [line for lines, _ in batches for line in lines])
-            except Exception as error:  # noqa: BLE001 whatever it was, these batches are refused and the next one tried
-                self._fell(error)
-                for _, told in batches:
-                    _refuse(told, error)
-                self._busy = False
-                continue
-            self._rose()
-            if bad:
-                LOG.warning("%d lines from workers were no records and were dropped", bad)
-                self._dropped(bad)
+    def _begin(self) -> None:
+        batches, self._waiting, self._busy = self._waiting, [], True
+        self._thread.submit(self._work, batches)
+
+    def _work(self, batches: list[Batch]) -> None:
+        """In the writer's thread."""
+        bad, fault = 0, None
+        try:
+            bad = self._commit(batches[0][0] if len(batches) == 1 else [line for lines, _ in batches for line in lines])
+        except Exception as error:  # noqa: BLE001 whatever it was, these batches are refused and the next one tried
+            fault = error
+        self._loop.call_soon_threadsafe(self._end, batches, bad, fault)
+
+    def _end(self, batches: list[Batch], bad: int, fault: Exception | None) -> None:
+        self._busy = False
+        if self._waiting:
+            self._begin()
+        if fault is not None:
+            self._fell(fault)
             for _, told in batches:
-                if not told.done():
-                    told.set_result(None)
-            self._busy = False
-            self._committed.set()
+                _refuse(told, fault)
+            return
+        self._rose()
+        if bad:
+            LOG.warning("%d lines from workers were no records and were dropped", bad)
+            self._dropped(bad)
+        for _, told in batches:
+            if not told.done():
+                told.set_result(None)
+        self._committed.set()
 
     def _commit(self, lines: Sequence[bytes]) -> int:
         """In the writer's thread. Returns how many lines were no records."""
-        rows: list[dict[str, Any]] = []
-        entries: list[dict[str, Any]] = []
+        rows: list[Row] = []
+        entries: list[Prepared] = []
         bad, awaited = 0, False
         for line in lines:
-            record = _parsed(line)
-            if record is None:
-                bad += 1
-                continue
-            entry = record.pop("audit", None)
-            if isinstance(entry, dict):
-                entries.append(self._prepared(entry, record))
-            if isinstance(record.get("id"), str):
-                if error := record.get("error"):
-                    record["error"] = str(error)[:ERROR_CHARS]
-                rows.append(self._clean(record))
-            elif isinstance(entry, dict):
-                awaited = True  # `audit.strict`: the call waits until this entry is safe
-            else:
+            try:
+                if line[:1] == b"[":
+                    self._take(line, rows, entries)
+                else:
+                    awaited |= self._take_object(line, rows, entries)
+            except (ValueError, TypeError, LookupError):  # no JSON, no record, no text
                 bad += 1
         if rows:
             bad += self.history.write(rows)
         if entries:
-            self.ledger.append(entries, durable=awaited)
+            self.ledger.extend(entries, durable=awaited)
         return bad
+
+    def _take(self, line: bytes, rows: list[Row], entries: list[Prepared]) -> None:
+        """A line as `record.line` writes them: its head is read, the rest is kept as it came."""
+        parts = line.split(b"\t")
+        row = loads(parts[0])
+        plain = self._plain
+        _, _, _, _, model, target, served, path, error, _, _, _, _, _, user, session = row
+        changed = False
+        if model not in plain or path not in plain or error or target not in plain or served not in plain:
+            changed = self._cleaned(row)
+        call = row[0]
+        if type(call) is not str:
+            raise TypeError("a call without an id")
+        row.append(parts[1].decode())
+        if len(parts) > 2:
+            manifest, seq = parts[4], parts[3]
+            if changed or manifest[:2] != b'{"' or manifest[-1:] != b"}" or b'"by":' in manifest:
+                manifest = self._rewritten(manifest)
+            if not seq.isdigit() or len(seq) > SEQ_DIGITS:
+                raise ValueError("an entry without a number")
+            content = self._kept(loads(parts[5]), call) if len(parts) > 5 else None
+            ref = call.replace("\0", "") if "\0" in call else call
+            entries.append(Prepared(ref, parts[2], seq, manifest, user, session, content))
+        rows.append(row)
+
+    def _cleaned(self, row: list[Any]) -> bool:
+        """Redacts what others can write into a row; whether anything was found. What is plain is remembered."""
+        changed = False
+        if error := row[ERROR]:
+            row[ERROR] = self._redact(str(error)[:ERROR_CHARS])
+        for place in NAMED:
+            if not (text := row[place]) or text in self._plain:
+                continue
+            clean = row[place] = self._redact(text if type(text) is str else str(text))
+            if clean != text:
+                changed = True
+            elif len(text) <= REMEMBERED_CHARS:
+                if len(self._plain) >= REMEMBERED:
+                    self._plain = {"", None}
+                self._plain.add(text)
+        return changed
+
+    def _rewritten(self, manifest: bytes) -> bytes:
+        """A manifest with something in it that must not be written down, or that is not as workers make them."""
+        entry = loads(manifest)
+        if type(entry) is not dict:
+            raise TypeError("no manifest")
+        return prepared(self._prepared(entry, {})).manifest
+
+    def _take_object(self, line: bytes, rows: list[Row], entries: list[Prepared]) -> bool:
+        """A record as one JSON object, by name; whether it is an entry whose call waits until it is safe."""
+        record = loads(line)
+        entry = record.pop("audit", None)
+        if isinstance(entry, dict):
+            entries.append(prepared(self._prepared(entry, record)))
+        if isinstance(record.get("id"), str):
+            if error := record.get("error"):
+                record["error"] = str(error)[:ERROR_CHARS]
+            rows.append(self._clean(record))
+        elif isinstance(entry, dict):
+            return True  # `audit.strict`
+        else:
+            raise TypeError("a call without an id")
+        return False
 
     def _clean(self, record: dict[str, Any], names: tuple[str, ...] = REDACTED) -> dict[str, Any]:
         for name in names:
@@ -220,14 +289,6 @@ def masked(value: Any, redact: Callable[[str], str]) -> Any:
     if isinstance(value, dict):
         return {name: masked(each, redact) for name, each in value.items()}
     return value
-
-
-def _parsed(line: bytes) -> dict[str, Any] | None:
-    try:
-        record = orjson.loads(line)
-    except orjson.JSONDecodeError:
-        return None
-    return record if isinstance(record, dict) else None
 
 
 def _refuse(told: asyncio.Future[None], error: Exception) -> None:

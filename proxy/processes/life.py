@@ -1,7 +1,8 @@
 """What a child owes the supervisor: the word that it is ready, and leaving when the supervisor is gone.
 
-Both go over inherited pipes. `--ready-fd` is the child's own: one line when it can serve. `--life-fd` is shared and
+All goes over inherited pipes. `--ready-fd` is the child's own: one line when it can serve. `--life-fd` is shared and
 nobody ever writes to it: it ends when the supervisor dies, however it dies, and that is the sign to drain and exit.
+`--gate-fd` is a worker's, and ends when control is ready.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import select
 from collections.abc import Callable, Mapping
 
 
@@ -35,3 +37,12 @@ def watch(fd: int, loop: asyncio.AbstractEventLoop, gone: Callable[[], None]) ->
 
     os.set_blocking(fd, False)
     loop.add_reader(fd, readable)
+
+
+def admitted(gate_fd: int, life_fd: int) -> bool:
+    """Waits until the gate opens, which is a pipe that ends; False where the supervisor died instead."""
+    if gate_fd < 0:
+        return True
+    os.read(gate_fd, 1)
+    os.close(gate_fd)
+    return life_fd < 0 or not select.select([life_fd], [], [], 0)[0]

@@ -4,8 +4,9 @@ Theory of operation
 -------------------
 One thread, one loop over a selector. Signals arrive through a wake-up pipe, readiness through one pipe per child.
 Every place where a process belongs is a `Child`; `pid` is 0 while nothing runs there and `due_s` says when the next
-start is. Extras start first, then control, and the workers when control has said that it is ready; the command of
-`weir run` when the first worker has. The end goes the other way, one role at a time (`ORDER`), each with its grace.
+start is. Extras start first, then control, and the workers when control has said that it is ready (with a gate at
+once: they load what they need and wait at it); the command of `weir run` when the first worker has. The end goes the
+other way, one role at a time (`ORDER`), each with its grace.
 No child outlives a supervisor that is killed: ours watch a pipe (`life`), strangers get a signal from the kernel.
 Standard library only, and little of it: this process must stay small.
 """
@@ -18,12 +19,12 @@ import os
 import selectors
 import signal
 import socket
-from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from collections.abc import Callable
 
 from proxy.clock import SystemClock
 from proxy.processes.child import SIGNALS, Child, Role
 from proxy.processes.claim import Refusal, claim_data, claim_port, claim_run, leave_run, write_holder
+from proxy.processes.plan import Plan
 
 ORDER: tuple[Role, ...] = ("command", "worker", "control", "extra")
 EARLY_DEATHS = 5
@@ -35,39 +36,6 @@ BAD_CONFIGURATION = 2
 
 Say = Callable[[str, str], None]
 """(event, sentence): `listening`, `died`, `failed`, `refused`, `stopping`, `stopped`."""
-
-
-class Plan(NamedTuple):
-    """What to start, and where. A tuple, for `dataclasses` would cost more memory than the rest of the supervisor.
-
-    Appended to `control`: `--run DIR --port N --ready-fd N --life-fd N`. Appended to `worker`: `--fd N --slot I
-    --run DIR --drain-s S --unready-ms MS --ready-fd N --life-fd N` and with TLS `--tls-cert FILE --tls-key FILE`.
-    In every argument `{run}`, `{port}` and `{url}` are replaced, in the values of `command_environment` too.
-    """
-
-    control: tuple[str, ...]
-    worker: tuple[str, ...]
-    data_dir: str
-    host: str = "127.0.0.1"
-    port: int = 8080
-    workers: int = 1
-    tls: tuple[str, str] | None = None
-    drain_s: float = 30.0
-    unready_ms: float = 0.0
-    admin: tuple[str, ...] = ()
-    """Further arguments of control: its listener."""
-    extras: tuple[tuple[str, ...], ...] = ()
-    """Servers that belong to this Weir alone, such as an embedded Valkey."""
-    folders: tuple[str, ...] = ()
-    """Of the data directory: where extras write."""
-    environment: Mapping[str, str] | None = None
-    command: tuple[str, ...] = ()
-    """The command of `weir run`: started when Weir listens, and Weir ends with it, with its exit code."""
-    command_environment: Mapping[str, str] | None = None
-    ready_s: float = 60.0
-    """How long control may take to get ready."""
-    spare_s: float = 5.0
-    """What workers get beyond `drain_s` before they are killed."""
 
 
 class Supervisor:
@@ -85,6 +53,9 @@ class Supervisor:
         self._sockets: list[socket.socket] = []
         self._lock_fd = -1
         self._life = (-1, -1)
+        self._gate = [-1, -1]
+        self._first = dict(plan.first or {})
+        self._ready = False
         self._wake = (-1, -1)
         self._code = 0
         self._listening = False
@@ -127,6 +98,7 @@ class Supervisor:
     def _open(self) -> None:
         self._wake = os.pipe()
         self._life = os.pipe()
+        self._gate = list(os.pipe()) if self.plan.gate else self._gate
         for fd in self._wake:
             os.set_blocking(fd, False)
         self._selector.register(self._wake[0], selectors.EVENT_READ, None)
@@ -137,6 +109,8 @@ class Supervisor:
             self._add(Child(f"the server {os.path.basename(argv[0])}", "extra", argv, (self._lock_fd,)))
         self._deadline_s = self._clock.monotonic_s() + self.plan.ready_s
         self._add(Child("control", "control", self.plan.control + self.plan.admin, (self._lock_fd,)))
+        if self.plan.gate:
+            self._start_workers()
 
     def _watch(self) -> None:
         while self._children:
@@ -150,12 +124,12 @@ class Supervisor:
 
     def _patience_s(self) -> float | None:
         moments = [child.due_s for child in self._children if child.due_s is not None]
-        if self._stopping_s is not None or not self._started():
+        if self._stopping_s is not None or not self._ready:
             moments.append(self._deadline_s)
         return max(0.0, min(moments) - self._clock.monotonic_s()) if moments else None
 
     def _step(self, now_s: float) -> None:
-        if self._stopping_s is None and not self._started() and now_s >= self._deadline_s:
+        if self._stopping_s is None and not self._ready and now_s >= self._deadline_s:
             self.say("failed", f"Control was not ready after {self.plan.ready_s:g} s.")
             self._stop(1)
         if self._stopping_s is not None:
@@ -163,9 +137,6 @@ class Supervisor:
         for child in self._children:
             if child.due_s is not None and now_s >= child.due_s and self._wanted(child):
                 self._start(child)
-
-    def _started(self) -> bool:
-        return any(child.role == "worker" for child in self._children)
 
     def _wanted(self, child: Child) -> bool:
         """While workers drain, a control that dies is started again: their last records need it."""
@@ -187,8 +158,13 @@ class Supervisor:
         child.ready_fd, far = os.pipe()
         os.set_blocking(child.ready_fd, False)
         self._selector.register(child.ready_fd, selectors.EVENT_READ, child)
-        argv += [*self._arguments(child), "--ready-fd", str(far), "--life-fd", str(self._life[0])]
-        child.start(argv, (*child.fds, far, self._life[0]), self._environment(child.role))
+        argv += self._arguments(child)
+        passed = (far, self._life[0], *child.fds)
+        if child.name in self._first:
+            child.pid = self._first.pop(child.name)(argv, passed)
+        else:
+            argv += ["--ready-fd", str(far), "--life-fd", str(self._life[0])]
+            child.start(argv, passed, self._environment(child.role))
         os.close(far)
 
     def _environment(self, role: Role) -> dict[str, str]:
@@ -205,6 +181,7 @@ class Supervisor:
         slot = child.name.removeprefix("worker ")
         arguments = ["--fd", str(child.fds[0]), "--slot", slot, "--run", self.run_dir]
         arguments += ["--drain-s", f"{plan.drain_s:g}", "--unready-ms", f"{plan.unready_ms:g}"]
+        arguments += [f"--gate-fd={fd}" for fd in child.fds[1:]]
         if plan.tls is not None:
             arguments += ["--tls-cert", plan.tls[0], "--tls-key", plan.tls[1]]
         return arguments
@@ -226,7 +203,10 @@ class Supervisor:
             with contextlib.suppress(ValueError, TypeError):
                 self._facts.update(json.loads(said))
             write_holder(self._lock_fd, self._facts)
-            self._start_workers()
+            self._ready = True
+            if self._stopping_s is None:
+                self._open_gate()
+                self._start_workers()
         elif not self._listening:
             self._listening = True
             self.say("listening", f"Weir is listening on {self.url}")
@@ -234,10 +214,16 @@ class Supervisor:
                 self._add(Child("command", "command", self.plan.command))
 
     def _start_workers(self) -> None:
-        if self._started() or self._stopping_s is not None:
+        if any(child.role == "worker" for child in self._children):
             return
         for slot, bound in enumerate(self._sockets):
-            self._add(Child(f"worker {slot}", "worker", self.plan.worker, (bound.fileno(),)))
+            fds = (bound.fileno(), self._gate[0]) if self.plan.gate else (bound.fileno(),)
+            self._add(Child(f"worker {slot}", "worker", self.plan.worker, fds))
+
+    def _open_gate(self) -> None:
+        if self._gate[1] >= 0:
+            os.close(self._gate[1])
+            self._gate[1] = -1
 
     def _deafen(self, child: Child) -> None:
         if child.ready_fd >= 0:
@@ -280,7 +266,7 @@ class Supervisor:
 
     def _hopeless(self, child: Child, code: int) -> bool:
         """Whether a start has failed for good. Once calls are served nothing is: what dies is started again."""
-        if child.role == "control" and not self._started():
+        if child.role == "control" and not self._ready:
             if code != BAD_CONFIGURATION:  # then control itself has said what is wrong
                 self.say("failed", f"Control ended before it was ready (exit code {code}).")
             return True
@@ -379,7 +365,7 @@ class Supervisor:
             leave_run(self.run_dir, self.plan.data_dir)
         if self._lock_fd >= 0:
             os.ftruncate(self._lock_fd, 0)
-        for fd in (*self._wake, *self._life, self._lock_fd):
+        for fd in (*self._wake, *self._life, *self._gate, self._lock_fd):
             if fd >= 0:
                 os.close(fd)
 

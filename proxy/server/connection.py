@@ -30,6 +30,7 @@ from typing import Any, Literal, cast
 from proxy.errors import SlowCaller
 from proxy.live import Limits
 from proxy.server.framing import Failure, Framing
+from proxy.server.heads import Known
 from proxy.server.incoming import Incoming
 from proxy.server.reply import Reply, refused
 
@@ -37,6 +38,8 @@ WAITING_BYTES = 64 * 1024
 """What may wait unread behind the call that is being answered."""
 WRITE_BYTES = 64 * 1024
 """What may wait to be sent before whoever writes is made to wait."""
+PAUSE_S = 0.1
+"""A caller who has a connection and no call for so long is not about to send one."""
 COARSE_S = 0.001
 """Timers of event loops ring up to this early."""
 Phase = Literal["idle", "head", "busy", "skip", "linger", "closed", "tunnel"]
@@ -65,6 +68,7 @@ class Server:
         self.limits = limits
         self.patience = patience
         self.draining = False
+        self.heads = Known()
         self.connections: set[Connection] = set()
         self.busy: set[Connection] = set()
         """Those that answer a call, also when its caller has gone."""
@@ -108,7 +112,7 @@ class Connection(asyncio.Protocol):
         self.paused = False
         """The socket's buffer is full."""
         self._phase: Phase = "idle"
-        self._framing = Framing(self)
+        self._framing = Framing(self, server.heads)
         self._held = b""
         """Read, and not looked at yet."""
         self._reading = True
@@ -124,6 +128,15 @@ class Connection(asyncio.Protocol):
     def draining(self) -> bool:
         """Every answer is the last of its connection."""
         return self._server.draining
+
+    @property
+    def expecting(self) -> bool:
+        """Closed now, it might take a call or an answer along: it is new, just used, or in the middle of something."""
+        patience, deadline = self.patience, self._deadline
+        if self._phase in ("idle", "head") and deadline is not None:
+            since = deadline - (patience.keepalive_s if self._phase == "idle" else patience.header_s)
+            return self.loop.time() < since + PAUSE_S
+        return self._phase in ("busy", "skip", "linger")
 
     @property
     def patience(self) -> Patience:

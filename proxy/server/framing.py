@@ -9,6 +9,8 @@ Fed with what was read, it leaves
   surplus   something came that nobody will read: a close at once would be a reset, and take the last answer along
   tail      what came behind a websocket's handshake
 
+A head that this connection has sent before is not parsed again (`heads`), and its body is counted here.
+
 llhttp (strict) refuses control characters, folded and repeated framing headers, bare line feeds, and Content-Length
 beside Transfer-Encoding. What else is refused stands in `screen`; sizes, counts and doubles are judged here. A request
 that is refused ends the reading at once: where the framing is in doubt, nothing behind it is taken for a call.
@@ -23,6 +25,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
 from proxy.errors import BadRequest, WeirError
 from proxy.ports import Headers
+from proxy.server.heads import Head, Known, learn
 from proxy.server.incoming import Incoming, Line
 from proxy.server.screen import Opening, refusal
 
@@ -56,12 +59,21 @@ class Framing:
     """One per connection. Implements what httptools asks of a protocol (`on_...`)."""
 
     __slots__ = (
-        "_alone", "_bodies", "_carried", "_chunked", "_fed", "_headers", "_judged", "_line", "_parser", "_said",
-        "_spare", "_start", "_target", "_trailers", "begun", "failure", "message", "over", "ready", "surplus", "tail",
+        "_alone", "_bodies", "_carried", "_chunked", "_fed", "_head", "_headers", "_heads", "_judged", "_left", "_line",
+        "_lone", "_parser", "_said", "_spare", "_start", "_target", "_trailers", "begun", "failure", "message", "over",
+        "ready", "surplus", "tail",
     )  # fmt: skip
 
-    def __init__(self, line: Line) -> None:
+    def __init__(self, line: Line, heads: Known | None = None) -> None:
+        """`heads`: those that any connection knows."""
         self._line = line
+        self._heads = Known() if heads is None else heads
+        self._head: Head | None = None
+        """The latest head that was learned."""
+        self._lone: Incoming | None = None
+        """The request whose head this read began with, where it may be learned."""
+        self._left = 0
+        """Bytes still to come of a body that is counted here."""
         self._parser = HttpRequestParser(self)
         self._target = b""
         self._headers: Headers = []
@@ -93,11 +105,50 @@ class Framing:
         self.tail = b""
 
     def feed(self, data: bytes) -> None:
+        if self._left:
+            data = self._count(data)
+        while data and self._head is not None and not (self.over or self.ready or self.begun or self.message):
+            found = self._head.match(data)
+            if found is None or self._head.size_bytes > self._line.limits().header_bytes:
+                break
+            data = self._again(self._head, data, *found)
+        if data:
+            self._parse(data)
+
+    def _again(self, head: Head, data: bytes, start: int, length: int) -> bytes:
+        """A request with a known head; gives what lies behind it."""
+        message = self.message = Incoming.again(self._line, head, length)
+        self.ready.append(message)
+        self._left = length
+        if not length:
+            self.on_message_complete()
+        elif len(data) > start:
+            return self._count(data[start:])
+        return data[start:]
+
+    def _count(self, data: bytes) -> bytes:
+        """More of a body whose head was known; gives what lies behind it."""
+        message, size = self.message, len(data)
+        assert message is not None
+        if size <= self._left:
+            self._left -= size
+            message.arrived(data)
+            data = b""
+        else:
+            message.arrived(data[: self._left])
+            data = data[self._left :]
+            self._left = 0
+        if not self._left:
+            self.on_message_complete()
+        return data
+
+    def _parse(self, data: bytes) -> None:
         if self.over:
             self.surplus = True
             return
         known, self._bodies = len(self.ready), 0
         self._fed, self._alone = self._carried + len(data), self.message is None
+        self._lone = None
         try:
             self._parser.feed_data(data)
         except HttpParserUpgrade as found:
@@ -107,6 +158,8 @@ class Framing:
             self._failed()
         if self._chunked is not None:
             self._bound_framing(len(data), known)
+        if self._lone is not None and not self.failure:
+            self._learn(data, self._lone)
         if self.begun:
             self._bound_beginning()
         else:
@@ -115,6 +168,7 @@ class Framing:
     def close(self) -> None:
         """Lets go of the parser and the connection, which both know this object: no garbage is left to collect."""
         self.over = True
+        self._lone = None
         del self._parser, self._line
 
     # ---- what the parser finds --------------------------------------------------------------------------------------
@@ -147,6 +201,7 @@ class Framing:
 
     def on_headers_complete(self) -> None:
         parser, said = self._parser, self._said
+        lone = self._alone and not self._carried
         self.begun = self._alone = False
         if self._fed > self._line.limits().header_bytes:
             self._bound_head()
@@ -162,12 +217,15 @@ class Framing:
         if upgrade is not None and not opening.websocket:
             self._start = f"{opening.method} {opening.target} HTTP/{version}"
         else:
-            self._open(opening, closing=not parser.should_keep_alive())
+            message = self._open(opening, closing=not parser.should_keep_alive())
+            if lone and not (message.closing or message.expects or message.websocket) and message.modern:
+                self._lone = message
 
-    def _open(self, opening: Opening, *, closing: bool) -> None:
+    def _open(self, opening: Opening, *, closing: bool) -> Incoming:
         if opening.websocket and (self._said.get("content-length", "0") != "0" or opening.transfer_coding is not None):
             self._stop(BadRequest("a websocket's handshake has no body", code="bad_handshake"))
-        message = Incoming(self._line, opening.method, opening.target, self._headers)
+        path, _, query = opening.target.partition("?")
+        message = Incoming(self._line, opening.method, path, query, self._headers)
         message.closing = closing
         message.modern = opening.version == (1, 1)
         message.websocket = opening.websocket
@@ -181,6 +239,7 @@ class Framing:
         self._target, self._headers, self._said = b"", [], {}
         self.message = message
         self.ready.append(message)
+        return message
 
     def on_body(self, data: bytes) -> None:
         self._bodies += len(data)
@@ -194,6 +253,10 @@ class Framing:
             self.over = message.closing
 
     # ---- what is made of it -----------------------------------------------------------------------------------------
+
+    def _learn(self, data: bytes, message: Incoming) -> None:
+        self._lone = None
+        self._head = learn(data, message.method, message.path, message.query, message.headers, self._heads)
 
     def _heed(self, key: str, value: str) -> None:
         said = self._said

@@ -1,13 +1,14 @@
 """The front door of a worker: takes connections, answers probes, refuses what is not to be served, hands on the rest.
 
-The listening socket stays open as long as the worker lives, also while it drains: in a SO_REUSEPORT group a closed
-socket takes the connections waiting on it along. A draining worker is not ready, answers what still comes with
-`Connection: close`, and waits for what runs.
+The listening socket belongs to the supervisor and is never closed: in a SO_REUSEPORT group a closed socket takes the
+connections waiting on it along. A draining worker is not ready, answers what still comes with `Connection: close` until
+what ran is done, then takes no more, and ends when what it took is answered.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import socket
 import traceback
@@ -18,14 +19,18 @@ from ssl import SSLContext
 from proxy.errors import BadMethod, Overloaded, WeirError
 from proxy.live import Limits
 from proxy.ports import Headers
-from proxy.server.connection import Patience, Server
+from proxy.server.connection import PAUSE_S, Patience, Server
 from proxy.server.incoming import Incoming
 from proxy.server.probes import PATHS, Probes
 from proxy.server.reply import JSON, Reply
 
 log = logging.getLogger("weir.server")
 
-BACKLOG = 1024
+BACKLOG = 4096
+"""A new worker's first calls have waited here for its start."""
+LAST_S = 2.0
+"""The end of a drain, where nothing more is taken."""
+TICK_S = 0.01
 Handle = Callable[[Incoming, Reply], Awaitable[None]]
 PROBE_HEADERS: Headers = [*JSON, ("cache-control", "no-store")]
 
@@ -41,6 +46,7 @@ class Front:
         self._patience = patience or Patience()
         self._server = Server(self._answer, limits, self._patience)
         self._listeners: list[asyncio.Server] = []
+        self._handshakes = False
 
     @property
     def running(self) -> int:
@@ -65,6 +71,7 @@ class Front:
             ssl_shutdown_timeout=patience.lingering_s if ssl is not None else None,
         )
         self._listeners.append(listener)
+        self._handshakes = ssl is not None
         self._probes.started = True
 
     def unready(self) -> None:
@@ -72,22 +79,41 @@ class Front:
         self._probes.draining = True
 
     async def drain(self, cap_s: float) -> int:
-        """Unready, and every answer is its connection's last; waits for running calls, at most `cap_s`.
-        Gives the number of those still running."""
+        """Unready, and every answer is its connection's last. What comes is taken until the calls that run now have
+        ended; then it is left for the next worker, and what was taken before is answered. At most `cap_s` altogether.
+        Gives the number of calls still running."""
         self.unready()
         self._server.draining = True
-        try:
-            async with asyncio.timeout(cap_s):
-                await self._server.quiet.wait()
-        except TimeoutError:
+        loop = asyncio.get_running_loop()
+        end_s = loop.time() + cap_s
+        running = [connection.task for connection in self._server.busy if connection.task is not None]
+        if running:
+            await asyncio.wait(running, timeout=cap_s - min(LAST_S, cap_s / 2))
+        self._deafen()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(end_s):
+                await self._settled()
+        if self.running:
             log.warning("%d calls were still running when draining ended", self.running)
         return self.running
 
-    async def stop(self, grace_s: float = 2.0) -> None:
-        """Ends what still runs (cancelled, with `grace_s` to settle), then closes every connection and the listener."""
+    def _deafen(self) -> None:
+        """What has not been accepted stays in the socket's queue: the supervisor keeps it open for the next worker."""
         for listener in self._listeners:
             listener.close()
         self._listeners.clear()
+
+    async def _settled(self) -> None:
+        """Nothing runs, and nothing is likely to begin on the connections there are. A request that lies unread when
+        its connection is closed would be answered by a reset."""
+        await asyncio.sleep(PAUSE_S if self._handshakes else TICK_S)  # what was accepted last is no connection yet
+        server = self._server
+        while server.busy or any(connection.expecting for connection in server.connections):  # noqa: ASYNC110 time passes
+            await asyncio.sleep(TICK_S)
+
+    async def stop(self, grace_s: float = 2.0) -> None:
+        """Ends what still runs (cancelled, with `grace_s` to settle), then closes every connection and the listener."""
+        self._deafen()
         busy = [connection for connection in self._server.busy if connection.task is not asyncio.current_task()]
         running = [connection.task for connection in busy if connection.task is not None]
         for connection in busy:

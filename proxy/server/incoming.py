@@ -13,6 +13,7 @@ from typing import Protocol
 from proxy.errors import SlowCaller, TooLarge
 from proxy.live import Limits
 from proxy.ports import Headers
+from proxy.server.heads import Head
 
 SLOWEST_BYTES_PER_S = 16 * 1024
 """A body may take `body_timeout_s`, and as much longer as it needs at this rate: uploads pass, drips do not."""
@@ -39,15 +40,17 @@ class Incoming:
 
     __slots__ = (
         "_error", "_pieces", "_room", "_untaken", "_waited_s", "_waiter", "_wake_at", "closing", "complete",
-        "connection", "expects", "headers", "length", "method", "modern", "path", "query", "received", "unwanted",
-        "websocket",
+        "connection", "expects", "head", "headers", "length", "method", "modern", "path", "query", "received",
+        "unwanted", "websocket",
     )  # fmt: skip
 
-    def __init__(self, connection: Line, method: str, target: str, headers: Headers) -> None:
+    def __init__(self, connection: Line, method: str, path: str, query: str, headers: Headers) -> None:
         self.connection = connection
         self.method = method
-        self.path, _, self.query = target.partition("?")
+        self.path = path
+        self.query = query
         self.headers = headers
+        self.head: Head | None = None
         self.length: int | None = 0
         """As declared; None for a chunked body."""
         self.websocket = False
@@ -69,6 +72,16 @@ class Incoming:
         self._waiter: asyncio.Future[None] | None = None
         self._wake_at = 0
         self._waited_s = 0.0
+
+    @classmethod
+    def again(cls, connection: Line, head: Head, length: int) -> Incoming:
+        """A call whose head has come before."""
+        headers = head.headers.copy()
+        headers[head.length_at] = (headers[head.length_at][0], str(length))
+        made = cls(connection, head.method, head.path, head.query, headers)
+        made.head = head
+        made.length = length
+        return made
 
     @property
     def remote(self) -> str:

@@ -14,6 +14,7 @@ import socket
 import struct
 from asyncio import AbstractEventLoop, Transport
 from collections.abc import Mapping
+from functools import lru_cache
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import Final, Protocol
@@ -191,7 +192,7 @@ class Reply:
         bodiless = status in (204, 304) or status < 200
         self._mute = bodiless or incoming.method == "HEAD"
         lines = [_LINES.get(status) or f"HTTP/1.1 {status} Status"]
-        lines += [f"{name}: {value}" for name, value in headers if name.lower() not in OWNED]
+        lines += [f"{begun}{value}" for name, value in headers if (begun := _begun(name))]
         if length is not None and not bodiless:
             lines.append(f"Content-Length: {length}")
         elif length is None and not bodiless and incoming.modern:
@@ -209,6 +210,12 @@ class Reply:
         self.started = True
         self.status = status
         return head
+
+
+@lru_cache(512)
+def _begun(name: str) -> str:
+    """A header's line up to its value; nothing for those that are the reply's own affair."""
+    return "" if name.lower() in OWNED else f"{name}: "
 
 
 def joined(lines: list[str]) -> bytes:

@@ -14,7 +14,6 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import lru_cache
-from itertools import islice
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ import orjson
 
 from proxy.ports import Clock
 from proxy.store import rows as sql
-from proxy.store.rows import COLUMNS, Cursor, Filter, Page, conditions, is_day
+from proxy.store.rows import COLUMNS, DETAIL, FIELDS, Cursor, Filter, Page, conditions, is_day
 
 LOG = logging.getLogger("weir.history")
 OPEN_FILES = 3
@@ -34,7 +33,8 @@ LAST_S = 253_402_300_800
 READ_TIMEOUT_S = 2.0
 UNSTORABLE = (sqlite3.InterfaceError, sqlite3.ProgrammingError, sqlite3.IntegrityError, OverflowError)
 
-Row = Mapping[str, Any]
+Row = Mapping[str, Any] | list[Any]
+"""By name, or the values of all columns in their order, as control has them from a record's line."""
 
 
 class History:
@@ -44,23 +44,30 @@ class History:
         self.directory = directory
         self._clock = clock
         self._files: OrderedDict[str, sqlite3.Connection] = OrderedDict()
-        self._values = itemgetter(*COLUMNS)
-        self._empty: dict[str, Any] = dict.fromkeys(COLUMNS)
+        self._head = itemgetter(*FIELDS[: len(COLUMNS) - 1])
+        self._detail = itemgetter(*DETAIL)
+        self._empty: dict[str, Any] = dict.fromkeys(FIELDS)
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def write(self, rows: Iterable[Row]) -> int:
         """Commits before it returns, one transaction per day touched; rows already there are left as they are.
         Returns how many could not be stored because of what they are; raises sqlite3.Error where the disk is at fault.
         """
-        by_day: dict[str, list[tuple[Any, ...]]] = {}
-        bad = 0
+        by_day: dict[str, list[Sequence[Any]]] = {}
+        bad, begin, end = 0, 0.0, 0.0
+        batch: list[Sequence[Any]] = []
         for row in rows:
             try:
-                day, values = self._shape(row)
+                values = row if type(row) is list else self._shape(row)  # type: ignore[arg-type]  # a list, or by name
             except TypeError:  # nested beyond what JSON is written in
                 bad += 1
                 continue
-            by_day.setdefault(day, []).append(values)
+            at = values[1]
+            if type(at) is not float or not begin <= at < end:
+                values, day = self._dated(values)
+                begin, batch = day * DAY_S, by_day.setdefault(_name(day), [])
+                end = begin + DAY_S
+            batch.append(values)
         return bad + sum(self._commit(day, batch) for day, batch in by_day.items())
 
     def sweep(self, keep_days: int) -> list[str]:
@@ -120,17 +127,22 @@ class History:
             for (agent, outcome), total in sorted(sums.items())
         ]
 
-    def _shape(self, row: Row) -> tuple[str, tuple[Any, ...]]:
+    def _shape(self, row: Mapping[str, Any]) -> Sequence[Any]:
         values = {**self._empty, **row}
-        at = values["at"]
-        if not isinstance(at, (int, float)) or not 0 <= at < LAST_S:
-            at = values["at"] = self._clock.wall_s()
+        extra = None
         if len(values) > len(self._empty):
-            rest = {name: values[name] for name in islice(values, len(self._empty), None)}
-            values["detail"] = orjson.dumps(rest).decode()
-        return day_of(at), self._values(values)
+            extra = {name: values[name] for name in values.keys() - self._empty.keys()}
+        return (*self._head(values), orjson.dumps([extra, *self._detail(values)]).decode())
 
-    def _commit(self, day: str, batch: Sequence[tuple[Any, ...]]) -> int:
+    def _dated(self, values: Sequence[Any]) -> tuple[Sequence[Any], int]:
+        """The row and its day (since 1970). A time that is none becomes now."""
+        at = values[1]
+        if not isinstance(at, (int, float)) or not 0 <= at < LAST_S:
+            at = self._clock.wall_s()
+            values = [values[0], at, *values[2:]]
+        return values, int(at // DAY_S)
+
+    def _commit(self, day: str, batch: Sequence[Sequence[Any]]) -> int:
         try:
             return self._insert(self._file(day), batch)
         except sqlite3.OperationalError:
@@ -141,7 +153,7 @@ class History:
             self._set_aside(day)
             return self._insert(self._file(day), batch)
 
-    def _insert(self, file: sqlite3.Connection, batch: Sequence[tuple[Any, ...]]) -> int:
+    def _insert(self, file: sqlite3.Connection, batch: Sequence[Sequence[Any]]) -> int:
         try:
             with file:
                 file.execute("BEGIN IMMEDIATE")
@@ -150,7 +162,7 @@ class History:
         except UNSTORABLE:
             return self._insert_one_by_one(file, batch)
 
-    def _insert_one_by_one(self, file: sqlite3.Connection, batch: Sequence[tuple[Any, ...]]) -> int:
+    def _insert_one_by_one(self, file: sqlite3.Connection, batch: Sequence[Sequence[Any]]) -> int:
         bad = 0
         with file:
             file.execute("BEGIN IMMEDIATE")
@@ -234,13 +246,19 @@ def _open(path: Path) -> sqlite3.Connection:
 
 
 def _record(row: sqlite3.Row) -> dict[str, Any]:
-    found = dict(row)
+    found = dict.fromkeys(FIELDS) | dict(row)
     del found["place"]
-    detail = found.pop("detail", None)
-    for name in ("stream", "complete"):
+    try:
+        detail = orjson.loads(found.pop("detail") or b"{}")
+    except ValueError:  # whoever wrote into the file: the columns are still worth something
+        detail = {}
+    if isinstance(detail, list):
+        extra, *values = detail
+        detail = {**dict(zip(DETAIL, values, strict=False)), **(extra or {})}
+    for name in ("stream", "complete"):  # columns of files of an older Weir
         if found.get(name) is not None:
             found[name] = bool(found[name])
-    return {**found, **(orjson.loads(detail) if detail else {})}
+    return {**found, **detail}
 
 
 def _cursor(row: sqlite3.Row) -> Cursor:

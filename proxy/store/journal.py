@@ -32,6 +32,8 @@ PRAGMAS = (
     "PRAGMA secure_delete = ON",
 )
 INSERT = "INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+INSERT_TEXT = "INSERT INTO texts VALUES (?, ?, ?)"
+Rows = Sequence[tuple[Any, ...]]
 READ_TIMEOUT_S = 2.0
 
 
@@ -70,6 +72,7 @@ class Journal:
         self._file = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         for statement in (*PRAGMAS, *CREATE):
             self._file.execute(statement)
+        self._durable: bool | None = None
 
     def close(self) -> None:
         self._file.close()
@@ -86,6 +89,10 @@ class Journal:
     def workers(self) -> dict[str, Any]:
         """What is known of each worker's numbering, as it was last written."""
         return {name: orjson.loads(state) for name, state in self._file.execute("SELECT worker, state FROM workers")}
+
+    def manifests(self, above_n: int) -> list[str]:
+        """The manifests of the entries behind this one."""
+        return [text for (text,) in self._file.execute("SELECT manifest FROM entries WHERE n > ? ORDER BY n", (above_n,))]
 
     def has(self, ref: str, seq: int, worker: str) -> bool:
         """Whether this entry of this worker is in the chain already (a batch that was sent twice)."""
@@ -104,13 +111,27 @@ class Journal:
         durable: bool = False,
     ) -> None:
         """Commits before it returns. `durable`: also through a power cut (an fsync)."""
-        self._file.execute("PRAGMA synchronous = FULL" if durable else "PRAGMA synchronous = NORMAL")
+        bodies = [(link[0], *link[8:]) for link in links if link[9] is not None]
+        self.write_rows([link[:8] for link in links], bodies, workers, facts, durable=durable)
+
+    def write_rows(
+        self,
+        entries: Rows,
+        bodies: Rows,
+        workers: Mapping[str, Any] | None = None,
+        facts: Mapping[str, str] | None = None,
+        *,
+        durable: bool = False,
+    ) -> None:
+        """As `write`, of rows as they stand in the tables of entries and texts."""
+        if durable is not self._durable:
+            self._file.execute("PRAGMA synchronous = FULL" if durable else "PRAGMA synchronous = NORMAL")
+            self._durable = durable
         with self._file:
             self._file.execute("BEGIN IMMEDIATE")
-            self._file.executemany(INSERT, [link[:8] for link in links])
-            bodies = [(link[0], *link[8:]) for link in links if link[9] is not None]
+            self._file.executemany(INSERT, entries)
             if bodies:
-                self._file.executemany("INSERT INTO texts VALUES (?, ?, ?)", bodies)
+                self._file.executemany(INSERT_TEXT, bodies)
             if workers:
                 states = [(name, orjson.dumps(state).decode()) for name, state in workers.items()]
                 self._file.executemany("INSERT OR REPLACE INTO workers VALUES (?, ?)", states)

@@ -12,51 +12,33 @@ COLUMNS = {
     "id": "TEXT PRIMARY KEY NOT NULL",
     "at": "REAL NOT NULL",
     "agent": TEXT,
-    "tenant": TEXT,
-    "user": TEXT,
-    "session": TEXT,
-    "conversation": TEXT,
-    "key": TEXT,
-    "credential": TEXT,
-    "surface": TEXT,
-    "method": TEXT,
-    "path": TEXT,
-    "stream": INTEGER,
+    "outcome": TEXT,
     "model": TEXT,
-    "upstream": TEXT,
     "target_model": TEXT,
     "served_model": TEXT,
-    "variant": TEXT,
-    "status": INTEGER,
-    "outcome": TEXT,
-    "error_code": TEXT,
+    "path": TEXT,
     "error": TEXT,
-    "attempts": INTEGER,
-    "answered_by": TEXT,
-    "finish": TEXT,
-    "complete": INTEGER,
+    "status": INTEGER,
     "total_ms": REAL,
-    "ttft_ms": REAL,
-    "queue_ms": REAL,
-    "upstream_ms": REAL,
-    "overhead_ms": REAL,
-    "input_tokens": INTEGER,
-    "cache_read_tokens": INTEGER,
-    "cache_write_tokens": INTEGER,
-    "output_tokens": INTEGER,
-    "reasoning_tokens": INTEGER,
-    "usage_source": TEXT,
     "cost_nano_usd": INTEGER,
-    "price_source": TEXT,
-    "bytes_in": INTEGER,
-    "bytes_out": INTEGER,
-    "parent": TEXT,
-    "purpose": TEXT,
-    "settings": INTEGER,
+    "input_tokens": INTEGER,
+    "output_tokens": INTEGER,
+    "user": TEXT,
+    "session": TEXT,
     "detail": TEXT,
 }
-"""What a record has beyond these (plugins, findings, steps, later fields) is JSON in `detail`.
-A new column is added to files that lack it when they are next written."""
+"""What is searched, summed or redacted, in the order in which a record's line has it (`record.HEAD`); binding a column
+costs as much as ten in `detail`. A new column is added to files that lack it when they are next written."""
+
+DETAIL = (
+    "tenant", "conversation", "key", "credential", "surface", "method", "stream", "upstream", "variant", "error_code",
+    "attempts", "answered_by", "finish", "complete", "ttft_ms", "queue_ms", "upstream_ms", "overhead_ms",
+    "cache_read_tokens", "cache_write_tokens", "reasoning_tokens", "usage_source", "price_source", "bytes_in",
+    "bytes_out", "parent", "purpose", "settings", "plugins_us", "uninspected",
+)  # fmt: skip
+"""The other fields: `detail` is a JSON array of them (`record.REST`), behind an object of what is neither (or null).
+Names may only be added at the end, for the rows on disk have none."""
+FIELDS = (*(name for name in COLUMNS if name != "detail"), *DETAIL)
 
 PRAGMAS = (
     "PRAGMA journal_mode = WAL",
@@ -66,6 +48,12 @@ PRAGMAS = (
     "PRAGMA trusted_schema = OFF",
 )
 
+VIEW = ", ".join(
+    (
+        *('"' + name + '"' for name in COLUMNS if name != "detail"),
+        *("json_extract(detail, '$[" + str(place) + "]') AS \"" + name + '"' for place, name in enumerate(DETAIL, 1)),
+    )
+)
 # No index by agent: it would touch a page per agent in every batch and cost as much as the row. A page of one agent's
 # newest calls is found by walking back in time.
 CREATE = (
@@ -74,7 +62,9 @@ CREATE = (
     + ")",
     "CREATE INDEX IF NOT EXISTS executions_at ON executions (at)",
     "CREATE INDEX IF NOT EXISTS executions_trouble ON executions (at) WHERE outcome <> 'ok'",
+    "CREATE VIEW IF NOT EXISTS calls AS SELECT " + VIEW + " FROM executions",
 )
+"""The view is for people: every field of a call by its name."""
 
 NAMES = ", ".join('"' + name + '"' for name in COLUMNS)
 INSERT = " ".join(("INSERT OR IGNORE INTO executions (", NAMES, ") VALUES (", ", ".join("?" for _ in COLUMNS), ")"))

@@ -14,6 +14,7 @@ _CALL_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 8.0
 _FIRST_S = (0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0)
 _WAIT_S = (0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _OWN_S = (0.00005, 0.0001, 0.0002, 0.0003, 0.0005, 0.00075, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0)
+_LAG_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,12 @@ _TABLE = (
     _counter("weir_unknown_price_total", "model", "Calls whose price is not known; their cost is in no other figure."),
     _counter(
         "weir_uninspected_total", "what", "Parts of calls and answers that passed without any plugin reading them."
+    ),
+    _seconds(
+        "weir_loop_lag_seconds",
+        "",
+        _LAG_S,
+        "How late a timer that is due ten times a second was served: for so long something held a worker's event loop.",
     ),
     _counter("weir_records_dropped_total", "", "Records lost because the buffer to the control process was full."),
     _gauge("weir_in_flight", "sum", "Calls being served now."),

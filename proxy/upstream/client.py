@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from proxy.errors import Unreachable
 from proxy.live import Upstream
@@ -47,11 +47,15 @@ class Client:
         for upstream in upstreams:
             await self._way(upstream)
 
-    async def send(self, upstream: Upstream, outgoing: Outgoing) -> Answering:
+    def send(self, upstream: Upstream, outgoing: Outgoing) -> Coroutine[Any, Any, Answering]:
         """See `Link.send`. Also BadRequest for what cannot be written as HTTP, Overloaded once stopped."""
         way = self._ways.get(upstream.name)
-        if way is None or way.upstream is not upstream:
-            way = await self._way(upstream)
+        if way is not None and way.upstream is upstream:
+            return way.send(outgoing)
+        return self._send(upstream, outgoing)
+
+    async def _send(self, upstream: Upstream, outgoing: Outgoing) -> Answering:
+        way = await self._way(upstream)
         return await way.send(outgoing)
 
     async def websocket(

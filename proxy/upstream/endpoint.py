@@ -14,12 +14,14 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from typing import Literal
 from urllib.parse import quote, urlencode, urlsplit
 
 from proxy.errors import BadRequest, MalformedBody, UnknownModel, UnknownPath
 from proxy.exchange import Caller, Target
 from proxy.live import Snapshot, Upstream
-from proxy.ports import Headers
+from proxy.ports import Headers, Pairs
 
 NAMED = 20
 """Known models that an error names at most."""
@@ -89,7 +91,7 @@ def resolve(snapshot: Snapshot, dialect: str, model: str) -> list[Target]:
     return list(dict.fromkeys(targets))
 
 
-def resolve_relay(snapshot: Snapshot, path: str, headers: Headers) -> Target:
+def resolve_relay(snapshot: Snapshot, path: str, headers: Pairs) -> Target:
     """Where a call goes that no codec reads: to the dialect that its headers or its path belong to.
     An upstream that names this dialect comes before one that takes all."""
     anthropic = path.startswith("/v1/messages") or any(name.lower() == "anthropic-version" for name, _ in headers)
@@ -121,7 +123,7 @@ def target(upstream: Upstream, model: str, path: str, query: str) -> str:
 
 
 def headers(
-    inbound: Headers,
+    inbound: Pairs,
     upstream: Upstream,
     *,
     body_length: int | None,
@@ -165,10 +167,26 @@ def headers(
 
 def answer_headers(inbound: Headers, *, changed: bool) -> Headers:
     """The headers of an answer on its way back. `changed`: its bytes will not be those that the provider sent."""
-    dropped = _NOT_RETURNED | _listed(inbound)
-    if changed:
-        dropped |= _OF_THE_BYTES
-    return [pair for pair in inbound if (name := pair[0].lower()) not in dropped and not name.startswith("x-weir-")]
+    out: Headers = []
+    for pair in inbound:
+        fate = _fate(pair[0])
+        if fate == "sent" or (fate == "of the bytes" and not changed):
+            out.append(pair)
+        elif fate == "lists others" and (listed := _listed(inbound)):
+            rest = [pair for pair in inbound if pair[0].lower() not in listed | {"connection"}]
+            return answer_headers(rest, changed=changed)
+    return out
+
+
+@lru_cache(256)
+def _fate(name: str) -> Literal["sent", "of the bytes", "lists others", "dropped"]:
+    """What becomes of an answer's header."""
+    lower = name.lower()
+    if lower == "connection":
+        return "lists others"
+    if lower in _NOT_RETURNED or lower.startswith("x-weir-"):
+        return "dropped"
+    return "of the bytes" if lower in _OF_THE_BYTES else "sent"
 
 
 def _matches(pattern: str, model: str) -> bool:
@@ -237,11 +255,11 @@ def _with_parameters(query: str, added: tuple[tuple[str, str], ...]) -> str:
     return f"{query}&{more}" if query and more else query or more
 
 
-def _not_sent(inbound: Headers) -> frozenset[str]:
+def _not_sent(inbound: Pairs) -> frozenset[str]:
     return _NOT_SENT | _listed(inbound)
 
 
-def _listed(inbound: Headers) -> frozenset[str]:
+def _listed(inbound: Pairs) -> frozenset[str]:
     """The headers that a Connection header declares to be of this hop only."""
     found: list[str] = []
     for name, value in inbound:

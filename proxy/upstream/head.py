@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from proxy.errors import WeirError
 from proxy.ports import Headers
 from proxy.upstream import failure
+from proxy.upstream.link import Outgoing
 
 FIELD_BYTES = 64 * 1024
 """Longest single header of an answer."""
@@ -22,6 +24,7 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _FRAMING = frozenset({"host", "content-length", "transfer-encoding"})
 _FRAMING_SIZES = frozenset({4, 14, 17})
 """Lengths of these names: told apart from nearly all others without lowering them."""
+_LENGTH = b"Content-Length: %d\r\n\r\n"
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 """Of these a missing length is said to be 0."""
 
@@ -50,6 +53,17 @@ class Writer:
         self._host = f"Host: {host}\r\n"
         self._names = Names()
         self._lines: dict[tuple[str, str], str] = {}
+
+    def again(self, outgoing: Outgoing, length: int | None) -> bytes:
+        """As `write`, where it has been written before but for the length."""
+        memo = outgoing.memo
+        if memo is None or not length:
+            return self.write(outgoing.method, outgoing.target, outgoing.headers, length)
+        begun = memo.get(self)
+        if begun is None:
+            whole = self.write(outgoing.method, outgoing.target, outgoing.headers, length)
+            begun = memo[self] = whole[: -len(_LENGTH % length)]
+        return begun + _LENGTH % length
 
     def write(self, method: str, target: str, headers: Headers, length: int | None) -> bytes:
         """`length` of the body; None: it will be chunked. Raises BadRequest for what cannot be sent as it is, and for
@@ -117,7 +131,7 @@ def read(fields: Fields, head_bytes: int) -> tuple[Headers, int | None, bool]:
     ):
         raise failure.invalid()
     try:
-        headers = [(name.decode(), value.rstrip().decode()) for name, value in fields]
+        headers = [(_name(name), value.rstrip().decode()) for name, value in fields]
     except UnicodeDecodeError:
         headers = [(name.decode("latin-1"), _text(value.rstrip())) for name, value in fields]
     length, chunked = None, False
@@ -132,6 +146,11 @@ def read(fields: Fields, head_bytes: int) -> tuple[Headers, int | None, bool]:
     if chunked and length is not None:
         raise failure.invalid()
     return headers, length, chunked
+
+
+@lru_cache(256)
+def _name(name: bytes) -> str:
+    return name.decode()
 
 
 def usable(status: int, version: str) -> WeirError | None:

@@ -84,18 +84,20 @@ class Line:
     async def send(self, outgoing: Outgoing) -> Arrival:
         """See `Link.send`. Also BadRequest for what cannot be written as HTTP, Overloaded once stopped."""
         data, length = dressed(outgoing.body, outgoing.length)
-        request = self._writer.write(outgoing.method, outgoing.target, outgoing.headers, length)
+        request = self._writer.again(outgoing, length)
         if length == 0:
             data = b""
         total_s = self.upstream.timeouts.total_s
         end_s = self._now() + total_s if total_s > 0 else math.inf
         bodyless = outgoing.method == "HEAD"
         connection = self._idle.pop() if self._idle else await self._acquire(end_s)
-        arrival = await _headers(connection, connection.begin(request, data, bodyless=bodyless, end_s=end_s))
+        arrival = connection.begin(request, data, bodyless=bodyless, end_s=end_s)
+        await _headers(connection, arrival)
         if arrival.stale and isinstance(outgoing.body, bytes):
             data, _ = dressed(outgoing.body, length)
             connection = await self._acquire(end_s, fresh=True)
-            arrival = await _headers(connection, connection.begin(request, data, bodyless=bodyless, end_s=end_s))
+            arrival = connection.begin(request, data, bodyless=bodyless, end_s=end_s)
+            await _headers(connection, arrival)
         if (broken := arrival.broken) is not None:
             raise broken
         return arrival
@@ -229,13 +231,12 @@ class Line:
         return self._addresses
 
 
-async def _headers(connection: Connection, arrival: Arrival) -> Arrival:
+async def _headers(connection: Connection, arrival: Arrival) -> None:
     try:
         await connection.wait(0)
     except asyncio.CancelledError:
         arrival.close()
         raise
-    return arrival
 
 
 def _unopened(error: Exception) -> Exception:

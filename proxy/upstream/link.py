@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from proxy.live import Upstream
 from proxy.ports import Headers
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Outgoing:
     """One HTTP request to a provider. `target` is path and query exactly as they go on the wire."""
 
@@ -20,6 +20,22 @@ class Outgoing:
     body: bytes | AsyncIterator[bytes]
     length: int | None = None
     """Of a body that is an iterator, where the caller declared it."""
+    memo: dict[Any, bytes] | None = None
+    """Where the link may keep what it makes of method, target and headers: they are the same for every call that
+    brings this dict. Then `headers` say nothing of the body's length."""
+
+
+@dataclass(slots=True)
+class Dress:
+    """What calls with the same head look like on their way to one upstream."""
+
+    upstream: Upstream
+    model: str
+    """Where the upstream's URL names the model: this one."""
+    ours: bool
+    target: str
+    headers: Headers
+    memo: dict[Any, bytes] = field(default_factory=dict)
 
 
 class Answering(Protocol):

@@ -26,7 +26,7 @@ NO_USAGE = 1024
 NO_USAGE_S = 3600.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Way:
     """A target with its upstream, as it is and as the call may use it."""
 
@@ -35,7 +35,7 @@ class Way:
     shown: Upstream
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Tried:
     """One attempt: an answer or an error."""
 
@@ -203,15 +203,13 @@ def _ways(exchange: Exchange) -> list[Way]:
     if first is None or first.upstream not in upstreams:
         raise UnknownModel("No upstream serves this call.", param="model")
     ways = []
-    for target in (first, *exchange.fallbacks):
+    for target in (first, *exchange.fallbacks) if exchange.fallbacks else (first,):
         upstream = upstreams.get(target.upstream)
-        if upstream is None:
+        if upstream is None or not may_use(exchange.caller, upstream):
             continue
-        if not may_use(exchange.caller, upstream):
-            continue
-        away = takes_credential(upstream) and target.upstream != first.upstream
+        away = target.upstream != first.upstream and takes_credential(upstream)
         ways.append(Way(target, upstream, replace(upstream, auth="none") if away else upstream))
-    if not ways or ways[0].target != first:
+    if not ways or ways[0].target is not first:
         raise Unauthorized("A key is needed for this model.")
     return ways
 

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from functools import partial
+from types import MappingProxyType
+from typing import Any, ClassVar, Final
 
 from proxy.exchange import Dialect, Insert, Request, Role, Segment, Usage
 from proxy.ports import Json
 from proxy.wire import chat_texts, sse
-from proxy.wire.body import Place, encode, load
+from proxy.wire.body import Place, encode
 from proxy.wire.chat_stream import ChatStream, moved
 from proxy.wire.chat_texts import Walk
 from proxy.wire.codec import Answer, Stream
 from proxy.wire.dialect import DialectCodec, expect, expect_objects
 from proxy.wire.usage import normalised, reported
 
+_TYPES: Final = MappingProxyType(
+    {"stream": bool, "n": int, "stream_options": dict, "tools": list, "max_tokens": int, "max_completion_tokens": int}
+)
 _SYSTEM = ("system", "developer")
 
 
@@ -26,12 +31,9 @@ class ChatCodec(DialectCodec):
     def check(self, doc: dict[str, Json]) -> None:
         expect(doc, "model", str, required="model" in doc)
         expect_objects(doc, "messages", required=True)
-        expect(doc, "stream", bool)
-        expect(doc, "n", int)
-        expect(doc, "stream_options", dict)
-        expect(doc, "tools", list)
-        expect(doc, "max_tokens", int)
-        expect(doc, "max_completion_tokens", int)
+        for name in _TYPES:
+            if name in doc:
+                expect(doc, name, _TYPES[name])
         for position, message in enumerate(doc["messages"]):
             if type(message.get("role")) is str is type(message.get("content")) and "tool_calls" not in message:
                 continue  # most are like this
@@ -39,6 +41,12 @@ class ChatCodec(DialectCodec):
             expect(message, "role", str, where=where)
             expect(message, "content", str, list, where=where)
             expect(message, "tool_calls", list, where=where)
+
+    def plain(self, doc: Json) -> bool:
+        for message in doc["messages"]:
+            if len(message) != 2 or type(message.get("content")) is not str or "role" not in message:
+                return False
+        return True
 
     def walk(self, doc: Json) -> tuple[list[Segment], list[str]]:
         segments, uninspected = chat_texts.messages(doc)
@@ -75,22 +83,11 @@ class ChatCodec(DialectCodec):
     def ask_usage(self, request: Request) -> None:
         request.set("stream_options.include_usage", True)
 
-    def answer(self, body: bytes) -> Answer | None:
-        try:
-            doc = load(body)
-        except ValueError:
-            return None
+    def understood(self, body: bytes, doc: Json) -> Answer | None:
         choices = doc.get("choices") if type(doc) is dict else None
         if type(choices) is not list or not all(type(choice) is dict for choice in choices):
             return None
-        segments: list[Segment] = []
-        for position, choice in enumerate(choices):
-            message = choice.get("message")
-            if type(message) is dict:
-                walk = Walk("assistant", place_of(choice, position))
-                walk.message(message)
-                segments += walk.segments
-        return Answer(body, doc, segments, normalised(doc), named(doc), finish_of(choices))
+        return Answer(body, doc, partial(_texts, choices), normalised(doc), named(doc), finish_of(choices))
 
     def settle(self, answer: Answer, changed: list[Segment]) -> list[tuple[Any, Any, Json]]:
         also: list[tuple[Any, Any, Json]] = []
@@ -134,6 +131,18 @@ class ChatCodec(DialectCodec):
     def output_cap(self, doc: Json) -> int | None:
         cap: int | None = doc.get("max_completion_tokens")
         return doc.get("max_tokens") if cap is None else cap
+
+
+def _texts(choices: list[dict[str, Json]]) -> list[Segment]:
+    """Of an answer."""
+    segments: list[Segment] = []
+    for position, choice in enumerate(choices):
+        message = choice.get("message")
+        if type(message) is dict:
+            walk = Walk("assistant", place_of(choice, position))
+            walk.message(message)
+            segments += walk.segments
+    return segments
 
 
 def named(doc: dict[str, Json]) -> str:

@@ -15,7 +15,7 @@ into the stream as a delta of the same item, before the item's closing event.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -49,14 +49,25 @@ Steps = Generator[Piece, str, bytes]
 
 @dataclass(slots=True)
 class Answer:
-    """A complete JSON answer: `doc` as parsed, `segments` pointing into it."""
+    """A complete JSON answer: `doc` as parsed, and `walk`, which finds the texts in it."""
 
     raw: bytes
     doc: Json
-    segments: list[Segment]
+    walk: Callable[[], list[Segment]]
     usage: Usage | None
     model: str
     finish: str
+    found: list[Segment] | None = None
+
+    @property
+    def segments(self) -> list[Segment]:
+        """The texts, pointing into `doc`. Walked on first use."""
+        return self.texts()
+
+    def texts(self) -> list[Segment]:
+        if self.found is None:
+            self.found = self.walk()
+        return self.found
 
 
 class Stream(Protocol):
@@ -105,8 +116,16 @@ class Codec(Protocol):
         """The parsed body; raises `MalformedBody` for what is no call of this dialect, naming the parameter."""
         ...
 
+    def reading(self, body: bytes) -> Generator[None, None, Json]:
+        """As `read`, in steps of few milliseconds: for bodies of `sliced.LONG_BYTES` and more."""
+        ...
+
     def walk(self, doc: Json) -> tuple[list[Segment], list[str]]:
         """Every text of the call, and the names of the parts that cannot be read (`image`, `audio`, `file` ...)."""
+        ...
+
+    def plain(self, doc: Json) -> bool:
+        """True where it is sure without a walk that every part of the call can be read."""
         ...
 
     def write(self, request: Request) -> bytes:
@@ -127,6 +146,10 @@ class Codec(Protocol):
 
     def answer(self, body: bytes) -> Answer | None:
         """Reads a JSON answer; None where it is not one of this dialect (it is then relayed as uninspected)."""
+        ...
+
+    def answering(self, body: bytes) -> Generator[None, None, Answer | None]:
+        """As `answer`, in steps of few milliseconds."""
         ...
 
     def write_answer(self, answer: Answer) -> bytes:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 import orjson
 
 from proxy.errors import MalformedBody
 from proxy.ports import Json
+
+T = TypeVar("T")
 
 _ENCODABLE_DEPTH = 254
 """What orjson writes; it reads deeper than that."""
@@ -17,7 +19,8 @@ _SMALL_BYTES = 4096
 _BLANKS = b" \t\r\n"
 _LOOKED_AT_BYTES = 65536
 _BRACKET_OR_STRING = re.compile(rb'[{}\[\]]|"(?:[^"\\]++|\\.)*+"', re.DOTALL)
-_LONG_NUMBER = re.compile(rb"[0-9]{19}")
+_DIGITS = bytes(0x30 if 0x30 <= byte <= 0x39 else 0x20 for byte in range(256))
+_LONG_NUMBER = b"0" * 19
 
 
 def parse(raw: bytes, *, depth: int = 128) -> dict[str, Json]:
@@ -27,17 +30,32 @@ def parse(raw: bytes, *, depth: int = 128) -> dict[str, Json]:
         doc = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
         _explain(raw, error, depth)
-    if type(doc) is not dict:
-        raise MalformedBody(f"The request body must be a JSON object, not {_kind(doc)}.")
-    if _dumped(doc, raw, depth) == raw:
+    return exact(as_object(doc), raw, depth)
+
+
+def as_object(doc: Json) -> dict[str, Json]:
+    if type(doc) is dict:
         return doc
-    return _closely(raw)
+    raise MalformedBody(f"The request body must be a JSON object, not {_kind(doc)}.")
+
+
+def exact(doc: T, raw: bytes, depth: int, *, named: int = 0) -> T:
+    """`doc`, as orjson read it from `raw`, if that lost nothing: not deeper than `depth` (`named` in the sentence), no
+    key doubled, integers exact; else it is read anew or refused."""
+    try:
+        dumped = _dumped(doc, raw, depth)
+    except TypeError as error:
+        raise too_deep(named or depth) from error
+    if dumped == raw:
+        return doc
+    found: T = _closely(raw)
+    return found
 
 
 def load(raw: bytes | str) -> Json:
     """Any JSON, exact integers included; ValueError where it is none. For what providers send: doubled keys pass."""
     doc = orjson.loads(raw)
-    if _may_lose(raw):
+    if may_lose(raw):
         return json.loads(raw)
     return doc
 
@@ -55,24 +73,20 @@ def encode(doc: Json) -> bytes:
 
 
 def _dumped(doc: Json, raw: bytes, depth: int) -> bytes:
-    """The document as orjson would write it; raises where it is too deep."""
+    """The document as orjson would write it; TypeError where it is too deep."""
     if len(raw) <= _SMALL_BYTES and raw.count(b"{") + raw.count(b"[") <= depth:
         return orjson.dumps(doc)
     # Wrapped in as many lists as orjson has levels to spare, so that its own limit is ours.
     wraps = max(0, _ENCODABLE_DEPTH - depth)
     for _ in range(wraps):
         doc = [doc]
-    try:
-        dumped = orjson.dumps(doc)
-    except TypeError as error:
-        raise MalformedBody(f"The request body is nested deeper than {depth} levels.") from error
+    dumped = orjson.dumps(doc)
     return dumped[wraps : len(dumped) - wraps]
 
 
-def _closely(raw: bytes) -> dict[str, Json]:
+def _closely(raw: bytes) -> Json:
     """Parses anew, slower, keeping integers exact and refusing doubled keys."""
-    doc: dict[str, Json] = json.loads(raw, object_pairs_hook=_unique)
-    return doc
+    return json.loads(raw, object_pairs_hook=_unique)
 
 
 def _unique(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
@@ -82,13 +96,23 @@ def _unique(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
     seen: set[str] = set()
     for key, _ in pairs:
         if key in seen:
-            raise MalformedBody(f"The request body has the key {_shown(key)} twice in one object.", param=key[:64])
+            raise doubled(key)
         seen.add(key)
     return found
 
 
-def _may_lose(raw: bytes | str) -> bool:
-    return _LONG_NUMBER.search(raw if isinstance(raw, bytes) else raw.encode("utf-8", "replace")) is not None
+def doubled(key: str) -> MalformedBody:
+    return MalformedBody(f"The request body has the key {_shown(key)} twice in one object.", param=key[:64])
+
+
+def too_deep(depth: int) -> MalformedBody:
+    return MalformedBody(f"The request body is nested deeper than {depth} levels.")
+
+
+def may_lose(raw: bytes | str) -> bool:
+    """Whether there is a number so long that orjson might have rounded it."""
+    text = raw if isinstance(raw, bytes) else raw.encode("utf-8", "replace")
+    return _LONG_NUMBER in text.translate(_DIGITS)
 
 
 def _explain(raw: bytes, error: orjson.JSONDecodeError, depth: int) -> NoReturn:
@@ -99,7 +123,7 @@ def _explain(raw: bytes, error: orjson.JSONDecodeError, depth: int) -> NoReturn:
     except UnicodeDecodeError as broken:
         raise MalformedBody(f"The request body is not valid UTF-8 (at byte {broken.start}).") from error
     if _opens_deeper(raw[:_LOOKED_AT_BYTES], depth):
-        raise MalformedBody(f"The request body is nested deeper than {depth} levels.") from error
+        raise too_deep(depth) from error
     where = f"{error.msg[:120]} at line {error.lineno} column {error.colno}"
     raise MalformedBody(f"The request body is not valid JSON: {where}.") from error
 

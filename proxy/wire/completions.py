@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, ClassVar
 
 from proxy.exchange import Dialect, Request, Segment, Usage
 from proxy.ports import Json
 from proxy.wire import sse
-from proxy.wire.body import Place, encode, load
+from proxy.wire.body import Place, encode
 from proxy.wire.chat import finish_of, named, place_of
 from proxy.wire.choices import MAX_CHOICES, Choice, ChoiceStream, Key, Passed
 from proxy.wire.codec import Answer, Stream
@@ -49,20 +50,11 @@ class CompletionsCodec(DialectCodec):
     def ask_usage(self, request: Request) -> None:
         request.set("stream_options.include_usage", True)
 
-    def answer(self, body: bytes) -> Answer | None:
-        try:
-            doc = load(body)
-        except ValueError:
-            return None
+    def understood(self, body: bytes, doc: Json) -> Answer | None:
         choices = doc.get("choices") if type(doc) is dict else None
         if type(choices) is not list or not all(type(choice) is dict for choice in choices):
             return None
-        segments = [
-            Segment("assistant", "text", choice["text"], Place(choice, "text"), index=place_of(choice, position))
-            for position, choice in enumerate(choices)
-            if type(choice.get("text")) is str and choice["text"]
-        ]
-        return Answer(body, doc, segments, normalised(doc), named(doc), finish_of(choices))
+        return Answer(body, doc, partial(_texts, choices), normalised(doc), named(doc), finish_of(choices))
 
     def settle(self, answer: Answer, changed: list[Segment]) -> list[tuple[Any, Any, Json]]:
         containers = [segment.slot.container for segment in changed]
@@ -116,6 +108,15 @@ class CompletionsStream(ChoiceStream):
 
     def ending(self, unseen: bool) -> dict[str, Json]:
         return {"text": ""}
+
+
+def _texts(choices: list[dict[str, Json]]) -> list[Segment]:
+    """Of an answer."""
+    return [
+        Segment("assistant", "text", choice["text"], Place(choice, "text"), index=place_of(choice, position))
+        for position, choice in enumerate(choices)
+        if type(choice.get("text")) is str and choice["text"]
+    ]
 
 
 def prompts(doc: dict[str, Json], name: str) -> tuple[list[Segment], list[str]]:

@@ -11,11 +11,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar, NoReturn
 
+import orjson
+
 from proxy.errors import MalformedBody
 from proxy.exchange import Dialect, Insert, Request, Segment, Usage
 from proxy.ports import Json
+from proxy.wire import sliced
 from proxy.wire.body import encode_with, parse, splice
 from proxy.wire.codec import Answer, Stream
+from proxy.wire.coding import load, may_lose
 
 _WORDS: dict[type, str] = {str: "a string", bool: "a boolean", int: "an integer", float: "a number", list: "an array",
                            dict: "an object", type(None): "null"}  # fmt: skip
@@ -36,12 +40,22 @@ class DialectCodec(ABC):
         self.check(doc)
         return doc
 
+    def reading(self, body: bytes) -> sliced.Steps[Json]:
+        """As `read`, for a long body: to be driven by `sliced.paced`."""
+        doc = yield from sliced.reading(body, depth=self.depth)
+        yield
+        self.check(doc)
+        return doc
+
     @abstractmethod
     def check(self, doc: dict[str, Json]) -> None:
         """Raises `MalformedBody` for what is no call of this dialect; what Weir does not use, the provider checks."""
 
     @abstractmethod
     def walk(self, doc: Json) -> tuple[list[Segment], list[str]]: ...
+
+    def plain(self, doc: Json) -> bool:
+        return False
 
     def write(self, request: Request) -> bytes:
         changed = [segment for segment in request.segments if segment.changed] if request.walked else []
@@ -65,14 +79,43 @@ class DialectCodec(ABC):
     def ask_usage(self, request: Request) -> None:
         return None  # most dialects send usage unasked
 
+    def answer(self, body: bytes) -> Answer | None:
+        try:
+            doc = orjson.loads(body)
+        except ValueError:
+            return None
+        return self.understood(body, doc)
+
+    def answering(self, body: bytes) -> sliced.Steps[Answer | None]:
+        """As `answer`, for a long one: to be driven by `sliced.paced`."""
+        try:
+            doc = yield from sliced.loading(body)
+        except ValueError:
+            return None
+        yield
+        return self.understood(body, doc)
+
     @abstractmethod
-    def answer(self, body: bytes) -> Answer | None: ...
+    def understood(self, body: bytes, doc: Json) -> Answer | None:
+        """The answer of which `doc` is the parsed body; None where it is none of this dialect."""
 
     def write_answer(self, answer: Answer) -> bytes:
+        answer = self.exact(answer)
         changed = [segment for segment in answer.segments if segment.changed]
         if not changed:
             return answer.raw
         return encode_with(answer.doc, changed, also=self.settle(answer, changed))
+
+    def exact(self, answer: Answer) -> Answer:
+        """The answer with integers that orjson would have made inexact: to be written, not to be read."""
+        if not may_lose(answer.raw) or not any(segment.changed for segment in answer.segments):
+            return answer
+        again = self.understood(answer.raw, load(answer.raw))
+        assert again is not None
+        for segment, edited in zip(again.segments, answer.segments, strict=True):
+            if edited.changed:
+                segment.text = edited.text
+        return again
 
     def settle(self, answer: Answer, changed: list[Segment]) -> list[tuple[Any, Any, Json]]:
         """What else must be set (container, key, value) because these texts changed."""
@@ -102,7 +145,10 @@ def expect(doc: dict[str, Json], name: str, *kinds: type, where: str = "", requi
 def expect_objects(doc: dict[str, Json], name: str, *, required: bool = False) -> None:
     """Raises `MalformedBody` unless `doc[name]` is an array of objects."""
     expect(doc, name, list, required=required)
-    for position, item in enumerate(doc.get(name) or ()):
+    items = doc.get(name) or ()
+    if all([type(item) is dict for item in items]):  # noqa: C419  a list is faster here
+        return
+    for position, item in enumerate(items):
         if type(item) is not dict:
             wrong(f"{name}[{position}]", item, dict)
 

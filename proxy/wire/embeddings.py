@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import orjson
-
 from proxy.errors import MalformedBody
 from proxy.exchange import Dialect, Segment, Usage
 from proxy.ports import Json
@@ -33,14 +31,10 @@ class EmbeddingsCodec(DialectCodec):
     def walk(self, doc: Json) -> tuple[list[Segment], list[str]]:
         return prompts(doc, "input")
 
-    def answer(self, body: bytes) -> Answer | None:
-        try:
-            doc = orjson.loads(body)  # nothing of it is ever written again
-        except ValueError:
-            return None
+    def understood(self, body: bytes, doc: Json) -> Answer | None:
         if type(doc) is not dict or type(doc.get("data")) is not list:
             return None
-        return Answer(body, doc, [], normalised(doc), named(doc), "stop")
+        return Answer(body, doc, list, normalised(doc), named(doc), "stop")
 
     def stream(self, doc: Json) -> Stream:
         return EmbeddingsStream(model=named(doc))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -10,7 +11,7 @@ from proxy.errors import MalformedBody
 from proxy.exchange import Dialect, Insert, Role, Segment, Usage
 from proxy.ports import Json
 from proxy.wire.codec import Answer
-from proxy.wire.coding import encode, load
+from proxy.wire.coding import encode
 from proxy.wire.dialect import DialectCodec, expect, expect_objects, wrong
 from proxy.wire.messages_blocks import content, walk
 from proxy.wire.messages_stream import MessagesStream
@@ -88,19 +89,12 @@ class MessagesCodec(DialectCodec):
                 break
         return texts
 
-    def answer(self, body: bytes) -> Answer | None:
-        try:
-            doc = load(body)
-        except ValueError:
-            return None
+    def understood(self, body: bytes, doc: Json) -> Answer | None:
         if type(doc) is not dict or doc.get("type") != "message" or type(doc.get("content")) is not list:
             return None
-        found: list[Segment] = []
-        for index, block in enumerate(doc["content"]):
-            found += segments(answered(block), index=index)
         model, finish = doc.get("model"), doc.get("stop_reason")
         return Answer(
-            body, doc, found, usage_of(doc.get("usage")),
+            body, doc, partial(_texts, doc), usage_of(doc.get("usage")),
             model if type(model) is str else "", finish if type(finish) is str else "",
         )  # fmt: skip
 
@@ -114,6 +108,14 @@ class MessagesCodec(DialectCodec):
     def output_cap(self, doc: Json) -> int | None:
         cap = doc.get("max_tokens")
         return cap if type(cap) is int else None
+
+
+def _texts(doc: Json) -> list[Segment]:
+    """Of an answer."""
+    found: list[Segment] = []
+    for index, block in enumerate(doc["content"]):
+        found += segments(answered(block), index=index)
+    return found
 
 
 def answered(block: Json) -> Iterator[Found]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 from proxy.exchange import Dialect, Insert, Request, Segment, Usage
@@ -10,7 +11,7 @@ from proxy.ports import Json
 from proxy.wire import marks
 from proxy.wire.body import encode_with
 from proxy.wire.codec import Answer
-from proxy.wire.coding import encode, load
+from proxy.wire.coding import encode
 from proxy.wire.dialect import DialectCodec, expect, expect_objects, wrong
 from proxy.wire.responses_items import content, is_assistants, is_system, part, type_of, walk
 from proxy.wire.responses_stream import ResponsesStream
@@ -92,21 +93,17 @@ class ResponsesCodec(DialectCodec):
                 break
         return texts
 
-    def answer(self, body: bytes) -> Answer | None:
-        try:
-            doc = load(body)
-        except ValueError:
-            return None
+    def understood(self, body: bytes, doc: Json) -> Answer | None:
         items = _output(doc)
         if items is None:
             return None
-        found: list[Segment] = []
-        for index, item in enumerate(items):
-            found += segments(walk(item, []), index=index)
         model = doc.get("model")
-        return Answer(body, doc, found, usage_of(doc), model if type(model) is str else "", finish_of(doc))
+        return Answer(
+            body, doc, partial(_texts, items), usage_of(doc), model if type(model) is str else "", finish_of(doc)
+        )
 
     def write_answer(self, answer: Answer) -> bytes:
+        answer = self.exact(answer)
         changed = [one for one in answer.segments if one.changed]
         if not changed:
             return answer.raw
@@ -122,6 +119,14 @@ class ResponsesCodec(DialectCodec):
     def output_cap(self, doc: Json) -> int | None:
         cap = doc.get("max_output_tokens")
         return cap if type(cap) is int else None
+
+
+def _texts(items: list[Json]) -> list[Segment]:
+    """Of an answer."""
+    found: list[Segment] = []
+    for index, item in enumerate(items):
+        found += segments(walk(item, []), index=index)
+    return found
 
 
 def _check_message(item: dict[str, Any], where: str) -> None:

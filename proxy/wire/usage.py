@@ -6,6 +6,7 @@ from proxy.exchange import Usage
 from proxy.ports import Json
 from proxy.wire.dialect import whole
 
+_PLAIN = frozenset({"prompt_tokens", "completion_tokens", "total_tokens"})
 _READ = ("prompt_cache_hit_tokens", "cache_read_input_tokens", "cached_tokens", "num_cached_tokens")
 _WRITTEN = ("cache_write_tokens", "cache_creation_tokens", "cache_creation_input_tokens")
 
@@ -28,6 +29,8 @@ def normalised(doc: dict[str, Json]) -> Usage | None:
 
 def _from_usage(usage: dict[str, Json], timings: dict[str, Json]) -> Usage:
     prompt, output = whole(usage.get("prompt_tokens")), whole(usage.get("completion_tokens"))
+    if not timings and usage.keys() <= _PLAIN and whole(usage.get("total_tokens")) in (0, prompt + output):
+        return Usage(prompt, 0, 0, output)
     asked, given = _inner(usage, "prompt_tokens_details"), _inner(usage, "completion_tokens_details")
     read = _first((asked, usage), _READ) or whole(timings.get("cache_n"))
     written = _first((asked, usage), _WRITTEN)
@@ -73,6 +76,6 @@ def _inner(doc: dict[str, Json], name: str) -> dict[str, Json]:
 def _first(places: tuple[dict[str, Json], ...], names: tuple[str, ...]) -> int:
     for place in places:
         for name in names:
-            if count := whole(place.get(name)):
+            if name in place and (count := whole(place[name])):
                 return count
     return 0

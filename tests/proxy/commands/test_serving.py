@@ -8,14 +8,20 @@ from typing import Any
 
 import pytest
 
-from proxy.commands.serving import add_flags, flags_of, planned, supervise
-from proxy.processes.supervisor import Plan, Supervisor
+from proxy.commands.serving import add_flags, early, flags_of, supervise
+from proxy.processes.plan import Plan
+from proxy.processes.supervisor import Supervisor
 
 
 def parsed(*arguments: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     add_flags(parser)
     return parser.parse_args(arguments)
+
+
+def heard(config: str | None, flags: dict[str, Any]) -> Any:
+    with early(config, flags) as (control, _):
+        return control.hear()
 
 
 def test_only_flags_that_were_given_go_before_everything_else() -> None:
@@ -26,7 +32,7 @@ def test_only_flags_that_were_given_go_before_everything_else() -> None:
 
 
 def test_the_plan_says_what_the_supervisor_must_know(tmp_path: Path) -> None:
-    plan: Any = planned(None, {"port": 0, "data_dir": str(tmp_path), "workers": 2})
+    plan = heard(None, {"port": 0, "data_dir": str(tmp_path), "workers": 2})
     assert (plan["port"], plan["workers"], plan["data_dir"]) == (0, 2, str(tmp_path.resolve()))
 
 
@@ -34,7 +40,7 @@ def test_a_wrong_configuration_ends_the_plan_with_its_exit_code(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "w.yaml").write_text("prot: 1\n")
-    assert planned(str(tmp_path / "w.yaml"), {}) == 2
+    assert heard(str(tmp_path / "w.yaml"), {}) == 2
     assert "prot: there is no such option" in capfd.readouterr().err
 
 
@@ -58,7 +64,7 @@ def test_what_the_embedded_valkey_writes_has_a_folder_that_the_claim_makes(
         return 0
 
     monkeypatch.setattr(Supervisor, "run", run)
-    settings: Any = planned(None, {"data_dir": str(tmp_path / "data")})
+    settings = heard(None, {"data_dir": str(tmp_path / "data")})
     assert supervise(None, {}, settings | {"valkey": "/bin/valkey-server"}) == 0
     assert supervise(None, {}, settings | {"valkey": None}) == 0
     assert plans[0].extras[0][-2:] == ("--dir", str(tmp_path / "data" / "valkey"))

@@ -18,6 +18,7 @@ def test_the_supervisor_loads_nothing_but_the_standard_library_and_little_of_it(
         "proxy.processes",
         "proxy.processes.child",
         "proxy.processes.claim",
+        "proxy.processes.plan",
         "proxy.clock",
         "proxy.processes.supervisor",
     }
