@@ -1,4 +1,4 @@
-"""`make docs`: writes anew what is generated: reference configuration and schema, parts of README and ARCHITECTURE.
+"""`make docs`: writes anew what is generated: reference configuration and schema, price table, parts of the documents.
 
 A generated part stands between `<!-- generated: NAME -->` and `<!-- end -->`. Tests compare the files with what is
 made here.
@@ -7,12 +7,13 @@ made here.
 from __future__ import annotations
 
 import ast
+import gzip
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from proxy import cli, registry
+from proxy import cli, pricetable, pricing, registry
 from proxy.configuration import options, template
 from proxy.configuration.settings import CHAIN, STANDARD
 from proxy.server.admin import ROUTES
@@ -20,7 +21,7 @@ from proxy.telemetry.metrics import METRICS, WORDS
 
 ROOT = Path(__file__).resolve().parent.parent
 MARKED = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
-FOLDERS: Mapping[str, str] = MappingProxyType({"proxy/tables": "Token tables, shipped so that nothing is downloaded."})
+FOLDERS: Mapping[str, str] = MappingProxyType({"proxy/tables": "Token and price tables, shipped ready to use."})
 """Folders without Python in them."""
 
 
@@ -110,6 +111,7 @@ def renewed(file: str) -> str:
 
 def main() -> None:
     template.write(ROOT / "config")
+    pricetable.SHIPPED.write_bytes(gzip.compress(pricing.compile_prices(), 9, mtime=0))
     for file in GENERATED:
         (ROOT / file).write_text(renewed(file), encoding="utf-8")
 

@@ -165,11 +165,12 @@ async def open_rate(rate: int, seconds: float) -> None:
                 before, start, sent = time.process_time_ns(), time.perf_counter(), 0
                 while sent < len(lines):
                     due = min(len(lines), int((time.perf_counter() - start) * rate))
-                    begun = time.perf_counter_ns()
-                    for one in lines[sent:due]:
-                        sender.put(one)
-                    put_ns += time.perf_counter_ns() - begun
-                    sent = due
+                    if sent < due:
+                        begun = time.perf_counter_ns()
+                        for one in lines[sent:due]:
+                            sender.put(one)
+                        put_ns += time.perf_counter_ns() - begun
+                        sent = due
                     await asyncio.sleep(0.001)
                 await sender.stop(5.0)
                 spent[deaf].append((time.process_time_ns() - before) / len(lines) / 1000)

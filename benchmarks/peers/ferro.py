@@ -20,7 +20,7 @@ def command(folder: Path, port: int, provider: str, work: Path) -> Command:
     path = work / "ferro.json"
     path.write_text(json.dumps({"strategy": {"mode": "single"}, "targets": [target]}))
     environment = {
-        "GATEWAY_CONFIG": str(path),
+        "GATEWAY_CONFIG": str(path.resolve()),
         "OPENAI_API_KEY": "sk-benchmark",
         "OPENAI_BASE_URL": provider,
         "ALLOW_UNAUTHENTICATED_PROXY": "true",  # no keys to check, as with the others

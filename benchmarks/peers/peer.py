@@ -9,7 +9,7 @@ from pathlib import Path
 MODELS = (
     *(f"json-{size}" for size in (150, 500, 1000, 1500, 5000, 15000, 50000, 150000, 500000, 1000000)),
     *(f"burst-{count}" for count in (1, 5, 10, 20, 50, 100, 200, 500, 1000)),
-    *(f"paced-{count}-{ms}" for count in (5, 10, 20, 50, 100, 200, 500, 1000) for ms in (1, 2, 5, 10, 20, 50, 100)),
+    *(f"paced-{count}-{ms}" for count in (2, 5, 10, 20, 50, 100, 200, 500, 1000) for ms in (1, 2, 5, 10, 20, 50, 100)),
     "gpt-4o-mini",
 )
 """The names a relay is told of that serves no others: a call for another one is its 404."""

@@ -51,6 +51,7 @@ def main() -> int:
         rounds=options.rounds or (3 if options.quick else 7),
         window_s=options.window or (0.25 if options.quick else 0.5),
         decide=not (options.quick or options.rounds),
+        whole=not any((options.quick, options.rounds, options.only, options.among, options.beside)),
         beside=options.beside,
         peers=options.peers,
         among=tuple(filter(None, options.among.lower().split(","))),

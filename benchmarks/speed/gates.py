@@ -11,9 +11,10 @@ from benchmarks.speed.figures import Interval, differences, interval, ratios
 from benchmarks.speed.measure import Measured
 from benchmarks.speed.starting import Starts
 
-Verdict = Literal["reached", "missed", "not decided", "not measured"]
-NEAR, PAIRS = 1.3, 30
-"""Differences below this factor mean nothing by themselves; this many interleaved pairs decide about them."""
+Verdict = Literal["reached", "missed", "not decided", "likely reached", "likely missed"]
+NEAR, PAIRS, SURE = 1.3, 30, 0.9
+"""Differences below this factor mean nothing by themselves; this many interleaved pairs decide about them.
+An interval that is less sure (fewer than five rounds) decides nothing, but is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +116,10 @@ def verdict(gate: Gate, seen: Interval, limit: float) -> Verdict:
     if not gate.figure and near(seen, limit) and seen.rounds < PAIRS:
         return "not decided"
     if seen.high <= limit:
-        return "reached"
-    return "missed" if seen.low > limit else "not decided"
+        return "reached" if seen.sure >= SURE else "likely reached"
+    if seen.low > limit:
+        return "missed" if seen.sure >= SURE else "likely missed"
+    return "not decided"
 
 
 def near(seen: Interval, limit: float) -> bool:

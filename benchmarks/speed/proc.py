@@ -9,6 +9,7 @@ are read, or whatever a relay moves to another thread or process would look free
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,21 +57,16 @@ def _spent_s(before: Process | None, after: Process) -> float:
     return sum(ran - threads.get(task, 0) for task, ran in after.threads.items()) / 1e9
 
 
-def pss_mb(pid: int) -> float:
-    """Proportional set size: what is shared is split among those who share it, so a sum over processes is true."""
-    return kilobytes(_read(PROC / str(pid) / "smaps_rollup"), "Pss") / 1000 * 1.024
-
-
-def alone_mb(pids: list[int]) -> float:
-    """What they would hold by themselves. The provider and the caller are Python too, so the kernel gives them a part
-    of the interpreter's pages: here what is shared counts once, whoever else has it, and never less than the PSS."""
-    once: dict[str, int] = {}
-    own = 0
-    for pid in pids:
-        for mapping, private, shared in mappings(_read(PROC / str(pid) / "smaps")):
-            own += private
-            once[mapping] = max(once.get(mapping, 0), shared)
-    return max((own + sum(once.values())) / 1000 * 1.024, sum(map(pss_mb, pids)))
+def pss_mb(pids: list[int]) -> dict[int, float]:
+    """The proportional set size of each: what is shared is split among those of `pids` who share it, so the sum is what
+    they hold together. The kernel's own figure splits it among everybody: with other Python programs about (the
+    provider, the caller) it gives these a part of the interpreter, and a relay would look smaller than it is."""
+    found = {pid: list(mappings(_read(PROC / str(pid) / "smaps"))) for pid in pids}
+    sharers = Counter(mapping for rows in found.values() for mapping, _, shared in rows if shared)
+    return {
+        pid: sum(private + shared / max(1, sharers[mapping]) for mapping, private, shared in rows) * 1.024 / 1000
+        for pid, rows in found.items()
+    }
 
 
 def mappings(smaps: str) -> Iterator[tuple[str, int, int]]:
@@ -90,11 +86,6 @@ def mappings(smaps: str) -> Iterator[tuple[str, int, int]]:
             shared += int(fields[1])
     if name:
         yield name, private, shared
-
-
-def kilobytes(text: str, name: str) -> int:
-    line = next((line for line in text.splitlines() if line.startswith(name + ":")), "")
-    return int(line.split()[1]) if line else 0
 
 
 def ran_ns(schedstat: str) -> int:

@@ -1,8 +1,8 @@
 """Start-up and memory: every round a fresh start, alone with the provider.
 
 Memory is proportional (PSS) after some hundreds of calls: of all processes, of the busiest one (in Weir that is the
-worker), and once more after a call without usage has made Weir load a token table. The provider and the caller are
-Python too and take their part of the interpreter's pages; `alone_mb` leaves them out. Files are in the page cache.
+worker), and once more after a call without usage has made Weir load a token table. Others who share pages (the
+provider and the caller are Python too) are left out of account. The files are in the page cache.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ CALLS, CONNECTIONS = 300, 8
 SETTLE_S = 0.3
 TABLE_S = 2.0
 FIGURES = {"start_s": "start to first answer, s", "pss_mb": "PSS of all processes, MB",
-           "alone_mb": "as if alone, MB", "worker_mb": "PSS of the busiest, MB",
+           "worker_mb": "PSS of the busiest, MB",
            "table_mb": "PSS with a token table, MB"}  # fmt: skip
 Starts = dict[str, dict[str, list[float | None]]]
 """By subject and figure."""
@@ -55,9 +55,8 @@ def _looked_at(running: Running) -> dict[str, float | None]:
     _send(running, Call(), CALLS)
     time.sleep(SETTLE_S)
     spent = proc.spent_s(before, proc.reading(running.pids()))
-    sizes = {pid: proc.pss_mb(pid) for pid in spent}
+    sizes = proc.pss_mb(list(spent))
     told: dict[str, float | None] = {"start_s": running.start_s, "pss_mb": sum(sizes.values())}
-    told["alone_mb"] = proc.alone_mb(list(spent))
     told["worker_mb"] = sizes[max(spent, key=lambda pid: spent[pid])]
     told["table_mb"] = _with_table(running) if running.subject.key in ("weir", "beside") else None
     return told
@@ -66,7 +65,7 @@ def _looked_at(running: Running) -> dict[str, float | None]:
 def _with_table(running: Running) -> float:
     _send(running, Call(answer="mute-1500"), 4)
     time.sleep(TABLE_S)
-    return sum(map(proc.pss_mb, running.pids()))
+    return sum(proc.pss_mb(running.pids()).values())
 
 
 def _send(running: Running, call: Call, count: int) -> None:

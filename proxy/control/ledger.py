@@ -35,13 +35,13 @@ Entry = Mapping[str, Any]
 
 
 class Prepared(NamedTuple):
-    """A worker's entry as its line has it: what stays text is text. `worker` is JSON, `seq` digits, `manifest` an
-    object without either."""
+    """A worker's entry as its line has it. `worker` is a JSON string, `manifest` an object without worker and number:
+    both stay as they are."""
 
     ref: str
-    worker: bytes
-    seq: bytes
-    manifest: bytes
+    worker: str
+    seq: int
+    manifest: str
     user: Any = None
     session: Any = None
     content: Any = None
@@ -116,7 +116,7 @@ class Ledger:
     def extend(self, entries: Iterable[Prepared], *, durable: bool = False) -> int:
         """Chains the workers' entries that are not there yet, commits, and returns how many those were."""
         now_s, key = self._clock.monotonic_s(), self._key
-        begin = b'{"chained":%b,"worker":' % orjson.dumps(round(self._clock.wall_s(), 3))
+        begin = f'{{"chained":{round(self._clock.wall_s(), 3)!r},"worker":'
         touched, by_worker = self._touched, self._by_worker
         rows: list[tuple[Any, ...]] = []
         bodies: list[tuple[Any, ...]] = []
@@ -124,25 +124,23 @@ class Ledger:
         for ref, worker, seq, manifest, user, session, content in entries:
             name, numbering = by_worker.get(worker) or self._numbering(worker)
             touched[name] = numbering
-            number = int(seq)
-            if number == numbering.last + 1:
-                numbering.last = number
-            elif not numbering.see(number, now_s) and self._there(rows, ref, number, name):
+            if seq == numbering.last + 1:
+                numbering.last = seq
+            elif not numbering.see(seq, now_s) and self._there(rows, ref, seq, name):
                 continue
             person = NO_PART if user is None and session is None else _person(user, session)
-            said = NO_PART if content is None else _part(orjson.dumps(content))
+            said = NO_PART if content is None else _part(_text(content))
             count += 1
-            signed = b"".join((begin, worker, b',"seq":', seq, b"," if len(manifest) > 2 else b"", manifest[1:]))
-            mac = sign(key, mac, count, ref.encode(), signed, (person[0] or NONE) + (said[0] or NONE))
-            rows.append(
-                (count, ref, signed.decode(), person[0], said[0], mac, person[1], person[2] and person[2].decode())
-            )
+            signed = f'{begin}{worker},"seq":{seq}{"," if len(manifest) > 2 else ""}{manifest[1:]}'
+            parts = (person[0] or NONE) + (said[0] or NONE)
+            mac = sign(key, mac, count, ref.encode(), signed.encode(), parts)
+            rows.append((count, ref, signed, person[0], said[0], mac, person[1], person[2] and person[2].decode()))
             if said is not NO_PART:
                 bodies.append((count, said[1], said[2]))
         self._commit(rows, bodies, save=now_s - self._saved_s >= SAVE_S, durable=durable)
         return len(rows)
 
-    def _numbering(self, worker: bytes) -> tuple[str, Numbering]:
+    def _numbering(self, worker: str) -> tuple[str, Numbering]:
         name = str(orjson.loads(worker))
         found = self._by_worker[worker] = (name, self._workers.setdefault(name, Numbering()))
         return found
@@ -277,7 +275,7 @@ class Ledger:
             for name, state in self.journal.workers().items()
         }
         self._touched: dict[str, Numbering] = {}
-        self._by_worker: dict[bytes, tuple[str, Numbering]] = {}
+        self._by_worker: dict[str, tuple[str, Numbering]] = {}
         saved = self.journal.fact(NUMBERED)
         for manifest in self.journal.manifests(self._count if saved is None else int(saved)):
             entry = orjson.loads(manifest)
@@ -298,9 +296,9 @@ def prepared(entry: Entry) -> Prepared:
     manifest = {name: value for name, value in entry.items() if name not in APART}
     return Prepared(
         str(entry.get("call") or "").replace("\0", ""),
-        orjson.dumps(str(entry.get("worker") or "")),
-        b"%d" % _number(entry.get("seq")),
-        _canonical(manifest),
+        orjson.dumps(str(entry.get("worker") or "")).decode(),
+        _number(entry.get("seq")),
+        _canonical(manifest).decode(),
         entry.get("user"),
         entry.get("session"),
         entry.get("content"),
@@ -309,6 +307,13 @@ def prepared(entry: Entry) -> Prepared:
 
 def _person(user: Any, session: Any) -> Part:
     return _part(orjson.dumps({"user": _name(user), "session": _name(session)}))
+
+
+def _text(content: Any) -> bytes:
+    try:
+        return orjson.dumps(content)
+    except TypeError:  # nested beyond what JSON is written in
+        return b'{"mode":"unreadable"}'
 
 
 def _part(body: bytes) -> Part:

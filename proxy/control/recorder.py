@@ -33,7 +33,6 @@ ERROR = HEAD.index("error")
 NAMED = tuple(HEAD.index(name) for name in REDACTED if name != "error")
 """Where a line's head has them."""
 REMEMBERED, REMEMBERED_CHARS = 4096, 256
-SEQ_DIGITS = 15
 
 Batch = tuple[Sequence[bytes], "asyncio.Future[None]"]
 
@@ -57,6 +56,8 @@ class Recorder:
         self._dropped = dropped
         self._plain: set[str | None] = {"", None}
         """Texts in which there is nothing to redact: models and paths repeat."""
+        self._workers: set[str] = set()
+        """Names of workers, as JSON."""
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="weir-writer")
         self._waiting: list[Batch] = []
         self._committed = asyncio.Event()
@@ -167,26 +168,26 @@ class Recorder:
 
     def _take(self, line: bytes, rows: list[Row], entries: list[Prepared]) -> None:
         """A line as `record.line` writes them: its head is read, the rest is kept as it came."""
-        parts = line.split(b"\t")
+        parts = line.decode().split("\t")
         row = loads(parts[0])
         plain = self._plain
-        _, _, _, _, model, target, served, path, error, _, _, _, _, _, user, session = row
+        call, _, _, _, model, target, served, path, error, _, _, _, _, _, user, session = row
         changed = False
         if model not in plain or path not in plain or error or target not in plain or served not in plain:
             changed = self._cleaned(row)
-        call = row[0]
         if type(call) is not str:
             raise TypeError("a call without an id")
-        row.append(parts[1].decode())
+        row.append(parts[1])
         if len(parts) > 2:
-            manifest, seq = parts[4], parts[3]
-            if changed or manifest[:2] != b'{"' or manifest[-1:] != b"}" or b'"by":' in manifest:
+            _, _, worker, number, manifest, *content = parts
+            if changed or manifest[:2] != '{"' or manifest[-1:] != "}" or '"by":' in manifest:
                 manifest = self._rewritten(manifest)
-            if not seq.isdigit() or len(seq) > SEQ_DIGITS:
-                raise ValueError("an entry without a number")
-            content = self._kept(loads(parts[5]), call) if len(parts) > 5 else None
+            seq = int(number)
+            if worker not in self._workers or not 0 < seq < 2**53:
+                self._check(worker, seq)
+            said = self._kept(loads(content[0]), call) if content else None
             ref = call.replace("\0", "") if "\0" in call else call
-            entries.append(Prepared(ref, parts[2], seq, manifest, user, session, content))
+            entries.append(Prepared(ref, worker, seq, manifest, user, session, said))
         rows.append(row)
 
     def _cleaned(self, row: list[Any]) -> bool:
@@ -206,7 +207,14 @@ class Recorder:
                 self._plain.add(text)
         return changed
 
-    def _rewritten(self, manifest: bytes) -> bytes:
+    def _check(self, worker: str, seq: int) -> None:
+        if type(loads(worker)) is not str or not 0 < seq < 2**53:
+            raise TypeError("an entry without worker and number")
+        if len(self._workers) >= REMEMBERED:
+            self._workers.clear()
+        self._workers.add(worker)
+
+    def _rewritten(self, manifest: str) -> str:
         """A manifest with something in it that must not be written down, or that is not as workers make them."""
         entry = loads(manifest)
         if type(entry) is not dict:

@@ -92,7 +92,9 @@ class Journal:
 
     def manifests(self, above_n: int) -> list[str]:
         """The manifests of the entries behind this one."""
-        return [text for (text,) in self._file.execute("SELECT manifest FROM entries WHERE n > ? ORDER BY n", (above_n,))]
+        return [
+            text for (text,) in self._file.execute("SELECT manifest FROM entries WHERE n > ? ORDER BY n", (above_n,))
+        ]
 
     def has(self, ref: str, seq: int, worker: str) -> bool:
         """Whether this entry of this worker is in the chain already (a batch that was sent twice)."""

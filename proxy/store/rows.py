@@ -62,7 +62,7 @@ CREATE = (
     + ")",
     "CREATE INDEX IF NOT EXISTS executions_at ON executions (at)",
     "CREATE INDEX IF NOT EXISTS executions_trouble ON executions (at) WHERE outcome <> 'ok'",
-    "CREATE VIEW IF NOT EXISTS calls AS SELECT " + VIEW + " FROM executions",
+    " ".join(("CREATE VIEW IF NOT EXISTS calls AS SELECT", VIEW, "FROM executions")),
 )
 """The view is for people: every field of a call by its name."""
 

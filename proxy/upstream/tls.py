@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import ssl
 from functools import cache
 
@@ -48,12 +47,11 @@ class ResumingContext(ssl.SSLContext):
 def trusting() -> ResumingContext:
     """The context for everyone whom this system's authorities vouch for. There is one: reading the authorities takes
     30 ms and a megabyte."""
-    return _trusting(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
+    return _trusting(ssl.get_default_verify_paths())
 
 
 @cache
-def _trusting(file: str | None, directory: str | None) -> ResumingContext:
-    """The variables are OpenSSL's."""
+def _trusting(authorities: ssl.DefaultVerifyPaths) -> ResumingContext:
     made = _plain()
     made.load_default_certs()
     return made

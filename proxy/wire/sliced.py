@@ -28,6 +28,8 @@ LONG_BYTES = 256 * 1024
 """Shorter bodies are read in one go: a few milliseconds at the very worst."""
 PIECE_BYTES = 128 * 1024
 WINDOW_BYTES = 64 * 1024
+MARK_BYTES = 64
+"""A bracket or comma that is looked at counts for so many bytes of a window."""
 TURN_S = 0.002
 """Others run after this much work."""
 LEVELS = 1000
@@ -126,8 +128,9 @@ class _Reader:
         first = size - len(raw.lstrip(_BLANKS)) if raw[:1] not in (b"{", b"[") else 0
         root = _Open(raw[first], first, 1, first + 1, made={} if raw[first] == 0x7B else [])
         self._open, self._read_to = [root], first
-        at = since = first + 1
+        at, rest = first + 1, WINDOW_BYTES
         while self._open:
+            begun = at
             wary = self._open[-1].after or at - self._read_to >= PIECE_BYTES
             found = (_TO_COMMA if wary else _TO_BRACKET).match(raw, at, at + WINDOW_BYTES)
             end = found.end() if found else at
@@ -140,8 +143,9 @@ class _Reader:
                 at = end
             else:
                 at = yield from self._long_string(at)
-            if at - since >= WINDOW_BYTES:
-                since = at
+            rest -= at - begun + MARK_BYTES
+            if rest < 0:
+                rest = WINDOW_BYTES
                 yield
         if raw[at : at + 4096].strip(_BLANKS) or raw[at:].strip(_BLANKS):
             raise _Wrong(at, "unexpected content after document")

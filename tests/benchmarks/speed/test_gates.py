@@ -39,6 +39,11 @@ def test_a_gate_is_decided_by_the_interval(median: float, low: float, high: floa
     assert verdict(GATE, Interval(median, low, high, rounds, 0.95), 0.65) == said
 
 
+def test_few_rounds_decide_nothing() -> None:
+    assert verdict(GATE, Interval(0.30, 0.28, 0.33, 3, 0.75), 0.65) == "likely reached"
+    assert verdict(GATE, Interval(0.90, 0.88, 0.93, 3, 0.75), 0.65) == "likely missed"
+
+
 def test_figures_that_are_no_ratios_need_no_pairs() -> None:
     gate = Gate("memory", "start", 120, figure="pss_mb")
     assert verdict(gate, Interval(110, 109, 111, 5, 0.94), 120) == "reached"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +12,6 @@ from benchmarks.speed import proc
 from benchmarks.speed.proc import Process
 
 STAT = "7 (a (b) c) S 1 7 7 0 -1 4194560 100 0 0 0 250 50 0 0 20 0 3 0 1 1 1"
-ROLLUP = "5500-7ff Rollup: [rollup]\nRss:  2000 kB\nPss:  1234 kB\nPss_Dirty:  999 kB\n"
 
 
 def test_the_first_number_of_schedstat_is_the_time_on_a_cpu() -> None:
@@ -22,11 +22,6 @@ def test_the_first_number_of_schedstat_is_the_time_on_a_cpu() -> None:
 def test_ticks_are_found_behind_a_name_with_brackets() -> None:
     assert proc.ticks_s(STAT, 100) == 3.0
     assert proc.ticks_s("", 100) == 0.0
-
-
-def test_the_proportional_size_is_not_taken_for_its_parts() -> None:
-    assert proc.kilobytes(ROLLUP, "Pss") == 1234
-    assert proc.kilobytes("", "Pss") == 0
 
 
 def test_what_is_shared_is_known_by_its_file_or_its_address() -> None:
@@ -61,5 +56,16 @@ def test_this_process_is_read() -> None:
     here = os.getpid()
     seen = proc.reading(proc.descendants(here))
     assert seen[here].threads
-    assert proc.pss_mb(here) > 1
-    assert proc.alone_mb([here]) >= proc.pss_mb(here) * 0.9
+    assert 1 < proc.pss_mb([here])[here] < 4000
+
+
+def test_what_two_share_is_split_and_what_strangers_share_is_not(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    row = "{where} r-xp 00000000 fe:00 {inode} /lib\nShared_Clean: {shared} kB\nPrivate_Dirty: {private} kB\n"
+    for pid, alone in ((1, 43), (2, 44)):
+        (tmp_path / str(pid)).mkdir()
+        both = row.format(where="1-2", inode=42, shared=4000, private=1000)
+        (tmp_path / str(pid) / "smaps").write_text(both + row.format(where="3-4", inode=alone, shared=500, private=0))
+    monkeypatch.setattr(proc, "PROC", tmp_path)
+    assert proc.pss_mb([1, 2]) == pytest.approx({1: 3.584, 2: 3.584})

@@ -37,3 +37,18 @@ async def test_the_end_of_the_supervisor_is_told_once() -> None:
     async with asyncio.timeout(2):
         await gone.wait()
     assert told == ["gone"]
+
+
+def test_a_gate_opens_by_ending_and_stays_open() -> None:
+    gate, held = os.pipe()
+    alive_end, alive = os.pipe()
+    os.close(held)
+    for _ in range(2):
+        assert life.admitted(os.dup(gate), alive_end)
+    os.close(alive)
+    assert not life.admitted(gate, alive_end), "the supervisor died, so the gate ended too"
+    os.close(alive_end)
+
+
+def test_without_a_gate_nothing_is_waited_for() -> None:
+    assert life.admitted(-1, -1)
