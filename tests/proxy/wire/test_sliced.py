@@ -204,11 +204,12 @@ def test_no_way_of_writing_hides_a_doubled_key(raw: bytes) -> None:
 @pytest.mark.parametrize("seed", range(200))
 def test_a_doubled_key_is_always_seen(seed: int) -> None:
     chance = random.Random(seed)
-    blank = lambda: chance.choice(("", "", "", " ", "\n", "  "))  # noqa: E731
+    blanks = ("", "", "", " ", "\n", "  ")
     names = [chance.choice(("a", ":", "\\u003a", '\\"', "\\u0022:", "b", "\\\\", '\\\\\\":')) for _ in range(4)]
     texts = [chance.choice(("x", ":", "\\u003a", '\\":', "\\u0022:", '\\"\\u003a', "\\\\")) for _ in range(4)]
     members = [
-        f'{blank()}"{name}"{blank()}:{blank()}"{text}"{blank()}' for name, text in zip(names, texts, strict=True)
+        f'{chance.choice(blanks)}"{name}"{chance.choice(blanks)}:{chance.choice(blanks)}"{text}"{chance.choice(blanks)}'
+        for name, text in zip(names, texts, strict=True)
     ]
     raw = ("{" + ",".join(members) + "}").encode()
     whole = len({json.loads(f'"{name}"') for name in names}) == len(names)

@@ -1,0 +1,212 @@
+"""What a call costs inside a worker, without the kernel: both sockets are stand-ins, everything between them is real.
+
+    python -m benchmarks.hot [KIND ...] [--calls 4000] [--rounds 5] [--counts] [--profile]
+
+KIND is `json`, `json-50k`, `burst` (a stream of 50 events) or `turn` (the next turn of a conversation). Prints the CPU
+time per call (median of rounds), and how many functions a call enters (Python's and C's), which no neighbour disturbs:
+`tests/benchmarks/test_hot.py` holds those to a bound.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import socket
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from typing import Any, cast
+
+import orjson
+import uvloop
+
+from benchmarks.speed.load import request
+from benchmarks.speed.target import Target
+from proxy import pricetable
+from proxy.app.worker import Parts, Worker
+from proxy.clock import SystemClock
+from proxy.live import Entry, Identity, Limits, Snapshot, Streams, Upstream
+from proxy.prices import Prices
+from proxy.server.connection import Connection
+from proxy.store.memory import MemoryStore
+from proxy.telemetry.page import Page
+from proxy.upstream import line
+
+TEXT = "A weir is a low barrier across a river that holds back what must not pass and steers the flow. "
+URL = "http://provider.invalid"
+DEFAULT = (Entry("audit", "audit"), Entry("metering", "metering"))
+
+
+class Records:
+    """Takes records as the channel would."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def put(self, line: bytes) -> None:
+        self.count += 1
+
+    async def put_durable(self, line: bytes) -> None:
+        self.count += 1
+
+    async def ask(self, question: dict[str, Any]) -> dict[str, Any]:
+        return {}
+
+
+class Socket:
+    """A transport that hands what is written to whoever is on the other side, in the next turn of the loop."""
+
+    def __init__(self, other: Callable[[bytes], Any]) -> None:
+        self._other = other
+        self._loop = asyncio.get_running_loop()
+
+    def write(self, data: bytes) -> None:
+        self._loop.call_soon(self._other, data)
+
+    def writelines(self, pieces: list[bytes]) -> None:
+        self.write(b"".join(pieces))
+
+    def get_extra_info(self, name: str) -> Any:
+        return ("127.0.0.1", 40000) if name == "peername" else None
+
+    def is_closing(self) -> bool:
+        return False
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def set_write_buffer_limits(self, high: int) -> None: ...
+    def pause_reading(self) -> None: ...
+    def resume_reading(self) -> None: ...
+    def close(self) -> None: ...
+    def abort(self) -> None: ...
+
+
+def snapshot(*chain: Entry) -> Snapshot:
+    return Snapshot(
+        version=1, upstreams={"sim": Upstream("sim", URL, models=("*",))}, aliases={}, chain=chain or DEFAULT,
+        agents={}, identity=Identity(), limits=Limits(), streams=Streams(),
+    )  # fmt: skip
+
+
+def body(size: int, model: str, *, stream: bool = False) -> bytes:
+    messages = [
+        {"role": "system", "content": "You are a terse assistant."},
+        {"role": "user", "content": (TEXT * (size // len(TEXT) + 1))[: size - 150]},
+    ]
+    doc: dict[str, Any] = {"messages": messages, "model": model}
+    if stream:
+        doc |= {"stream": True, "stream_options": {"include_usage": True}}
+    return orjson.dumps(doc)
+
+
+def bodies(kind: str) -> bytes:
+    match kind:
+        case "json":
+            return body(1500, "json-1500")
+        case "json-50k":
+            return body(50_000, "json-1500")
+        case "burst":
+            return body(1500, "burst-50", stream=True)
+    raise SystemExit(f"{kind} is not known here: json, json-50k, burst")
+
+
+class Bench:
+    """A worker between two stand-ins."""
+
+    def __init__(self, *chain: Entry) -> None:
+        self.records = Records()
+        prices = Prices(pricetable.table())
+        parts = Parts(self.records, Page(None), MemoryStore(SystemClock()), prices, b"secret", {})
+        self.worker = Worker(snapshot(*chain), parts)
+        self.answered: asyncio.Future[None]
+        self._tail = b""
+
+    async def start(self) -> None:
+        sock = socket.socket()
+        sock.bind(("127.0.0.1", 0))
+        line.Line._opened = self._opened  # type: ignore[method-assign, assignment]  # what a socket would cost is not asked
+        await self.worker.start(sock)
+        self.connection: Connection = self.worker.front._server()
+        self.connection.connection_made(cast(Any, Socket(self._came)))
+
+    async def _opened(self) -> Any:
+        raise NotImplementedError
+
+    def _came(self, data: bytes) -> None:
+        self._tail = (self._tail + data)[-7:] if len(data) < 7 else data[-7:]
+        if self._tail.endswith((b"}", b"0\r\n\r\n")) and not self.answered.done():
+            self.answered.set_result(None)
+
+    async def calls(self, data: bytes, count: int) -> None:
+        loop = asyncio.get_running_loop()
+        for _ in range(count):
+            self.answered = loop.create_future()
+            self.connection.data_received(data)
+            await self.answered
+
+
+def install(loop: asyncio.AbstractEventLoop) -> None:
+    """Provider connections become pairs of stand-ins."""
+
+    async def opened(self: line.Line) -> Any:
+        target = Target(loop.call_later)
+        connection = line.Connection(self, self._clock, self.upstream.timeouts)
+        target.connection_made(Socket(connection.data_received))
+        connection.connection_made(cast(Any, Socket(target.data_received)))
+        return connection
+
+    line.Line._opened = opened  # type: ignore[method-assign]
+
+
+async def measure(kind: str, calls: int, rounds: int) -> tuple[float, float]:
+    """CPU microseconds and functions entered, per call."""
+    bench = Bench()
+    await bench.start()
+    install(asyncio.get_running_loop())
+    data = request("/v1/chat/completions", bodies(kind))
+    await bench.calls(data, 200)
+    took = []
+    gc.collect()
+    gc.freeze()
+    for _ in range(rounds):
+        begun = time.process_time()
+        await bench.calls(data, calls)
+        took.append((time.process_time() - begun) / calls * 1e6)
+    entered = await count(bench, data, 50)
+    await asyncio.sleep(0)
+    await bench.worker.stop(1.0)
+    return statistics.median(took), entered
+
+
+async def count(bench: Bench, data: bytes, calls: int) -> float:
+    seen = 0
+
+    def look(frame: Any, event: str, argument: Any) -> None:
+        nonlocal seen
+        seen += event in ("call", "c_call")
+
+    sys.setprofile(look)
+    await bench.calls(data, calls)
+    sys.setprofile(None)
+    return seen / calls
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("kinds", nargs="*", default=["json"])
+    parser.add_argument("--calls", type=int, default=4000)
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args()
+    gc.set_threshold(50_000, 20, 100)
+    for kind in options.kinds:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            cpu_us, entered = runner.run(measure(kind, options.calls, options.rounds))
+        print(f"{kind:10}{cpu_us:8.1f} us of CPU{entered:8.1f} functions entered, per call")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
