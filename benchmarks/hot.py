@@ -33,6 +33,7 @@ from proxy.server.connection import Connection
 from proxy.store.memory import MemoryStore
 from proxy.telemetry.page import Page
 from proxy.upstream import line
+from proxy.upstream.connection import Connection as Far
 
 TEXT = "A weir is a low barrier across a river that holds back what must not pass and steers the flow. "
 URL = "http://provider.invalid"
@@ -153,7 +154,7 @@ def install(loop: asyncio.AbstractEventLoop) -> None:
 
     async def opened(self: line.Line) -> Any:
         target = Target(loop.call_later)
-        connection = line.Connection(self, self._clock, self.upstream.timeouts)
+        connection = Far(self, self._clock, self.upstream.timeouts, self._shapes)
         target.connection_made(Socket(connection.data_received))
         connection.connection_made(cast(Any, Socket(target.data_received)))
         return connection

@@ -29,7 +29,7 @@ from proxy.control.ledger import Ledger
 from proxy.control.recorder import Recorder
 from proxy.control.redaction import Redactor
 from proxy.record import Record
-from proxy.record import line as encoded
+from proxy.record import line_of as encoded
 from proxy.store.history import History
 
 SIZES = (1, 10, 40, 125, 500)

@@ -47,7 +47,7 @@ class Subject:
         self.data = place / "data"
         self.file = place / "weir.yaml"
         self._upstream = upstream
-        self._trust = f", ca_file: {authority}" if authority else ""
+        self._trust = ", pool_size: 16384" + (f", ca_file: {authority}" if authority else "")
         self.configure()
         self.port = 0
 

@@ -30,15 +30,16 @@ class Audit(Plugin[NoOptions]):
         if exchange.snapshot.content_of(exchange.caller.agent) != "none":
             exchange.wants_text = True
         if exchange.snapshot.audit_strict:
-            exchange.notes[DURABLE] = {"audit": self._entry(exchange, "llm.call.begin")}
+            exchange.notes[DURABLE] = {"audit": _flat(exchange, self._entry(exchange, "llm.call.begin"))}
         return None
 
     async def finish(self, exchange: Exchange) -> None:
         entry = self._entry(exchange, "llm.call")
         response = exchange.response
-        entry["outcome"] = exchange.outcome
-        entry["plugins"] = _plugins(exchange)
-        entry["metadata"] |= {
+        manifest = entry["manifest"]
+        manifest["outcome"] = exchange.outcome
+        manifest["plugins"] = _plugins(exchange)
+        manifest["metadata"] |= {
             "status": response.status if response else 0,
             "answered_by": response.source if response else "",
             "upstream": exchange.target.upstream if exchange.target else "",
@@ -58,23 +59,28 @@ class Audit(Plugin[NoOptions]):
         return {
             "seq": next(self._numbers),
             "worker": self._worker,
-            "at": exchange.at_s,
-            "call": exchange.id,
-            "action": action,
-            "agent": caller.agent,
-            "tenant": caller.tenant,
-            "user": caller.user,
-            "session": caller.session,
-            "metadata": {
-                "surface": request.dialect,
-                "method": request.method,
-                "path": request.path,
-                "model": request.model,
-                "stream": request.stream,
-                "key": caller.key,
-                "settings": exchange.snapshot.version,
+            "manifest": {
+                "at": exchange.at_s,
+                "action": action,
+                "agent": caller.agent,
+                "tenant": caller.tenant,
+                "metadata": {
+                    "surface": request.dialect,
+                    "method": request.method,
+                    "path": request.path,
+                    "model": request.model,
+                    "stream": request.stream,
+                    "key": caller.key,
+                    "settings": exchange.snapshot.version,
+                },
             },
         }
+
+
+def _flat(exchange: Exchange, entry: dict[str, Any]) -> dict[str, Any]:
+    """As it goes to control on its own, without a record beside it that says whose call it is."""
+    person = {"call": exchange.id, "user": exchange.caller.user, "session": exchange.caller.session}
+    return {"seq": entry["seq"], "worker": entry["worker"], **person, **entry["manifest"]}
 
 
 def _plugins(exchange: Exchange) -> dict[str, list[str]]:

@@ -53,7 +53,7 @@ class Asker:
         finally:
             child.timeline.ended = house.now()
             await chain.finish(child, route)
-            house.records.put(orjson.dumps(record.of(child), default=str))
+            house.records.put(record.line(child))
 
     def _child(self, parent: Exchange, target: Target, call: dict[str, Any], purpose: str) -> Exchange:
         assert self._house is not None

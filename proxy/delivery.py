@@ -158,7 +158,7 @@ class Delivery:
                 await trip.chain.verdicts(exchange)
             if answering.status >= 400:
                 return await self._passed_on(trip, answering)
-            if _is_events(answering.headers):
+            if _is_events(answering):
                 return await self._stream(trip, answering, pulse)
             return await self._whole(trip, answering)
         finally:
@@ -180,7 +180,7 @@ class Delivery:
         if replaced is not None:
             return replaced
         await trip.chain.response(exchange, _route(trip), trip.below)
-        await self._send(trip, status, endpoint.answer_headers(answering.headers, changed=False), body)
+        await self._send_on(trip, answering, body, changed=False)
         return None
 
     async def _whole(self, trip: Trip, answering: Answering) -> tuple[Response | Target, int] | None:
@@ -188,7 +188,9 @@ class Delivery:
         limit = exchange.snapshot.limits.answer_bytes
         raw = await answering.read(limit)
         exchange.timeline.upstream_end = self._now()
-        plain = self._inflate(answering.headers, raw, limit)
+        plain = raw
+        if answering.header("content-encoding") is not None:
+            plain = self._inflate(answering.headers, raw, limit)
         response = exchange.response = Response(status=answering.status)
         if len(plain) < sliced.LONG_BYTES:
             answer = codec.answer(plain)
@@ -197,8 +199,7 @@ class Delivery:
         if answer is None:
             self._uninspected(exchange, "answer")
             await trip.chain.response(exchange, _route(trip), trip.below)
-            headers = endpoint.answer_headers(answering.headers, changed=False)
-            await self._send(trip, answering.status, headers, raw)
+            await self._send_on(trip, answering, raw, changed=False)
             return None
         response.said, response.usage, response.model = answer.texts, answer.usage, answer.model
         response.usage_source = "provider" if answer.usage else "none"
@@ -217,8 +218,7 @@ class Delivery:
         else:
             await trip.chain.response(exchange, route, trip.below)
         changed = body is not plain
-        headers = endpoint.answer_headers(answering.headers, changed=changed)
-        await self._send(trip, answering.status, headers, body if changed else raw)
+        await self._send_on(trip, answering, body if changed else raw, changed=changed)
         return None
 
     async def _through(self, trip: Trip, answer: Answer) -> bytes:
@@ -366,15 +366,25 @@ class Delivery:
         if exchange.snapshot.uninspected == "refuse":
             raise Forbidden(f"this call has parts that cannot be inspected ({what})", code="uninspected")
 
-    async def _send(self, trip: Trip, status: int, headers: Headers, body: bytes) -> None:
-        exchange = trip.exchange
-        if trip.reply.started:
+    async def _send_on(self, trip: Trip, answering: Answering, body: bytes, *, changed: bool) -> None:
+        """The provider's answer, with its headers."""
+        lines = answering.lines(changed)
+        if lines is None:
+            headers = endpoint.answer_headers(answering.headers, changed=changed)
+            await self._send(trip, answering.status, headers, body)
+        else:
+            await self._send(trip, answering.status, [], body, lines)
+
+    async def _send(self, trip: Trip, status: int, headers: Headers, body: bytes, lines: bytes = b"") -> None:
+        exchange, reply = trip.exchange, trip.reply
+        if reply.started:
             raise ProtocolViolation("The provider did not answer with a stream.")
-        exchange.timeline.first = exchange.timeline.first or self._now()
+        line = exchange.timeline
+        line.ended = now = self._now()
+        line.first = line.first or now
         if exchange.response is not None:
             exchange.response.delivered_bytes = len(body)
-        exchange.timeline.ended = self._now()
-        await trip.reply.send(status, [*headers, *own.headers(exchange, whole=True)], body)
+        await reply.send(status, headers + own.headers(exchange, whole=True), body, lines)
 
 
 async def _again(kept: list[bytes]) -> Chunks:
@@ -405,11 +415,9 @@ def _route(trip: Trip) -> Route:
     return trip.route
 
 
-def _is_events(headers: Headers) -> bool:
-    for name, value in headers:
-        if len(name) == 12 and name.lower() == "content-type" and value[:17].lower() == "text/event-stream":
-            return True
-    return False
+def _is_events(answering: Answering) -> bool:
+    kind = answering.header("content-type")
+    return kind is not None and kind[:17].lower() == "text/event-stream"
 
 
 def _id_of(doc: object) -> str:

@@ -393,7 +393,8 @@ class Exchange:
         self.parent: str | None = None
         self.purpose = ""
         self.audit: dict[str, Any] | None = None
-        """What the audit plugin wants chained: becomes part of the record."""
+        """What the audit plugin wants chained, becomes part of the record: `seq` and `worker` (its number), `manifest`
+        (what is chained: nobody's name, no text), `content` (texts, where they are kept)."""
         self.cost_nano_usd: int | None = None
         self.price_source = "none"
         self.place = -1

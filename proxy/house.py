@@ -104,7 +104,7 @@ class House:
     local: Mapping[str, Local]
     """Weir's own endpoints on the data port, by `METHOD /path` (a trailing `/` takes all below it)."""
     held: Held
-    kept: Callable[[Exchange, Any], None]
+    kept: Callable[[Exchange, bytes], None]
     """Told of every record, for `/weir/calls`."""
     relay: Local
     """For every path without a codec."""

@@ -15,7 +15,7 @@ from proxy.errors import BadRequest, UnknownModel, WeirError
 from proxy.exchange import Exchange, Json, Response
 from proxy.house import Records, Trip
 from proxy.live import Upstream
-from proxy.record import Record, summary_of
+from proxy.record import parsed, summary_of
 from proxy.upstream import endpoint
 from proxy.upstream.link import Link, Outgoing
 
@@ -140,18 +140,18 @@ class Calls:
 
     def __init__(self, records: Records) -> None:
         self._records = records
-        self._kept: OrderedDict[str, tuple[str, Record]] = OrderedDict()
+        self._kept: OrderedDict[str, tuple[str, bytes]] = OrderedDict()
 
-    def keep(self, exchange: Exchange, record: Record) -> None:
-        self._kept[exchange.id] = (exchange.caller.credential, record)
+    def keep(self, exchange: Exchange, line: bytes) -> None:
+        self._kept[exchange.id] = (exchange.caller.credential, line)
         while len(self._kept) > KEPT:
             self._kept.popitem(last=False)
 
     async def __call__(self, trip: Trip) -> None:
         wanted = trip.exchange.request.path.rsplit("/", 1)[1]
         credential = trip.exchange.caller.credential
-        owner, record = self._kept.get(wanted, ("", None))
-        summary = summary_of(record) if record is not None and owner == credential else None
+        owner, line = self._kept.get(wanted, ("", b""))
+        summary = summary_of(parsed(line)) if line and owner == credential else None
         if wanted not in self._kept:
             summary = (await self._records.ask({"call": wanted, "credential": credential})).get("call")
         if summary is None:

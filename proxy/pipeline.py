@@ -346,9 +346,9 @@ class Pipeline:
         try:
             await chain.finish(exchange, route)
         finally:
-            made = record.of(exchange)
-            self._house.records.put(orjson.dumps(made, default=str))
-            self._house.kept(exchange, made)
+            line = record.line(exchange)
+            self._house.records.put(line)
+            self._house.kept(exchange, line)
 
 
 def _dress(trip: Trip, target: Target, upstream: Upstream, *, inflated: bool) -> Dress:

@@ -6,14 +6,14 @@ The words that every figure of Weir uses are defined by the fields of `Record` a
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from operator import itemgetter
 from typing import Any, TypedDict
 
 import orjson
 
 from proxy.errors import PluginFailed, Refused, WeirError
-from proxy.exchange import Exchange, Outcome
+from proxy.exchange import Exchange, Outcome, Response, Target
 
 
 class Record(TypedDict, total=False):
@@ -81,42 +81,86 @@ class Record(TypedDict, total=False):
     audit: dict[str, Any]
 
 
+HEAD = (
+    "id", "at", "agent", "outcome", "model", "target_model", "served_model", "path", "error", "status", "total_ms",
+    "cost_nano_usd", "input_tokens", "output_tokens", "user", "session",
+)  # fmt: skip
+"""What control looks at or searches by: the first part of a line, in this order."""
+REST = (
+    "tenant", "conversation", "key", "credential", "surface", "method", "stream", "upstream", "variant", "error_code",
+    "attempts", "answered_by", "finish", "complete", "ttft_ms", "queue_ms", "upstream_ms", "overhead_ms",
+    "cache_read_tokens", "cache_write_tokens", "reasoning_tokens", "usage_source", "price_source", "bytes_in",
+    "bytes_out", "parent", "purpose", "settings", "plugins_us", "uninspected",
+)  # fmt: skip
+"""The second part of a line, behind an object of what has no place here (or null). Kept as it is: only ever append."""
+KNOWN = frozenset((*HEAD, *REST, "audit"))
+APART = frozenset(("seq", "worker", "call", "user", "session", "content"))
+"""Of an audit entry: not in its manifest."""
+_head, _rest = itemgetter(*HEAD), itemgetter(*REST)
+
+
+@dataclass(frozen=True, slots=True)
+class _Unused:
+    """Usage that is not known."""
+
+    input: None = None
+    output: None = None
+    cache_read: None = None
+    cache_write: None = None
+    reasoning: None = None
+
+
+UNUSED, NOWHERE = _Unused(), Target("", "")
+NOTHING = Response(status=0, source="")
+
+
 def of(exchange: Exchange) -> Record:
     """The record of an exchange that has ended."""
-    line, caller, request, response = exchange.timeline, exchange.caller, exchange.request, exchange.response
-    target, usage = exchange.target, response.usage if response else None
-    error = exchange.error
-    found = Record(
-        id=exchange.id, at=exchange.at_s,
-        agent=caller.agent, tenant=caller.tenant, user=caller.user, session=caller.session,
-        conversation=exchange.conversation, key=caller.key, credential=caller.credential,
-        surface=request.dialect, method=request.method, path=request.path, stream=request.stream,
-        model=request.model, upstream=target.upstream if target else "", target_model=target.model if target else "",
-        served_model=response.model if response else "", variant=exchange.variant,
-        status=response.status if response else 0, outcome=exchange.outcome,
-        error_code=getattr(error, "code", None), error=str(error) if error else None, attempts=exchange.attempts,
-        answered_by=response.source if response else "", finish=response.finish if response else "",
-        complete=response.complete if response else False,
-        total_ms=_ms(line.ended - line.start),
-        ttft_ms=_ms(line.first - line.start) if line.first and request.stream else None,
-        queue_ms=_ms(line.queue_s), upstream_ms=_ms(line.upstream_end - line.sent) if line.upstream_end else None,
-        overhead_ms=_ms(line.own_s),
-        plugins_us={name: round(spent * 1e6) for name, spent in line.plugins.items()},
-        usage_source=response.usage_source if response else "none",
-        cost_nano_usd=exchange.cost_nano_usd, price_source=exchange.price_source,
-        bytes_in=len(request.body), bytes_out=response.delivered_bytes if response else 0,
-        uninspected=request.uninspected, settings=exchange.snapshot.version,
-        parent=exchange.parent, purpose=exchange.purpose,
-        input_tokens=usage.input if usage else None, cache_read_tokens=usage.cache_read if usage else None,
-        cache_write_tokens=usage.cache_write if usage else None, output_tokens=usage.output if usage else None,
-        reasoning_tokens=usage.reasoning if usage else None,
+    head, rest = _values(exchange)
+    found: Any = {
+        **dict(zip(HEAD, head, strict=True)),
+        **dict(zip(REST, rest, strict=True)),
+        **(_extra(exchange) or {}),
+    }
+    if exchange.audit is not None:
+        entry = {name: value for name, value in exchange.audit.items() if name != "manifest"}
+        person = {"call": exchange.id, "user": exchange.caller.user, "session": exchange.caller.session}
+        found["audit"] = {**entry, **person, **exchange.audit["manifest"]}
+    return found  # type: ignore[no-any-return]  # names and order are those of `Record`
+
+
+def _values(exchange: Exchange) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """In the order of `HEAD` and of `REST`."""
+    line, caller, request = exchange.timeline, exchange.caller, exchange.request
+    response, error = exchange.response or NOTHING, exchange.error
+    target, usage = exchange.target or NOWHERE, response.usage or UNUSED
+    head = (
+        exchange.id, exchange.at_s, caller.agent, exchange.outcome, request.model, target.model, response.model,
+        request.path, None if error is None else str(error), response.status, _ms(line.ended - line.start),
+        exchange.cost_nano_usd, usage.input, usage.output, caller.user, caller.session,
     )  # fmt: skip
+    rest = (
+        caller.tenant, exchange.conversation, caller.key, caller.credential, request.dialect, request.method,
+        request.stream, target.upstream, exchange.variant, None if error is None else getattr(error, "code", None),
+        exchange.attempts, response.source, response.finish, response.complete,
+        _ms(line.first - line.start) if line.first and request.stream else None, _ms(line.queue_s),
+        _ms(line.upstream_end - line.sent) if line.upstream_end else None, _ms(line.own_s), usage.cache_read,
+        usage.cache_write, usage.reasoning, response.usage_source, exchange.price_source, len(request.body),
+        response.delivered_bytes, exchange.parent, exchange.purpose, exchange.snapshot.version,
+        {name: round(spent * 1e6) for name, spent in line.plugins.items()}, request.uninspected,
+    )  # fmt: skip
+    return head, rest
+
+
+def _extra(exchange: Exchange) -> dict[str, Any] | None:
+    """What most calls do not have."""
+    if not (exchange.steps or exchange.findings):
+        return None
+    found: dict[str, Any] = {}
     if exchange.steps:
         found["steps"] = [[step.plugin, step.hook, step.what] for step in exchange.steps]
     if exchange.findings:
         found["findings"] = [asdict(finding) for finding in exchange.findings]
-    if exchange.audit is not None:
-        found["audit"] = exchange.audit
     return found
 
 
@@ -167,40 +211,33 @@ def summary_of(found: Any) -> dict[str, Any]:
     return summary
 
 
-HEAD = (
-    "id", "at", "agent", "outcome", "model", "target_model", "served_model", "path", "error", "status", "total_ms",
-    "cost_nano_usd", "input_tokens", "output_tokens", "user", "session",
-)  # fmt: skip
-"""What control looks at or searches by: the first part of a line, in this order."""
-REST = (
-    "tenant", "conversation", "key", "credential", "surface", "method", "stream", "upstream", "variant", "error_code",
-    "attempts", "answered_by", "finish", "complete", "ttft_ms", "queue_ms", "upstream_ms", "overhead_ms",
-    "cache_read_tokens", "cache_write_tokens", "reasoning_tokens", "usage_source", "price_source", "bytes_in",
-    "bytes_out", "parent", "purpose", "settings", "plugins_us", "uninspected",
-)  # fmt: skip
-"""The second part of a line, behind an object of what has no place here (or null). Kept as it is: only ever append."""
-KNOWN, PLACES = frozenset((*HEAD, *REST, "audit")), len(HEAD) + len(REST)
-APART = frozenset(("seq", "worker", "call", "user", "session", "content"))
-"""Of an audit entry: not in its manifest."""
-_head, _rest = itemgetter(*HEAD), itemgetter(*REST)
-
-
-def line(found: Record) -> bytes:
-    """The record as it goes to control: JSON parts, separated by tabs, which JSON has none of. Head, rest; where there
-    is an audit entry also its worker, its number and its manifest; where that has content, the content.
+def line(exchange: Exchange) -> bytes:
+    """The record of an exchange as it goes to control: JSON parts, separated by tabs, which JSON has none of. Head,
+    rest; where there is an audit entry also its worker, its number and its manifest; where that has content, the
+    content.
 
     Control reads the head and keeps the other parts as they are, so none of it is written twice."""
+    head, rest = _values(exchange)
+    parts = [orjson.dumps(head, default=str), orjson.dumps((_extra(exchange), *rest), default=str)]
+    entry = exchange.audit
+    return b"\t".join(parts if entry is None else parts + _entry(entry, entry["manifest"]))
+
+
+def line_of(found: Record) -> bytes:
+    """As `line`, of a record that is there already."""
     entry = found.get("audit")
-    extra = None
-    if len(found) > PLACES + (entry is not None):
-        extra = {name: value for name, value in found.items() if name not in KNOWN}
+    extra = {name: value for name, value in found.items() if name not in KNOWN} or None
     parts = [orjson.dumps(_head(found), default=str), orjson.dumps((extra, *_rest(found)), default=str)]
     if entry is not None:
-        manifest = {name: entry[name] for name in entry if name not in APART}
-        parts += (orjson.dumps(entry["worker"]), b"%d" % entry["seq"], orjson.dumps(manifest, default=str))
-        if "content" in entry:
-            parts.append(orjson.dumps(entry["content"], default=str))
+        parts += _entry(entry, {name: entry[name] for name in entry if name not in APART})
     return b"\t".join(parts)
+
+
+def _entry(entry: dict[str, Any], manifest: dict[str, Any]) -> list[bytes]:
+    parts = [orjson.dumps(entry["worker"]), b"%d" % entry["seq"], orjson.dumps(manifest, default=str)]
+    if "content" in entry:
+        parts.append(orjson.dumps(entry["content"], default=str))
+    return parts
 
 
 def parsed(text: bytes) -> Record:

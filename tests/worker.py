@@ -16,6 +16,7 @@ from benchmarks.provider import Provider
 from proxy.app.worker import Parts, Worker
 from proxy.clock import SystemClock
 from proxy.live import Entry, Snapshot, Upstream
+from proxy.record import parsed
 from proxy.store.memory import MemoryStore
 from tests import kit
 
@@ -29,7 +30,7 @@ class Sink:
         self._more = asyncio.Event()
 
     def put(self, line: bytes) -> None:
-        self.records.append(orjson.loads(line))
+        self.records.append(dict(parsed(line)))
         self._more.set()
 
     async def put_durable(self, line: bytes) -> None:

@@ -126,18 +126,18 @@ class Reply:
             if self._line.paused:
                 await self._line.drained()
 
-    async def send(self, status: int, headers: Headers, body: bytes) -> None:
-        """Everything at once."""
-        self.put(status, headers, body)
+    async def send(self, status: int, headers: Headers, body: bytes, lines: bytes = b"") -> None:
+        """Everything at once. `lines` are further headers as they stand in a head, without framing."""
+        self.put(status, headers, body, lines)
         if self._line.paused:
             await self._line.drained()
 
-    def put(self, status: int, headers: Headers, body: bytes) -> None:
+    def put(self, status: int, headers: Headers, body: bytes, lines: bytes = b"") -> None:
         """`send` for those who cannot wait: what the socket does not take stays in its buffer."""
         length = len(body)
         if not body and self._incoming.method == "HEAD":
             length = next((int(value) for name, value in headers if name.lower() == "content-length"), 0)
-        head = self._opening(status, headers, length)
+        head = self._opening(status, headers, length, lines)
         self.ended = True
         if self._mute or not body:
             self._line.write(head)
@@ -185,7 +185,7 @@ class Reply:
         if head and transport is not None and not transport.is_closing():
             transport.write(head)
 
-    def _opening(self, status: int, headers: Headers, length: int | None) -> bytes:
+    def _opening(self, status: int, headers: Headers, length: int | None, given: bytes = b"") -> bytes:
         if self.started or self.ended:
             raise RuntimeError("this reply has started already")
         incoming = self._incoming
@@ -206,7 +206,7 @@ class Reply:
             lines.append("Connection: close")
         elif not incoming.modern:
             lines.append("Connection: keep-alive")
-        head = joined(lines)
+        head = joined(lines, given)
         self.started = True
         self.status = status
         return head
@@ -218,13 +218,14 @@ def _begun(name: str) -> str:
     return "" if name.lower() in OWNED else f"{name}: "
 
 
-def joined(lines: list[str]) -> bytes:
-    """The head of an answer. A line break or a NUL within a header would make another of it."""
+def joined(lines: list[str], given: bytes = b"") -> bytes:
+    """The head of an answer, `given` being whole lines of it. A line break or a NUL within a header would make another
+    of it."""
     head = "\r\n".join(lines)
     breaks = len(lines) - 1
     if head.count("\n") != breaks or head.count("\r") != breaks or "\0" in head:
         raise ValueError("a header of this answer holds a line break or a NUL")
-    return head.encode("utf-8", "surrogateescape") + b"\r\n\r\n"
+    return b"%b\r\n%b\r\n" % (head.encode("utf-8", "surrogateescape"), given)
 
 
 def fault(error: WeirError, path: str) -> tuple[bytes, Headers]:

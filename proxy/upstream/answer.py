@@ -6,22 +6,32 @@ from collections.abc import AsyncIterator
 
 from proxy.errors import ProtocolViolation
 from proxy.ports import Headers
-from proxy.upstream.link import Answering
+from proxy.upstream.link import Answering, header_of
 
 
 class Opened:
     """Wraps an `Answering`. What `peek` read comes first again in `read` and `chunks`."""
 
-    __slots__ = ("_answering", "_pieces", "_read", "_rest", "headers", "reused", "status")
+    __slots__ = ("_answering", "_headers", "_pieces", "_read", "_rest", "reused", "status")
 
     def __init__(self, answering: Answering, headers: Headers | None = None) -> None:
         self.status = answering.status
-        self.headers = answering.headers if headers is None else headers
+        self._headers = headers
         self.reused = answering.reused
         self._answering = answering
         self._rest: AsyncIterator[bytes] | None = None
         self._pieces: list[bytes] = []
         self._read = 0
+
+    @property
+    def headers(self) -> Headers:
+        return self._answering.headers if self._headers is None else self._headers
+
+    def header(self, name: str) -> str | None:
+        return header_of(self.headers, name)
+
+    def lines(self, changed: bool) -> bytes | None:
+        return self._answering.lines(changed) if self._headers is None else None
 
     async def peek(self, limit: int) -> bytes:
         """The body's beginning: all of it, or a little more than `limit` bytes. Raises as `chunks` does."""

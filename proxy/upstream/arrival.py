@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from proxy.ports import Headers
 from proxy.upstream import failure
+from proxy.upstream.link import header_of
+from proxy.upstream.shape import Shape
 
 if TYPE_CHECKING:
     from proxy.upstream.connection import Connection
@@ -20,12 +22,15 @@ class Arrival:
     """`upstream.link.Answering`. Bound to its connection until the last byte has come, which may be long before it is
     read: then the connection serves the next call, and what is left of the body is here."""
 
-    __slots__ = ("_connection", "_rest", "error", "headers", "length", "reused", "stale", "status")
+    __slots__ = ("_connection", "_headers", "_rest", "_values", "error", "length", "reused", "shape", "stale", "status")
 
     def __init__(self, connection: Connection, *, reused: bool) -> None:
         self.status = 0
         """0 until the headers have come."""
-        self.headers: Headers = []
+        self._headers: Headers | None = None
+        self._values: list[bytes] = []
+        self.shape: Shape | None = None
+        """Of the headers, where their like has come before."""
         self.reused = reused
         self.length: int | None = None
         """Of the body, where the headers tell it."""
@@ -35,6 +40,29 @@ class Arrival:
         """The call met a connection that had died meanwhile."""
         self._connection: Connection | None = connection
         self._rest = b""
+
+    @property
+    def headers(self) -> Headers:
+        if self._headers is None:
+            self._headers = self.shape.headers(self._values) if self.shape is not None else []
+        return self._headers
+
+    def opened(self, status: int, headers: Headers) -> None:
+        """The headers have come."""
+        self.status, self._headers = status, headers
+
+    def opened_as(self, status: int, shape: Shape, values: list[bytes]) -> None:
+        """The headers have come, and are like those of an answer before."""
+        self.status, self.shape, self._values = status, shape, values
+
+    def header(self, name: str) -> str | None:
+        if self.shape is None:
+            return header_of(self.headers, name)
+        at = self.shape.at.get(name)
+        return None if at is None else self._values[at].decode("latin-1").rstrip()
+
+    def lines(self, changed: bool) -> bytes | None:
+        return None if self.shape is None else self.shape.lines(self._values, changed)
 
     @property
     def held_bytes(self) -> int:

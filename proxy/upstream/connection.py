@@ -26,6 +26,7 @@ from proxy.ports import Clock
 from proxy.upstream import failure, head, tls
 from proxy.upstream.arrival import Arrival
 from proxy.upstream.body import Pieces, Upload
+from proxy.upstream.shape import Shapes
 
 HIGH_BYTES = 64 * 1024
 """An answer of which so much lies unread is not read on; one more read of the socket (256 KB at most) may be on top."""
@@ -51,13 +52,13 @@ class Connection(asyncio.Protocol):
     """Carries one call at a time: `begin`, then `wait` for headers (0) or bytes; the `Arrival` has what came."""
 
     __slots__ = (
-        "_arrival", "_bodyless", "_drained", "_due_s", "_end_s", "_ended", "_endless", "_fields", "_fruitless_bytes",
-        "_heard", "_interim", "_loop", "_moved_bytes", "_now", "_owner", "_parser", "_paused", "_phase", "_reusable",
-        "_timeouts", "_transport", "_upload", "_waiter", "_wanted_bytes", "_watch", "_watch_s", "_written_bytes",
-        "calls", "held_bytes", "idle_since_s", "on_body", "pieces",
+        "_arrival", "_bodyless", "_drained", "_due_s", "_end_s", "_ended", "_endless", "_fruitless_bytes",
+        "_heard", "_interim", "_loop", "_moved_bytes", "_names", "_now", "_owner", "_parser", "_paused", "_phase",
+        "_reusable", "_shapes", "_timeouts", "_transport", "_upload", "_values", "_waiter", "_wanted_bytes", "_watch",
+        "_watch_s", "_written_bytes", "calls", "held_bytes", "idle_since_s", "on_body", "pieces",
     )  # fmt: skip
 
-    def __init__(self, owner: Owner, clock: Clock, timeouts: Timeouts) -> None:
+    def __init__(self, owner: Owner, clock: Clock, timeouts: Timeouts, shapes: Shapes | None = None) -> None:
         self.calls = 0
         self.pieces: list[bytes] = []
         """Of the present answer's body, come and not yet taken."""
@@ -75,7 +76,9 @@ class Connection(asyncio.Protocol):
         self._arrival: Arrival | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._wanted_bytes = 0
-        self._fields: head.Fields = []
+        self._names: list[bytes] = []
+        self._values: list[bytes] = []
+        self._shapes = Shapes() if shapes is None else shapes
         self._fruitless_bytes = 0
         """Come since the last piece of a body."""
         self._heard = self._interim = self._ended = self._paused = False
@@ -101,7 +104,7 @@ class Connection(asyncio.Protocol):
         self._bodyless, self._end_s = bodyless, end_s
         self._heard = self._ended = self._endless = False
         self._fruitless_bytes = 0
-        self._fields.clear()
+        self._names.clear()
         if not isinstance(body, bytes):
             self._phase = "upload"
             self._moved_bytes = -1
@@ -229,7 +232,8 @@ class Connection(asyncio.Protocol):
             raise failure.invalid()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._fields.append((name, value))
+        self._names.append(name)
+        self._values.append(value)
 
     def on_headers_complete(self) -> None:
         parser, arrival = self._parser, self._arrival
@@ -237,12 +241,13 @@ class Connection(asyncio.Protocol):
         status = parser.get_status_code()
         if 100 <= status < 200 and status != 101:
             self._interim = True
-            self._fields.clear()
+            self._names.clear()
+            self._values = []
             return
         wrong = head.usable(status, parser.get_http_version())
         if wrong is not None:
             raise wrong
-        headers, length, chunked = head.read(self._fields, self._fruitless_bytes)
+        length, chunked = self._read_head(arrival, status)
         self._reusable = parser.should_keep_alive()
         if self._bodyless:
             # The parser cannot be told, and would wait for the body: the next call gets another.
@@ -251,7 +256,19 @@ class Connection(asyncio.Protocol):
             arrival.length = length
             self._endless = not chunked and length is None and status not in (204, 304)
         self._phase = "body"
-        arrival.status, arrival.headers = status, headers
+
+    def _read_head(self, arrival: Arrival, status: int) -> tuple[int | None, bool]:
+        """Gives the answer its headers. The length they tell, and whether the body is chunked."""
+        names, values, self._values = tuple(self._names), self._values, []
+        shape = self._shapes.get(names)
+        if shape is not None and self._fruitless_bytes <= head.FIELD_BYTES:
+            framing = head.framing(shape, values)
+            arrival.opened_as(status, shape, values)
+            return framing
+        headers, length, chunked = head.read(list(zip(names, values, strict=True)), self._fruitless_bytes)
+        self._shapes.learn(names)
+        arrival.opened(status, headers)
+        return length, chunked
 
     def on_message_complete(self) -> None:
         if self._interim:

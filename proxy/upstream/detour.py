@@ -23,7 +23,7 @@ from proxy.upstream import failure, tls
 from proxy.upstream.body import Upload, dressed
 from proxy.upstream.carrier import FRESH, Connector, Lost, Reply
 from proxy.upstream.head import FIELD_BYTES, HEADERS, writable
-from proxy.upstream.link import Outgoing
+from proxy.upstream.link import Outgoing, header_of
 from proxy.upstream.outbound import outbound
 
 READ_BYTES = 64 * 1024
@@ -157,6 +157,12 @@ class Answer:
     def held_bytes(self) -> int:
         """Of the body, come and not yet taken."""
         return self._content._size
+
+    def header(self, name: str) -> str | None:
+        return header_of(self.headers, name)
+
+    def lines(self, changed: bool) -> bytes | None:
+        return None
 
     async def read(self, limit: int) -> bytes:
         length = self._reply.content_length

@@ -169,17 +169,17 @@ def answer_headers(inbound: Headers, *, changed: bool) -> Headers:
     """The headers of an answer on its way back. `changed`: its bytes will not be those that the provider sent."""
     out: Headers = []
     for pair in inbound:
-        fate = _fate(pair[0])
-        if fate == "sent" or (fate == "of the bytes" and not changed):
+        becomes = fate(pair[0])
+        if becomes == "sent" or (becomes == "of the bytes" and not changed):
             out.append(pair)
-        elif fate == "lists others" and (listed := _listed(inbound)):
+        elif becomes == "lists others" and (listed := _listed(inbound)):
             rest = [pair for pair in inbound if pair[0].lower() not in listed | {"connection"}]
             return answer_headers(rest, changed=changed)
     return out
 
 
 @lru_cache(256)
-def _fate(name: str) -> Literal["sent", "of the bytes", "lists others", "dropped"]:
+def fate(name: str) -> Literal["sent", "of the bytes", "lists others", "dropped"]:
     """What becomes of an answer's header."""
     lower = name.lower()
     if lower == "connection":

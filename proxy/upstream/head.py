@@ -9,6 +9,7 @@ from proxy.errors import WeirError
 from proxy.ports import Headers
 from proxy.upstream import failure
 from proxy.upstream.link import Outgoing
+from proxy.upstream.shape import Shape
 
 FIELD_BYTES = 64 * 1024
 """Longest single header of an answer."""
@@ -151,6 +152,17 @@ def read(fields: Fields, head_bytes: int) -> tuple[Headers, int | None, bool]:
 @lru_cache(256)
 def _name(name: bytes) -> str:
     return name.decode()
+
+
+def framing(shape: Shape, values: list[bytes]) -> tuple[int | None, bool]:
+    """As `read` tells length and chunked, where such names have been read before."""
+    if shape.chunked_at >= 0:
+        if values[shape.chunked_at].rstrip().lower() != b"chunked":
+            raise failure.invalid()
+        return None, True
+    if shape.length_at < 0:
+        return None, False
+    return _length(values[shape.length_at].rstrip().decode("latin-1"), None), False
 
 
 def usable(status: int, version: str) -> WeirError | None:

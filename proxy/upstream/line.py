@@ -22,6 +22,7 @@ from proxy.upstream.connection import Connection
 from proxy.upstream.dial import Address, dial, resolve
 from proxy.upstream.head import Writer
 from proxy.upstream.link import Outgoing
+from proxy.upstream.shape import Shapes
 
 KEEP_ALIVE_S = 45.0
 """Idle connections are given up after this; most load balancers give them up after 60."""
@@ -46,6 +47,7 @@ class Line:
         self._writer = Writer(shown if self._port == usual else f"{shown}:{self._port}")
         self._tls = tls.context(upstream) if url.scheme == "https" else None
         self._clock, self._now = clock, clock.monotonic_s
+        self._shapes = Shapes()
         self._addresses: list[Address] = []
         self._addresses_until_s = -math.inf
         self._idle: list[Connection] = []
@@ -214,7 +216,7 @@ class Line:
         timeouts = self.upstream.timeouts
         try:
             _, connection = await asyncio.get_running_loop().create_connection(
-                lambda: Connection(self, self._clock, timeouts),
+                lambda: Connection(self, self._clock, timeouts, self._shapes),
                 sock=sock,
                 ssl=self._tls,
                 server_hostname=self._host.rstrip(".") if self._tls is not None else None,

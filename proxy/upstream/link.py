@@ -38,13 +38,29 @@ class Dress:
     memo: dict[Any, bytes] = field(default_factory=dict)
 
 
+def header_of(headers: Headers, name: str) -> str | None:
+    """The first header of this name (given in lower case)."""
+    size = len(name)
+    return next((value for known, value in headers if len(known) == size and known.lower() == name), None)
+
+
 class Answering(Protocol):
     """A provider's answer whose headers have come. Must be read to its end or closed."""
 
     status: int
-    headers: Headers
     reused: bool
     """It came over a connection that had been used before."""
+
+    @property
+    def headers(self) -> Headers: ...
+
+    def header(self, name: str) -> str | None:
+        """The first header of this name (given in lower case)."""
+        ...
+
+    def lines(self, changed: bool) -> bytes | None:
+        """What `endpoint.answer_headers` gives, as the lines of a head, where that is known without a closer look."""
+        ...
 
     async def read(self, limit: int) -> bytes:
         """The whole body; ProtocolViolation past `limit` bytes, StreamCut where it breaks off."""

@@ -10,7 +10,8 @@ from proxy import record
 from proxy.control.audit import verify
 from proxy.control.recorder import Recorder
 from proxy.control.redaction import Redactor
-from proxy.record import HEAD, REST, Record, line, parsed
+from proxy.record import HEAD, REST, Record, parsed
+from proxy.record import line_of as line
 from proxy.store.history import History
 from proxy.store.journal import EntryFilter
 from proxy.store.rows import COLUMNS, DETAIL
