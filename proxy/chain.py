@@ -17,6 +17,8 @@ failed at the third time in a row.
 from __future__ import annotations
 
 import asyncio
+import dis
+import inspect
 from collections.abc import Callable, Coroutine
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
@@ -38,6 +40,8 @@ SHADOW: ContextVar[bool] = ContextVar("weir_shadow", default=False)
 """True while a shadow hook runs: the kit's store then writes to a namespace of its own, and `ask` is off."""
 
 OVERRUNS = 3
+_WAITING = frozenset({"GET_AWAITABLE", "SEND", "YIELD_FROM", "GET_AITER", "GET_ANEXT", "BEFORE_ASYNC_WITH", "ASYNC_GEN_WRAP"})
+"""What the interpreter does where a coroutine may wait."""
 FINISH_S = 30.0
 BYPASSED = frozenset({"audit", "metering"})
 """What still runs while the break-glass bypass is on."""
@@ -60,6 +64,8 @@ class Member:
     """At the end nobody waits, and a busy machine must not cost a call its figures."""
     partial: bool = field(init=False)
     """Only a share of the calls is for it."""
+    still: frozenset[str] = field(init=False)
+    """Hooks that cannot wait: there is no `await` in them."""
 
     def __post_init__(self) -> None:
         self.name = self.entry.name
@@ -67,6 +73,7 @@ class Member:
         self.limit_s = self.entry.timeout_ms / 1000
         self.finish_limit_s = max(self.limit_s, FINISH_S) if self.limit_s else 0.0
         self.partial = self.entry.when.share < 1.0
+        self.still = frozenset(hook for hook in self.hooks if _still(getattr(self.plugin, hook)))
 
     def limit_of(self, hook: str) -> float:
         return self.finish_limit_s if hook == "finish" else self.limit_s
@@ -217,13 +224,10 @@ class Chain:
         result: T | None = None
         start = self.now()
         try:
-            hooked = work(exchange)
-            try:
-                waiting = hooked.send(None)
-            except StopIteration as done:  # most hooks never wait, and pay for no timer
-                result = done.value
+            if hook in member.still:
+                result = await work(exchange)
             else:
-                result = await suspended(hooked, waiting, member.limit_of(hook))
+                result = await bounded(work(exchange), member.limit_of(hook))
         except (Refused, Limited) as decision:
             exchange.step(member.name, hook, f"refused {decision.code}")
             raise
@@ -295,6 +299,14 @@ def acts(request: Request) -> bool:
     tools = request.get("tools")
     kinds = [tool.get("type", "custom") for tool in tools if isinstance(tool, dict)] if isinstance(tools, list) else []
     return any(kind not in ("function", "custom") for kind in kinds)
+
+
+def _still(hook: Callable[..., Any]) -> bool:
+    """Whether this is a coroutine function in which nothing is awaited: it ends as soon as it is begun."""
+    if not inspect.iscoroutinefunction(hook):
+        return False
+    found = dis.get_instructions(inspect.unwrap(hook))
+    return not any(instruction.opname in _WAITING for instruction in found)
 
 
 async def _ask_answer(plugin: Plugin[Any], error: Exception | None, exchange: Exchange) -> Response | Target | None:

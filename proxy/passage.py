@@ -23,6 +23,7 @@ from proxy.errors import Limited, PluginFailed, Refused, UpstreamFailed, WeirErr
 from proxy.exchange import Exchange, Segment
 from proxy.plugin import Filter, Hold, Tape
 from proxy.wire.codec import Answer, Codec, Event, Steps, Stream
+from proxy.wire.skim import skim
 from proxy.wire.sse import Reader
 
 Now = Callable[[], float]
@@ -186,6 +187,11 @@ class Stage:
     stream: Stream | None = None
     reader: Reader | None = None
 
+    @property
+    def pending(self) -> bool:
+        """The beginning of an event waits for its end."""
+        return self.reader is not None and self.reader.pending
+
 
 class Passage:
     """One answer on its way back."""
@@ -292,6 +298,22 @@ class Passage:
         assert stream is not None
         return stream
 
+    @property
+    def plain(self) -> bool:
+        """Nobody wants the texts: `skim` does for `feed`."""
+        return len(self.stages) == 1 and not self.filtering and not self.collect
+
+    def skim(self, data: bytes) -> bytes:
+        """As `feed`, at once, where the passage is `plain`."""
+        stage = self.stages[0]
+        assert stage.stream is not None and stage.reader is not None
+        data = skim(stage.stream, stage.reader, data)
+        if data:
+            if stage.tape is not None:
+                stage.tape.write(data)
+            self._keep(data)
+        return data
+
     async def feed(self, data: bytes) -> bytes:
         """Provider's bytes in, caller's bytes out: whole events only. Look at `broken` afterwards."""
         for number, stage in enumerate(self.stages):
@@ -345,6 +367,8 @@ class Passage:
 
     async def drain(self) -> bytes:
         """The provider has ended: what readers and filters still hold, as bytes for the caller."""
+        if self.plain and not self.stages[0].pending:
+            return b""
         carry = b""
         for number, stage in enumerate(self.stages):
             assert stage.reader is not None and stage.stream is not None

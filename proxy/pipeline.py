@@ -86,7 +86,12 @@ class Pipeline:
         self.running += 1
         self._in_flight(self.running)
         try:
-            await self._answer(trip)
+            try:
+                await self._serve(trip)
+            except ConnectionError:
+                raise
+            except Exception as error:  # noqa: BLE001  every error becomes an answer
+                await self._failed(trip, error)
         except asyncio.CancelledError:
             exchange.outcome = "cancelled"
             raise
@@ -100,17 +105,12 @@ class Pipeline:
                 # (beside: a caller that has everything may hang up, which cancels this task and must not that one)
                 house.tasks.spawn("settle", self._settle(trip))
 
-    async def _answer(self, trip: Trip) -> None:
-        """Serves; every error becomes an answer."""
-        try:
-            await self._serve(trip)
-        except WeirError as error:
+    async def _failed(self, trip: Trip, error: Exception) -> None:
+        if isinstance(error, WeirError):
             await self._fault(trip, error)
-        except ConnectionError:
-            raise
-        except Exception:
-            log.exception("a call failed inside Weir", extra={"call": trip.exchange.id})
-            await self._fault(trip, WeirError("Weir failed on this call; its log says why"))
+            return
+        log.error("a call failed inside Weir", exc_info=error, extra={"call": trip.exchange.id})
+        await self._fault(trip, WeirError("Weir failed on this call; its log says why"))
 
     async def _serve(self, trip: Trip) -> None:
         house, exchange, incoming = self._house, trip.exchange, trip.incoming

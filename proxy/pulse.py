@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -29,7 +30,9 @@ class Pulse:
         self._headers = EARLY
         self._held: list[bytes] = []
         self._size = 0
-        self._last = 0.0
+        self.last_s = 0.0
+        """When something was written last."""
+        self._due_s = math.inf
         self._stopped = False
         self.holding = False
         """Events wait here until content comes, the bounds are reached, or an error sends the call elsewhere."""
@@ -46,6 +49,11 @@ class Pulse:
             return
         self.holding = True
         self._arm(self._streams.hold_s)
+
+    async def open(self, status: int, headers: Headers) -> None:
+        """The provider's headers are there, and nothing is to be held."""
+        self._status, self._headers = status, headers
+        await self.release()
 
     def keep(self, data: bytes) -> None:
         if data:
@@ -75,7 +83,7 @@ class Pulse:
             await self.write(held)
 
     async def write(self, data: bytes) -> None:
-        self._last = self._now()
+        self.last_s = self._now()
         await self._reply.write(data)
 
     def stop(self) -> None:
@@ -88,16 +96,27 @@ class Pulse:
             self._timer = None
 
     def _arm(self, after_s: float) -> None:
-        self._disarm()
+        """A timer that rings earlier is left alone, and looks then what is left."""
+        due_s = self._now() + after_s if after_s > 0 else math.inf
+        before, self._due_s = self._due_s, due_s
+        if self._timer is not None:
+            if before <= due_s < math.inf:
+                return
+            self._disarm()
         if after_s > 0:
             self._timer = asyncio.get_running_loop().call_later(after_s, self._due)
 
     def _due(self) -> None:
         """One timer for all of it, re-armed when it fires: a stream that flows costs nothing."""
+        self._timer = None
+        left_s = self._due_s - self._now()
+        if left_s > 0.001:
+            self._timer = asyncio.get_running_loop().call_later(left_s, self._due)
+            return
         if not self._reply.started:
             self._tasks.spawn("pulse", self._start())
             return
-        silent = self._now() - self._last
+        silent = self._now() - self.last_s
         if silent + 0.001 < self._streams.heartbeat_s:
             self._arm(self._streams.heartbeat_s - silent)
             return

@@ -72,9 +72,6 @@ class Server:
         self.connections: set[Connection] = set()
         self.busy: set[Connection] = set()
         """Those that answer a call, also when its caller has gone."""
-        self.quiet = asyncio.Event()
-        """Nothing runs."""
-        self.quiet.set()
         self.empty = asyncio.Event()
         """No connection is left."""
         self.empty.set()
@@ -230,9 +227,7 @@ class Connection(asyncio.Protocol):
             self._held, self._framing.tail = self._framing.tail + self._held, b""
         if incoming.crowded:
             self._read_no_more()
-        server = self._server
-        server.busy.add(self)
-        server.quiet.clear()
+        self._server.busy.add(self)
         self.task = self.loop.create_task(self._answer(incoming, Reply(incoming, self)))
 
     async def _answer(self, incoming: Incoming, reply: Reply) -> None:
@@ -245,10 +240,8 @@ class Connection(asyncio.Protocol):
 
     def _answered(self, whole: bool) -> None:
         self.task = None
-        server, incoming = self._server, self._incoming
-        server.busy.discard(self)
-        if not server.busy:
-            server.quiet.set()
+        incoming = self._incoming
+        self._server.busy.discard(self)
         if incoming is None or self._phase != "busy":
             self._incoming = None
         elif incoming.closing or not whole:
@@ -334,15 +327,15 @@ class Connection(asyncio.Protocol):
 
     # ---- the socket -------------------------------------------------------------------------------------------------
 
-    def write(self, *data: bytes) -> None:
+    def write(self, data: bytes, more: bytes = b"") -> None:
         """Raises ConnectionResetError where nobody is left to write to; without data it only looks."""
         transport = self.transport
         if transport is None or transport.is_closing():
             raise ConnectionResetError("the caller has gone")
-        if len(data) == 1:
-            transport.write(data[0])
+        if more:
+            transport.writelines((data, more))
         elif data:
-            transport.writelines(data)
+            transport.write(data)
 
     async def drained(self) -> None:
         """Waits until the socket's buffer is below its mark; a caller who takes nothing for `stall_s` is cut off."""

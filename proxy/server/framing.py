@@ -117,14 +117,14 @@ class Framing:
 
     def _again(self, head: Head, data: bytes, start: int, length: int) -> bytes:
         """A request with a known head; gives what lies behind it."""
-        message = self.message = Incoming.again(self._line, head, length)
+        message = Incoming.again(self._line, head, length)
         self.ready.append(message)
-        self._left = length
-        if not length:
-            self.on_message_complete()
-        elif len(data) > start:
-            return self._count(data[start:])
-        return data[start:]
+        end = start + length
+        if len(data) >= end:
+            message.came(data[start:end])
+            return data[end:]
+        self.message, self._left = message, length
+        return self._count(data[start:])
 
     def _count(self, data: bytes) -> bytes:
         """More of a body whose head was known; gives what lies behind it."""

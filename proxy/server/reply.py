@@ -45,7 +45,7 @@ class Line(Protocol):
     @property
     def draining(self) -> bool: ...
 
-    def write(self, *data: bytes) -> None: ...
+    def write(self, data: bytes, more: bytes = b"") -> None: ...
 
     async def drained(self) -> None:
         """Waits until the socket's buffer is below its mark; a caller who takes nothing for too long is cut off."""
@@ -82,7 +82,7 @@ class Reply:
         declared = next((int(value) for name, value in headers if name.lower() == "content-length"), None)
         head = self._opening(status, headers, declared)
         self._left = None if self._mute else declared
-        line.write()
+        line.write(b"")
         self._head = head
         line.loop.call_soon(self._flush)
         if line.paused:
@@ -90,10 +90,20 @@ class Reply:
 
     async def write(self, data: bytes) -> None:
         """One piece of the body, one write. Waits while the caller reads too slowly."""
+        if not self.push(data):
+            await self._line.drained()
+
+    async def ready(self) -> None:
+        """Waits while the caller reads too slowly."""
+        if self._line.paused:
+            await self._line.drained()
+
+    def push(self, data: bytes) -> bool:
+        """`write` for those who cannot wait. False: nothing more before `ready`."""
         if not self.started or self.ended:
             raise RuntimeError("this reply is not open for writing")
         if not data or self._mute:
-            return
+            return True
         if self._left is not None:
             if len(data) > self._left:
                 self.abort()
@@ -107,8 +117,7 @@ class Reply:
         self._head = b""
         line = self._line
         line.write(data)
-        if line.paused:
-            await line.drained()
+        return not line.paused
 
     async def end(self) -> None:
         """The proper end. A body shorter than its Content-Length cuts the connection instead."""

@@ -59,7 +59,8 @@ class Answering(Protocol):
         ...
 
     def lines(self, changed: bool) -> bytes | None:
-        """What `endpoint.answer_headers` gives, as the lines of a head, where that is known without a closer look."""
+        """What `endpoint.answer_headers` gives, but for the length, as the lines of a head, where that is known without
+        a closer look."""
         ...
 
     async def read(self, limit: int) -> bytes:

@@ -77,12 +77,18 @@ class Pool:
         """The first answer that no other target could better, with the target that gave it. An answer of 400 and more
         of the last target is returned like any other; where none answered, the last error is raised.
         Keeps `exchange.attempts` and the timeline's `sent` and `headers`."""
-        ways = _ways(exchange)
-        tries = at = on_target = 0
+        way = _first(exchange)
+        tried = await self._try(exchange, way, build)
+        if tried.answering is not None and tried.answering.status not in retry.STATUSES:
+            return tried.answering, way.target, way.upstream
+        return await self._go_on(exchange, tried, build)
+
+    async def _go_on(self, exchange: Exchange, tried: Tried, build: Build) -> tuple[Answering, Target, Upstream]:
+        """The first try has failed."""
+        ways, at = _ways(exchange), 0
+        tries = on_target = 1
         while True:
             way = ways[at]
-            tries, on_target = tries + 1, on_target + 1
-            tried = await self._try(exchange, way, build)
             if tried.answering is not None and not retry.fails(tried.answering.status):
                 return tried.answering, way.target, way.upstream
             left = len(ways) - at - 1
@@ -95,6 +101,8 @@ class Pool:
                 await asyncio.sleep(verdict.after_s)
             else:
                 at, on_target = at + 1, 0
+            tries, on_target = tries + 1, on_target + 1
+            tried = await self._try(exchange, ways[at], build)
 
     def upstreams_state(self) -> dict[str, dict[str, object]]:
         """For readiness detail: what this worker saw of each upstream."""
@@ -196,21 +204,28 @@ class Pool:
         counter.add()
 
 
-def _ways(exchange: Exchange) -> list[Way]:
-    """The targets in order. A caller who is not vouched for spends no key that Weir holds. A credential that the caller
-    brought goes to the first target's upstream and to no other: there the call goes without."""
-    first, upstreams = exchange.target, exchange.snapshot.upstreams
-    if first is None or first.upstream not in upstreams:
+def _first(exchange: Exchange) -> Way:
+    """Where the call goes first. A caller who is not vouched for spends no key that Weir holds."""
+    target = exchange.target
+    upstream = None if target is None else exchange.snapshot.upstreams.get(target.upstream)
+    if target is None or upstream is None:
         raise UnknownModel("No upstream serves this call.", param="model")
-    ways = []
-    for target in (first, *exchange.fallbacks) if exchange.fallbacks else (first,):
-        upstream = upstreams.get(target.upstream)
+    if not may_use(exchange.caller, upstream):
+        raise Unauthorized("A key is needed for this model.")
+    return Way(target, upstream, upstream)
+
+
+def _ways(exchange: Exchange) -> list[Way]:
+    """The targets in order. A credential that the caller brought goes to the first target's upstream and to no other:
+    there the call goes without."""
+    first = _first(exchange)
+    ways = [first]
+    for target in exchange.fallbacks:
+        upstream = exchange.snapshot.upstreams.get(target.upstream)
         if upstream is None or not may_use(exchange.caller, upstream):
             continue
-        away = target.upstream != first.upstream and takes_credential(upstream)
+        away = target.upstream != first.target.upstream and takes_credential(upstream)
         ways.append(Way(target, upstream, replace(upstream, auth="none") if away else upstream))
-    if not ways or ways[0].target is not first:
-        raise Unauthorized("A key is needed for this model.")
     return ways
 
 

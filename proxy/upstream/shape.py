@@ -34,14 +34,16 @@ class Shape:
         self.chunked_at = self.at.get("transfer-encoding", -1)
         self._lists_at = [at for at, name in enumerate(self.names) if name.lower() == "connection"]
         fates = [fate(name) for name in self.names]
-        self._same = _template(self.names, [at for at, one in enumerate(fates) if one in ("sent", "of the bytes")])
+        kept = [at for at, one in enumerate(fates) if one in ("sent", "of the bytes")]
+        self._same = _template(self.names, [at for at in kept if self.names[at].lower() != "content-length"])
         self._changed = _template(self.names, [at for at, one in enumerate(fates) if one == "sent"])
 
     def headers(self, values: Values) -> Headers:
         return list(zip(self.names, map(_text, values), strict=True))
 
     def lines(self, values: Values, changed: bool) -> bytes | None:
-        """The headers that go on to the caller, each a line; None where only a closer look can tell."""
+        """The headers that go on to the caller, each a line, but for the length, which is told by whoever writes the
+        head; None where only a closer look can tell."""
         for at in self._lists_at:
             if values[at].lower() not in _LISTS_NOTHING:
                 return None

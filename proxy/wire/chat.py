@@ -14,7 +14,7 @@ from proxy.wire.body import Place, encode
 from proxy.wire.chat_stream import ChatStream, moved
 from proxy.wire.chat_texts import Walk
 from proxy.wire.codec import Answer, Stream
-from proxy.wire.dialect import DialectCodec, expect, expect_objects
+from proxy.wire.dialect import DialectCodec, expect, wrong
 from proxy.wire.usage import normalised, reported
 
 _TYPES: Final = MappingProxyType(
@@ -30,12 +30,14 @@ class ChatCodec(DialectCodec):
 
     def check(self, doc: dict[str, Json]) -> None:
         expect(doc, "model", str, required="model" in doc)
-        expect_objects(doc, "messages", required=True)
-        for name in _TYPES:
-            if name in doc:
+        expect(doc, "messages", list, required=True)
+        for name, value in doc.items():
+            if name in _TYPES and type(value) is not _TYPES[name]:
                 expect(doc, name, _TYPES[name])
         for position, message in enumerate(doc["messages"]):
-            if type(message.get("role")) is str is type(message.get("content")) and "tool_calls" not in message:
+            if type(message) is not dict:
+                wrong(f"messages[{position}]", message, dict)
+            if type(message.get("content")) is str is type(message.get("role")) and "tool_calls" not in message:
                 continue  # most are like this
             where = f"messages[{position}]"
             expect(message, "role", str, where=where)

@@ -29,6 +29,8 @@ _TELLS = re.compile(rb'"(?:usage|finish_reason|error|timings)"\s*:\s*[^\sn]')
 _SPEAKS = re.compile(
     rb'"(?:content|reasoning_content|reasoning|refusal|arguments|name|input|transcript|text|data)"\s*:\s*"(?!")'
 )
+_WORTH = re.compile(rb'"(?:usage|finish_reason|error|timings)"(?!:\s?null)')
+"""Where `_TELLS` may find something, whatever lines the event was cut into."""
 _MODEL = re.compile(rb'"model"\s*:\s*"([^"\\]*)"')
 
 Key = tuple[Any, ...]
@@ -129,6 +131,13 @@ class ChoiceStream(ABC):
             if self._is_withheld(doc):
                 return b""
         return event.raw
+
+    def spot(self, block: bytes, at: int) -> int:
+        if not self.started or not self._first:
+            return at
+        done = block.find(DONE, at)
+        found = _WORTH.search(block, at) if done < 0 else _WORTH.search(block, at, done)
+        return done if found is None else found.start()
 
     def finish_open(self) -> Steps:
         return self._close_all()

@@ -94,6 +94,11 @@ class Stream(Protocol):
         (empty for a withheld usage event). Parses only what a bytes test says is worth it."""
         ...
 
+    def spot(self, block: bytes, at: int) -> int:
+        """Where in these whole events the first thing from `at` on (the beginning of an event) may stand that is worth
+        a `glance`; -1: nowhere. What lies before it passes without one. The events' lines end in newlines."""
+        ...
+
     def finish_open(self) -> Steps:
         """The upstream ended or broke off: yields a final piece for every text still open, returns their deltas."""
         ...

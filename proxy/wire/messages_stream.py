@@ -37,6 +37,8 @@ _FIELDS = MappingProxyType(
 _TYPE = re.compile(rb'"type"\s*:\s*"(message_start|message_delta|message_stop|content_block_[a-z]+|ping|error)"')
 _INDEX = re.compile(rb'"index"\s*:\s*([0-9]{1,6})')
 _TELLING = frozenset({"message_start", "message_delta", "message_stop", "error"})
+_WORTH = (b"message_", b"content_block_st", b"error")
+"""Some of these is in the name of every event that is glanced at."""
 _OPENING = frozenset({"", "message_start", "content_block_start", "ping", "error"})
 """Events after which another provider could still take over unseen."""
 
@@ -111,6 +113,12 @@ class MessagesStream:
         if name not in _OPENING:
             self.started = True
         return event.raw
+
+    def spot(self, block: bytes, at: int) -> int:
+        if not self.started:
+            return at
+        found = [place for word in _WORTH if (place := block.find(word, at)) >= 0]
+        return min(found) if found else -1
 
     def finish_open(self) -> Steps:
         held = b""

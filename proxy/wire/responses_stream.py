@@ -27,6 +27,9 @@ from proxy.wire.spots import Found
 
 _TYPE = re.compile(rb'"type"\s*:\s*"(response\.[a-z_.]+|error)"')
 
+_WORTH = (b'"response"', b"error")
+"""Without these an event has no whole response to show, and tells of no failure."""
+
 Doc = dict[str, Any]
 Change = Generator[Piece, str, bool]
 """Yields pieces, is sent what to deliver for each, returns whether the document was changed."""
@@ -49,6 +52,8 @@ class ResponsesStream:
         self._items = Items(sealed="reasoning.encrypted_content" in include if type(include) is list else False)
         self._response: Doc = {}
         self._last = b""
+        self._passed = b""
+        """Where the last event is not known, but is in here."""
         self._shift = 0
         """Events inserted so far, less those withheld."""
         self._before: list[Doc] = []
@@ -83,11 +88,18 @@ class ResponsesStream:
                 self._note(name, doc)
         elif name not in OPENING:
             self.started = True
-        self._last = event.data
+        self._last, self._passed = event.data, b""
         if not self._shift:
             return event.raw
         doc = _object(event.data)
         return event.raw if doc is None else self._renumbered(event, doc)
+
+    def spot(self, block: bytes, at: int) -> int:
+        if not self.started or self._shift:
+            return at
+        self._passed = block
+        found = [place for word in _WORTH if (place := block.find(word, at)) >= 0]
+        return min(found) if found else -1
 
     def finish_open(self) -> Steps:
         self._before = []
@@ -144,6 +156,8 @@ class ResponsesStream:
             self.complete = name != "response.failed"
 
     def _next_number(self) -> int:
+        if self._passed:
+            self._last, self._passed = sse.Reader().feed(self._passed)[-1].data, b""
         doc = _object(self._last) or {}
         number = doc.get("sequence_number")
         return number + self._shift + 1 if type(number) is int else 0

@@ -41,6 +41,28 @@ class Reader:
             self._buffer.clear()
         return self._simple(data) if b"\r" not in data else self._any(data)
 
+    def take(self, data: bytes) -> bytes | None:
+        """The bytes of the events that are complete now, uncut. None, and nothing taken but `data`, where they are to
+        be had from `feed(b"")` only: lines end in other ways than a newline, or there is very much."""
+        if self._buffer:
+            data = bytes(self._buffer) + data
+            self._buffer.clear()
+        if b"\r" in data or len(data) > self._max_bytes:
+            self._buffer += data
+            self._scanned = 0
+            return None
+        if data[-2:] == b"\n\n" and data[-3:-2] != b"\n":
+            return data
+        end = _last_end(data)
+        self._buffer += data[end:]
+        self._scanned = len(data) - end
+        return data[:end]
+
+    @property
+    def pending(self) -> bool:
+        """Something of an event has come, and not its end."""
+        return bool(self._buffer)
+
     def close(self) -> list[Event]:
         """The last event, where the stream ended without its blank line."""
         rest = bytes(self._buffer)
@@ -50,14 +72,14 @@ class Reader:
             return []
         ended = _BLANK_LINE.search(rest)
         if ended is None or ended.end() == len(rest):
-            return [self._event(rest)]
-        return [self._event(rest[: ended.end()]), self._event(rest[ended.end() :])]
+            return [self.event(rest)]
+        return [self.event(rest[: ended.end()]), self.event(rest[ended.end() :])]
 
     def _simple(self, data: bytes) -> list[Event]:
         """Where all lines end in a newline."""
         pieces = data.split(b"\n\n")
         self._keep(pieces.pop())
-        return [self._event(piece + b"\n\n") for piece in pieces]
+        return [self.event(piece + b"\n\n") for piece in pieces]
 
     def _any(self, data: bytes) -> list[Event]:
         events = []
@@ -66,7 +88,7 @@ class Reader:
             end = found.end()
             if end == len(data) and data.endswith(b"\r"):  # its newline may be still to come
                 break
-            events.append(self._event(data[at:end]))
+            events.append(self.event(data[at:end]))
             at = end
         self._keep(data[at:])
         return events
@@ -80,7 +102,8 @@ class Reader:
         if size > self._max_bytes:
             raise ProtocolViolation(f"The provider sent an event of more than {self._max_bytes} bytes.")
 
-    def _event(self, raw: bytes) -> Event:
+    def event(self, raw: bytes) -> Event:
+        """What these bytes say, which are a whole event."""
         self._bound(len(raw))
         text = raw
         if not self._started:
@@ -97,6 +120,17 @@ class Reader:
             elif field == b"event":
                 name = value.removeprefix(b" ").decode("utf-8", "replace")
         return Event(raw, name, data[0] if len(data) == 1 else b"\n".join(data))
+
+
+def _last_end(data: bytes) -> int:
+    """Where the last event that is complete ends. Of an odd number of newlines the last belongs to the next one."""
+    end = data.rfind(b"\n\n") + 2
+    if end < 2:
+        return 0
+    first = end
+    while first and data[first - 1] == 10:
+        first -= 1
+    return end - (end - first) % 2
 
 
 def write(name: str, doc: Json) -> bytes:

@@ -1,0 +1,252 @@
+"""A stream from the upstream to the caller: what comes is passed on at once, and the call's own task only waits.
+
+Where nobody wants the texts, each read of the provider's socket is looked over and written to the caller's from where
+it came (`Flow.take`): no future, no step of a task. The task takes over where something must be awaited: start-up
+events are held back, a stored answer's id is to be remembered, the caller reads too slowly. Where a filter, a second
+stage or a record wants the texts, the task takes every piece itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
+
+from proxy import own
+from proxy.chain import Route
+from proxy.errors import Refused, UpstreamFailed, WeirError
+from proxy.exchange import Exchange, Response, Target
+from proxy.house import Trip
+from proxy.passage import Passage
+from proxy.pulse import Pulse
+from proxy.upstream import endpoint
+from proxy.upstream.arrival import Arrival
+from proxy.upstream.link import Answering
+from proxy.wire.codec import Codec
+
+Now = Callable[[], float]
+Chunks = AsyncIterator[bytes]
+Remember = Callable[[Exchange, str], Awaitable[None]]
+"""Told of the id of a stored answer before the caller can build on it."""
+Replaced = tuple[Response | Target, int]
+"""What a plugin put in the place of an answer, and the place under which that goes on."""
+
+
+class Streaming:
+    """Carries streams back."""
+
+    def __init__(self, now: Now, remember: Remember) -> None:
+        self._now = now
+        self._remember = remember
+
+    async def carry(self, trip: Trip, answering: Answering, pulse: Pulse) -> Replaced | None:
+        """The provider's stream. Errors that the caller cannot have seen are raised with nothing started."""
+        exchange = trip.exchange
+        response = exchange.response = Response(status=answering.status)
+        kept: list[bytes] | None = None
+        if exchange.snapshot.stream_buffer and route_of(trip).by_hook["answer"]:
+            kept, replaced = await self._judged(trip, answering)
+            if replaced is not None:
+                return replaced
+        passage = passage_of(trip)
+        passage.open_stream(trip.withhold)
+        response.text_sample = passage.text_sample
+        try:
+            await trip.chain.response(exchange, route_of(trip), trip.below)
+            await self._open(trip, answering, pulse)
+            if await self._tried(Flow(self._now, trip, passage, pulse), answering, kept):
+                return exchange.fallbacks[0], trip.below
+            if pulse.holding or not trip.reply.started:
+                await pulse.release()
+            await self.end(trip, passage)
+        except UpstreamFailed:  # what was held is dropped, should a plugin know better
+            raise
+        except WeirError:
+            if trip.reply.started or pulse.holding:
+                await pulse.release()
+            raise
+        finally:
+            self._note(exchange, response, passage)
+            passage.close(response.complete)
+        return None
+
+    async def end(self, trip: Trip, passage: Passage) -> None:
+        """The rest that filters held, or the proper end of a refused stream."""
+        error = passage.broken
+        if error is None:
+            data = await passage.drain()
+            if data:
+                await trip.reply.write(data)
+            error = passage.broken
+        if isinstance(error, Refused):
+            trip.exchange.error = error
+            trip.exchange.outcome = "refused"
+            if trip.exchange.response is not None:
+                trip.exchange.response.finish = "content_filter"
+            await trip.reply.write(passage.outer.refuse(error))
+        elif error is not None:
+            raise error
+        trip.exchange.timeline.ended = self._now()
+        await trip.reply.end()
+
+    async def _open(self, trip: Trip, answering: Answering, pulse: Pulse) -> None:
+        """The caller's headers: at once, or held with what comes first, where another could still answer instead."""
+        headers = endpoint.answer_headers(answering.headers, changed=True)
+        headers = [*headers, *own.headers(trip.exchange)]
+        if trip.exchange.fallbacks or route_of(trip).by_hook["answer"]:
+            pulse.hold(answering.status, headers)
+        else:
+            await pulse.open(answering.status, headers)
+
+    async def _tried(self, flow: Flow, answering: Answering, kept: list[bytes] | None) -> bool:
+        """Bytes as they come. True: it failed before any content, and there is another target to try."""
+        try:
+            await self._pump(flow, answering, kept)
+        except UpstreamFailed:
+            if flow.unseen:
+                return True
+            raise
+        return flow.passage.inner.failed and flow.unseen
+
+    async def _pump(self, flow: Flow, answering: Answering, kept: list[bytes] | None) -> None:
+        chunks = answering.chunks() if kept is None else _again(kept)
+        if flow.passage.plain:
+            pour = answering.pour if isinstance(answering, Arrival) and kept is None else partial(_poured, chunks)
+            while not await pour(flow.take):
+                if await self._settle(flow):
+                    return
+        else:
+            async for chunk in chunks:
+                begun = self._now()
+                flow.waiting = await flow.passage.feed(chunk)
+                flow.line.busy += self._now() - begun
+                if await self._settle(flow):
+                    return
+        flow.line.upstream_end = self._now()
+
+    async def _settle(self, flow: Flow) -> bool:
+        """What `flow` waits for is done. True: nothing of the provider's is wanted any more."""
+        passage, pulse, line = flow.passage, flow.pulse, flow.line
+        data, flow.waiting = flow.waiting, None
+        if data is None:
+            await flow.reply.ready()
+            return False
+        first = not line.first and passage.inner.started
+        if first and (name := getattr(passage.inner, "id", "")):
+            await self._remember(flow.exchange, name)
+        if pulse.holding:
+            if passage.inner.failed and flow.unseen:
+                return True
+            pulse.keep(data)
+            if passage.inner.started or passage.broken is not None or pulse.full:
+                await pulse.release()
+        elif data:
+            await pulse.write(data)
+        if first:
+            line.first = self._now()
+        return passage.broken is not None
+
+    async def _judged(self, trip: Trip, answering: Answering) -> tuple[list[bytes], Replaced | None]:
+        """`stream_buffer`: the whole stream is held, so that plugins may judge a complete answer."""
+        exchange, response = trip.exchange, trip.exchange.response
+        assert response is not None
+        kept, size = list[bytes](), 0
+        async for chunk in answering.chunks():
+            kept.append(chunk)
+            size += len(chunk)
+            if size > exchange.snapshot.limits.answer_bytes:
+                raise UpstreamFailed("the answer is larger than stream_buffer may hold", code="answer_too_large")
+        exchange.timeline.upstream_end = self._now()
+        response.segments, stream = own.said(codec_of(trip), exchange.request.doc, kept)
+        response.usage, response.model, response.finish = stream.usage, stream.model, stream.finish
+        response.usage_source = "provider" if stream.usage else "none"
+        response.events, response.complete = kept, stream.complete and not stream.failed
+        replaced = await trip.chain.answer(exchange, route_of(trip), trip.below, None)
+        response.segments, response.events, response.complete = [], None, False
+        return kept, replaced
+
+    def _note(self, exchange: Exchange, response: Response, passage: Passage) -> None:
+        stream, line = passage.inner, exchange.timeline
+        line.upstream_end = line.upstream_end or self._now()
+        response.usage = response.usage or stream.usage
+        response.usage_source = "provider" if stream.usage else "none"
+        response.model, response.finish = stream.model, response.finish or stream.finish
+        response.id = getattr(stream, "id", "")
+        response.complete = stream.complete and not stream.failed and passage.broken is None
+        if stream.failed and exchange.error is None:
+            exchange.outcome = "provider_error"
+
+
+class Flow:
+    """One stream under way. `take` is called from where the provider's bytes come."""
+
+    __slots__ = ("_now", "_skim", "_through", "exchange", "line", "passage", "pulse", "reply", "waiting")
+
+    def __init__(self, now: Now, trip: Trip, passage: Passage, pulse: Pulse) -> None:
+        self.exchange = trip.exchange
+        self.line = trip.exchange.timeline
+        self.reply = trip.reply
+        self.passage = passage
+        self.pulse = pulse
+        self.waiting: bytes | None = None
+        """Looked over, and not written. None: it is the caller who has to read."""
+        self._now = now
+        self._skim = passage.skim
+        self._through = False
+        """Content has gone out: nothing is left to be decided."""
+
+    @property
+    def unseen(self) -> bool:
+        """Nothing of this answer has been shown, and another target may be tried instead."""
+        return self.pulse.holding and not self.passage.inner.started and bool(self.exchange.fallbacks)
+
+    def take(self, data: bytes) -> bool:
+        """False: more can be taken only when what is waited for is done."""
+        begun = self._now()
+        data = self._skim(data)
+        if not self._through and self._must_wait():
+            self.waiting = data
+            return False
+        more = True
+        if data:
+            self.pulse.last_s = begun
+            more = self.reply.push(data)
+        ended = self._now()
+        self.line.busy += ended - begun
+        if not self._through and self.passage.inner.started:
+            self._through = True
+            self.line.first = self.line.first or ended
+        return more
+
+    def _must_wait(self) -> bool:
+        inner = self.passage.inner
+        return self.pulse.holding or (inner.started and not self.line.first and bool(getattr(inner, "id", "")))
+
+
+async def _poured(chunks: Chunks, take: Callable[[bytes], bool]) -> bool:
+    """As `Arrival.pour`, for what comes another way."""
+    async for chunk in chunks:
+        if not take(chunk):
+            return False
+    return True
+
+
+async def _again(kept: list[bytes]) -> Chunks:
+    for chunk in kept:
+        yield chunk
+
+
+def passage_of(trip: Trip) -> Passage:
+    """The way back of a call's answer."""
+    passage = Passage(trip.chain, trip.exchange, route_of(trip), trip.below, codec_of(trip))
+    passage.collect = trip.exchange.wants_text
+    return passage
+
+
+def codec_of(trip: Trip) -> Codec:
+    assert trip.codec is not None
+    return trip.codec
+
+
+def route_of(trip: Trip) -> Route:
+    assert trip.route is not None
+    return trip.route

@@ -1,0 +1,49 @@
+"""A stream that nobody reads on its way: what must be noted of it is found by bytes tests over all that came at once.
+
+A stream says where something may stand that is worth a glance (`Stream.spot`); only the events there are cut out and
+glanced at. All others pass as they came, and nobody learns where one ends and the next begins.
+"""
+
+from __future__ import annotations
+
+from proxy.wire.codec import Stream
+from proxy.wire.sse import Reader
+
+
+def skim(stream: Stream, reader: Reader, data: bytes) -> bytes:
+    """Provider's bytes in, caller's bytes out: whole events only. The same bytes and the same notes, in the end, as if
+    each event had been glanced at."""
+    block = reader.take(data)
+    if block is None:
+        return b"".join([stream.glance(event) for event in reader.feed(b"")])
+    at = stream.spot(block, 0)
+    return block if at < 0 else _glanced(stream, reader, block, at)
+
+
+def _glanced(stream: Stream, reader: Reader, block: bytes, at: int) -> bytes:
+    passed = 0
+    """Up to here it is known what the caller gets."""
+    out: list[bytes] = []
+    end = 0
+    while at >= 0:
+        begin = _begin(block, end, at)
+        end = block.find(b"\n\n", at) + 2
+        event = reader.event(block[begin:end])
+        told = stream.glance(event)
+        if told is not event.raw:
+            out += block[passed:begin], told
+            passed = end
+        at = stream.spot(block, end) if end < len(block) else -1
+    return b"".join((*out, block[passed:])) if passed else block
+
+
+def _begin(block: bytes, end: int, at: int) -> int:
+    """Where the event at `at` begins, the one before having ended at `end` or later: behind a blank line. Of an odd
+    number of newlines the last belongs to the event that follows."""
+    found = block.rfind(b"\n\n", end, at)
+    if found < 0:
+        return end
+    begin = first = found + 2
+    while first > end and block[first - 1] == 10:
+        first -= 1
+    return begin - (begin - first) % 2
