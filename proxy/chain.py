@@ -17,21 +17,18 @@ failed at the third time in a row.
 from __future__ import annotations
 
 import asyncio
-import dis
-import inspect
 from collections.abc import Callable, Coroutine
 from contextvars import ContextVar
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
-
-import xxhash
 
 from proxy.coroutines import resumed
 from proxy.errors import Limited, PluginFailed, Refused
 from proxy.exchange import Exchange, Request, Response, Target
-from proxy.live import Agent, Entry, Snapshot, When
+from proxy.live import Snapshot
 from proxy.plugin import HOOKS, Plugin, overrides
+from proxy.route import Member, Route, applies, for_agent, skipped
 
 T = TypeVar("T")
 Now = Callable[[], float]
@@ -40,72 +37,8 @@ SHADOW: ContextVar[bool] = ContextVar("weir_shadow", default=False)
 """True while a shadow hook runs: the kit's store then writes to a namespace of its own, and `ask` is off."""
 
 OVERRUNS = 3
-_WAITING = frozenset({"GET_AWAITABLE", "SEND", "YIELD_FROM", "GET_AITER", "GET_ANEXT", "BEFORE_ASYNC_WITH", "ASYNC_GEN_WRAP"})
-"""What the interpreter does where a coroutine may wait."""
-FINISH_S = 30.0
 BYPASSED = frozenset({"audit", "metering"})
 """What still runs while the break-glass bypass is on."""
-
-
-@dataclass(slots=True)
-class Member:
-    """A plugin at its place, with its envelope."""
-
-    plugin: Plugin[Any]
-    entry: Entry
-    place: int
-    hooks: frozenset[str]
-    overruns: int = 0
-    name: str = field(init=False)
-    shadow: bool = field(init=False)
-    limit_s: float = field(init=False)
-    """Seconds for a hook; 0 for no limit."""
-    finish_limit_s: float = field(init=False)
-    """At the end nobody waits, and a busy machine must not cost a call its figures."""
-    partial: bool = field(init=False)
-    """Only a share of the calls is for it."""
-    still: frozenset[str] = field(init=False)
-    """Hooks that cannot wait: there is no `await` in them."""
-
-    def __post_init__(self) -> None:
-        self.name = self.entry.name
-        self.shadow = self.entry.mode == "shadow"
-        self.limit_s = self.entry.timeout_ms / 1000
-        self.finish_limit_s = max(self.limit_s, FINISH_S) if self.limit_s else 0.0
-        self.partial = self.entry.when.share < 1.0
-        self.still = frozenset(hook for hook in self.hooks if _still(getattr(self.plugin, hook)))
-
-    def limit_of(self, hook: str) -> float:
-        return self.finish_limit_s if hook == "finish" else self.limit_s
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """The chain as one kind of call meets it."""
-
-    members: tuple[Member, ...]
-    by_hook: dict[str, tuple[Member, ...]]
-    """Top to bottom."""
-    upward: dict[str, tuple[Member, ...]]
-    """Bottom to top."""
-    reads_answers: bool
-    """Somebody looks into the texts or bytes of an answer on its way."""
-    refuses_unread: bool
-    """A guard that must not fail cannot let pass what it cannot read."""
-
-    @classmethod
-    def of(cls, members: list[Member]) -> Route:
-        by_hook = {hook: tuple(member for member in members if hook in member.hooks) for hook in HOOKS}
-        return cls(
-            tuple(members),
-            by_hook,
-            {hook: found[::-1] for hook, found in by_hook.items()},
-            reads_answers=bool(by_hook["filter"] or by_hook["tape"]),
-            refuses_unread=any(
-                member.plugin.positions and member.entry.on_error == "closed" and not member.shadow
-                for member in members
-            ),
-        )
 
 
 class Chain:
@@ -140,9 +73,9 @@ class Chain:
         own = self.snapshot.agents.get(agent)
         members = []
         for place, listed in enumerate(self.snapshot.chain):
-            entry = _for_agent(listed, own)
+            entry = for_agent(listed, own)
             plugin = self._plugins.get(entry.name)
-            if plugin is None or not entry.enabled or not _applies(entry.when, agent, model, path):
+            if plugin is None or not entry.enabled or not applies(entry.when, agent, model, path):
                 continue
             if self.snapshot.bypass and entry.name not in BYPASSED:
                 continue
@@ -301,25 +234,8 @@ def acts(request: Request) -> bool:
     return any(kind not in ("function", "custom") for kind in kinds)
 
 
-def _still(hook: Callable[..., Any]) -> bool:
-    """Whether this is a coroutine function in which nothing is awaited: it ends as soon as it is begun."""
-    if not inspect.iscoroutinefunction(hook):
-        return False
-    found = dis.get_instructions(inspect.unwrap(hook))
-    return not any(instruction.opname in _WAITING for instruction in found)
-
-
 async def _ask_answer(plugin: Plugin[Any], error: Exception | None, exchange: Exchange) -> Response | Target | None:
     return await plugin.answer(exchange, error)
-
-
-def skipped(exchange: Exchange, member: Member) -> bool:
-    """Whether `when.share` leaves this call out; the same for all hooks and for all turns of a conversation."""
-    share = member.entry.when.share
-    if share >= 1.0:
-        return False
-    unit = exchange.conversation or exchange.id
-    return xxhash.xxh3_64_intdigest(f"{member.name}\0{unit}".encode()) / 2**64 >= share
 
 
 def shadow_view(exchange: Exchange) -> Exchange:
@@ -357,24 +273,6 @@ def _note_would(exchange: Exchange, view: Exchange, member: Member, hook: str, r
         exchange.step(member.name, hook, f"would set {' '.join(changed)}")
     if len(view.request.inserts) > len(exchange.request.inserts):
         exchange.step(member.name, hook, f"would insert {len(view.request.inserts) - len(exchange.request.inserts)}")
-
-
-def _for_agent(entry: Entry, agent: Agent | None) -> Entry:
-    override = agent.plugins.get(entry.name) if agent else None
-    if not override:
-        return entry
-    envelope = {name: value for name, value in override.items() if name not in ("options", "when", "uses", "name")}
-    return replace(entry, **envelope)
-
-
-def _applies(when: When, agent: str, model: str, path: str) -> bool:
-    return _matches(when.agents, agent) and _matches(when.models, model) and _matches(when.paths, path)
-
-
-def _matches(patterns: tuple[str, ...], value: str) -> bool:
-    if not patterns:
-        return True
-    return any(value.startswith(p[:-1]) if p.endswith("*") else value == p for p in patterns)
 
 
 async def bounded(work: Coroutine[Any, Any, T], limit_s: float) -> T:

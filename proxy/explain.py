@@ -8,11 +8,12 @@ from typing import Any
 import orjson
 
 from proxy import wire
-from proxy.chain import Chain, Member
+from proxy.chain import Chain
 from proxy.errors import Forbidden, Limited, MalformedBody, Refused
 from proxy.exchange import Caller, Exchange, Request, Response
 from proxy.live import Agent, Entry, Snapshot
 from proxy.plugin import Plugin
+from proxy.route import Member
 from proxy.upstream import endpoint
 from proxy.wire.body import parse
 

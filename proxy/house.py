@@ -9,12 +9,13 @@ from typing import Any, Protocol
 
 import orjson
 
-from proxy.chain import Chain, Route
+from proxy.chain import Chain
 from proxy.errors import BadRequest, ProtocolViolation
 from proxy.exchange import DURABLE, Caller, Exchange, Target
 from proxy.held import Held
 from proxy.live import Snapshot, Upstream
 from proxy.ports import Headers, Incoming, Metrics, Pairs, Reply, Store, Tasks
+from proxy.route import Route
 from proxy.upstream.link import Answering, Link, Outgoing
 from proxy.wire.codec import Codec
 

@@ -18,10 +18,11 @@ from dataclasses import dataclass, field
 
 import xxhash
 
-from proxy.chain import SHADOW, Chain, Member, Route, bounded, skipped
+from proxy.chain import SHADOW, Chain, bounded
 from proxy.errors import Limited, PluginFailed, Refused, UpstreamFailed, WeirError
 from proxy.exchange import Exchange, Segment
 from proxy.plugin import Filter, Hold, Tape
+from proxy.route import Member, Route, skipped
 from proxy.wire.codec import Answer, Codec, Event, Steps, Stream
 from proxy.wire.skim import skim
 from proxy.wire.sse import Reader

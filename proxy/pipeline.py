@@ -20,7 +20,6 @@ import orjson
 import xxhash
 
 from proxy import own, record, wire
-from proxy.chain import Route
 from proxy.delivery import Delivery
 from proxy.errors import BadMethod, Forbidden, MalformedBody, Refused, UpstreamTimeout, WeirError
 from proxy.exchange import Caller, Dialect, Exchange, Json, Request, Response, Segment, Target
@@ -39,6 +38,7 @@ from proxy.house import (
 )
 from proxy.live import Snapshot, Upstream
 from proxy.ports import Incoming, Reply
+from proxy.route import Route
 from proxy.upstream import endpoint
 from proxy.upstream.link import Dress, Outgoing
 from proxy.wire import faults, sliced

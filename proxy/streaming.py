@@ -12,12 +12,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 
 from proxy import own
-from proxy.chain import Route
 from proxy.errors import Refused, UpstreamFailed, WeirError
 from proxy.exchange import Exchange, Response, Target
 from proxy.house import Trip
 from proxy.passage import Passage
 from proxy.pulse import Pulse
+from proxy.route import Route
 from proxy.upstream import endpoint
 from proxy.upstream.arrival import Arrival
 from proxy.upstream.link import Answering

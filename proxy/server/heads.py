@@ -1,5 +1,6 @@
-"""Heads that have come before. On a keep-alive connection one call's head is mostly that of the call before, but for
-its Content-Length: such a head is recognised by its bytes, and neither parsed nor judged again.
+"""Heads that have come before: recognised by their bytes, and neither parsed nor judged again.
+
+On a keep-alive connection one call's head is mostly that of the call before, but for its Content-Length.
 
 What was found good once is good again, since nothing but the number may differ; what was refused is never learned. A
 head lives as long as some connection knows it, and callers who send the same one share it.

@@ -1,6 +1,7 @@
-"""The names of an answer's headers, in their order. A provider's answers have the same ones again and again: what
-follows from them (which go on to the caller, which one tells the length) is found once, and an answer's head is then
-written anew in one step, without looking into the values.
+"""The names of an answer's headers in their order, and what follows from them: found once for all that are alike.
+
+A provider's answers have the same names again and again. Which go on to the caller, and which one tells the length, is
+then known, and an answer's head is written anew in one step, without looking into the values.
 """
 
 from __future__ import annotations

@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
-from proxy.chain import Chain, bounded, skipped
+from proxy.chain import Chain, bounded
 from proxy.errors import PluginFailed, Refused
 from proxy.exchange import Exchange, Response
 from proxy.live import Agent, When
+from proxy.route import skipped
 from tests.kit import FakeClock, entry, exchange, scripted, snapshot
 
 

@@ -1,0 +1,115 @@
+"""Whom of the chain a kind of call meets: members at their places, their envelopes, and which hooks they have."""
+
+from __future__ import annotations
+
+import dis
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import xxhash
+
+from proxy.exchange import Exchange
+from proxy.live import Agent, Entry, When
+from proxy.plugin import HOOKS, Plugin
+
+FINISH_S = 30.0
+_WAITING = frozenset({"GET_AWAITABLE", "SEND", "YIELD_FROM", "GET_AITER", "GET_ANEXT", "BEFORE_ASYNC_WITH"})
+"""What the interpreter does where a coroutine may wait."""
+
+
+@dataclass(slots=True)
+class Member:
+    """A plugin at its place, with its envelope."""
+
+    plugin: Plugin[Any]
+    entry: Entry
+    place: int
+    hooks: frozenset[str]
+    overruns: int = 0
+    name: str = field(init=False)
+    shadow: bool = field(init=False)
+    limit_s: float = field(init=False)
+    """Seconds for a hook; 0 for no limit."""
+    finish_limit_s: float = field(init=False)
+    """At the end nobody waits, and a busy machine must not cost a call its figures."""
+    partial: bool = field(init=False)
+    """Only a share of the calls is for it."""
+    still: frozenset[str] = field(init=False)
+    """Hooks that cannot wait: there is no `await` in them."""
+
+    def __post_init__(self) -> None:
+        self.name = self.entry.name
+        self.shadow = self.entry.mode == "shadow"
+        self.limit_s = self.entry.timeout_ms / 1000
+        self.finish_limit_s = max(self.limit_s, FINISH_S) if self.limit_s else 0.0
+        self.partial = self.entry.when.share < 1.0
+        self.still = frozenset(hook for hook in self.hooks if _still(getattr(self.plugin, hook)))
+
+    def limit_of(self, hook: str) -> float:
+        return self.finish_limit_s if hook == "finish" else self.limit_s
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """The chain as one kind of call meets it."""
+
+    members: tuple[Member, ...]
+    by_hook: dict[str, tuple[Member, ...]]
+    """Top to bottom."""
+    upward: dict[str, tuple[Member, ...]]
+    """Bottom to top."""
+    reads_answers: bool
+    """Somebody looks into the texts or bytes of an answer on its way."""
+    refuses_unread: bool
+    """A guard that must not fail cannot let pass what it cannot read."""
+
+    @classmethod
+    def of(cls, members: list[Member]) -> Route:
+        by_hook = {hook: tuple(member for member in members if hook in member.hooks) for hook in HOOKS}
+        return cls(
+            tuple(members),
+            by_hook,
+            {hook: found[::-1] for hook, found in by_hook.items()},
+            reads_answers=bool(by_hook["filter"] or by_hook["tape"]),
+            refuses_unread=any(
+                member.plugin.positions and member.entry.on_error == "closed" and not member.shadow
+                for member in members
+            ),
+        )
+
+
+def skipped(exchange: Exchange, member: Member) -> bool:
+    """Whether `when.share` leaves this call out; the same for all hooks and for all turns of a conversation."""
+    share = member.entry.when.share
+    if share >= 1.0:
+        return False
+    unit = exchange.conversation or exchange.id
+    return xxhash.xxh3_64_intdigest(f"{member.name}\0{unit}".encode()) / 2**64 >= share
+
+
+def for_agent(entry: Entry, agent: Agent | None) -> Entry:
+    override = agent.plugins.get(entry.name) if agent else None
+    if not override:
+        return entry
+    envelope = {name: value for name, value in override.items() if name not in ("options", "when", "uses", "name")}
+    return replace(entry, **envelope)
+
+
+def applies(when: When, agent: str, model: str, path: str) -> bool:
+    return _matches(when.agents, agent) and _matches(when.models, model) and _matches(when.paths, path)
+
+
+def _matches(patterns: tuple[str, ...], value: str) -> bool:
+    if not patterns:
+        return True
+    return any(value.startswith(p[:-1]) if p.endswith("*") else value == p for p in patterns)
+
+
+def _still(hook: Callable[..., Any]) -> bool:
+    """Whether this is a coroutine function in which nothing is awaited: it ends as soon as it is begun."""
+    if not inspect.iscoroutinefunction(hook):
+        return False
+    found = dis.get_instructions(inspect.unwrap(hook))
+    return not any(instruction.opname in _WAITING for instruction in found)
