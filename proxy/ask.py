@@ -12,7 +12,7 @@ from proxy import record, wire
 from proxy.chain import SHADOW
 from proxy.errors import PluginFailed, UpstreamFailed, WeirError
 from proxy.exchange import Exchange, Request, Response, Target
-from proxy.house import House, call_id, watch
+from proxy.house import CallIds, House, watch
 from proxy.live import Upstream
 from proxy.upstream import endpoint
 from proxy.upstream.link import Outgoing
@@ -27,6 +27,7 @@ class Asker:
 
     def __init__(self) -> None:
         self._house: House | None = None
+        self._call_id = CallIds()
 
     def bind(self, house: House) -> None:
         self._house = house
@@ -66,7 +67,7 @@ class Asker:
         )  # fmt: skip
         caller = replace(parent.caller, priority=PRIORITY)
         child = Exchange(
-            call_id(self._house.wall()), caller, request,
+            self._call_id(self._house.wall()), caller, request,
             at_s=self._house.wall(), start=self._house.now(), snapshot=parent.snapshot,
         )  # fmt: skip
         child.parent, child.purpose, child.target = parent.id, purpose, target

@@ -250,23 +250,29 @@ class Delivery:
 
     async def _send_on(self, trip: Trip, answering: Answering, body: bytes, *, changed: bool) -> None:
         """The provider's answer, with its headers."""
-        lines = answering.lines(changed)
-        if lines is None:
+        theirs = answering.lines(changed)
+        self._ends(trip, body)
+        ours = None if theirs is None else own.lines(trip.exchange)
+        if theirs is None or ours is None:
             headers = endpoint.answer_headers(answering.headers, changed=changed)
-            await self._send(trip, answering.status, headers, body)
+            await trip.reply.send(answering.status, headers + own.headers(trip.exchange, whole=True), body)
         else:
-            await self._send(trip, answering.status, [], body, lines)
+            await trip.reply.send(answering.status, [], body, theirs + ours)
 
-    async def _send(self, trip: Trip, status: int, headers: Headers, body: bytes, lines: bytes = b"") -> None:
-        exchange, reply = trip.exchange, trip.reply
-        if reply.started:
+    async def _send(self, trip: Trip, status: int, headers: Headers, body: bytes) -> None:
+        self._ends(trip, body)
+        await trip.reply.send(status, headers + own.headers(trip.exchange, whole=True), body)
+
+    def _ends(self, trip: Trip, body: bytes) -> None:
+        """The whole answer goes out now."""
+        if trip.reply.started:
             raise ProtocolViolation("The provider did not answer with a stream.")
+        exchange = trip.exchange
         line = exchange.timeline
         line.ended = now = self._now()
         line.first = line.first or now
         if exchange.response is not None:
             exchange.response.delivered_bytes = len(body)
-        await reply.send(status, headers + own.headers(exchange, whole=True), body, lines)
 
 
 def _start_over(exchange: Exchange, target: Target) -> None:

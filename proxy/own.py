@@ -40,6 +40,19 @@ def headers(exchange: Exchange, *, whole: bool = False) -> Headers:
     return found
 
 
+def lines(exchange: Exchange) -> bytes | None:
+    """What `headers` says of a whole answer, as lines of its head; None where there is more to say than usual."""
+    target, cost = exchange.target, exchange.cost_nano_usd
+    response, spent_ms = exchange.response, exchange.timeline.own_s * 1000
+    if target is None or exchange.variant or exchange.caller.debug or (response is not None and response.headers):
+        return None
+    paid = "" if cost is None else f"x-weir-cost-usd: {cost / 1e9:.9f}\r\n"
+    return (
+        f"x-weir-request-id: {exchange.id}\r\nx-weir-model: {_plain(target.model)}\r\n"
+        f"{paid}x-weir-overhead-ms: {spent_ms:.3f}\r\n"
+    ).encode()
+
+
 @lru_cache(256)
 def _plain(model: str) -> str:
     return quote(model[:SHOWN_CHARS], safe=PLAIN)

@@ -25,12 +25,12 @@ from proxy.errors import BadMethod, Forbidden, MalformedBody, Refused, UpstreamT
 from proxy.exchange import Caller, Dialect, Exchange, Json, Request, Response, Segment, Target
 from proxy.held import named_id
 from proxy.house import (
+    CallIds,
     House,
     Identified,
     Local,
     Send,
     Trip,
-    call_id,
     make_durable,
     of_provider,
     watch,
@@ -66,6 +66,7 @@ class Pipeline:
         self._targets_of: Snapshot | None = None
         self._codecs: dict[Dialect, Codec] = {}
         self._codec("chat", house.chains.current.snapshot.limits.depth)
+        self._call_id = CallIds()
         self._in_flight = house.metrics.gauge("weir_in_flight")
         self.running = 0
 
@@ -75,7 +76,7 @@ class Pipeline:
         chain = house.chains.current
         at_s, headers = house.wall(), tuple(incoming.headers)
         exchange = Exchange(
-            call_id(at_s),
+            self._call_id(at_s),
             NOBODY,
             Request("relay", incoming.method, incoming.path, incoming.query, headers, b""),
             at_s=at_s,

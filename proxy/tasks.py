@@ -42,6 +42,8 @@ class Tasks:
         """Works that nobody has looked at yet."""
         self._starting = False
         """Somebody will."""
+        self._idle: asyncio.Future[None] | None = None
+        """Wakes whoever would."""
         self._running: set[asyncio.Task[Any]] = set()
         self._stopped = False
         self._closed = False
@@ -62,19 +64,26 @@ class Tasks:
             self._failed(name, Overloaded("Too many tasks are running beside the calls."))
             return
         self._begun.append((name, work))
-        if not self._starting:
+        if self._idle is not None:
+            self._idle.set_result(None)
+            self._idle = None
+        elif not self._starting:
             self._start()
 
     def _start(self) -> None:
-        """One task begins works one after the other, until one of them waits: that one it goes on with alone, and
-        another begins the next. So a work that never waits costs no task of its own."""
+        """One task begins works one after the other, and sleeps where there is none, until one of them waits: that one
+        it goes on with alone, and another begins the next. So a work that never waits costs no task of its own."""
         self._starting = True
         task = asyncio.get_running_loop().create_task(self._work())
         self._running.add(task)
         task.add_done_callback(self._running.discard)
 
     async def _work(self) -> None:
-        while self._begun:
+        while not self._stopped or self._begun:
+            if not self._begun:
+                self._idle = asyncio.get_running_loop().create_future()
+                await self._idle
+                continue
             name, work = self._begun.popleft()
             try:
                 waiting = work.send(None)
@@ -83,10 +92,9 @@ class Tasks:
             except Exception as error:  # noqa: BLE001  whatever it is, it is reported
                 self._failed(name, error)
                 continue
+            self._starting = False
             if self._begun:
                 self._start()
-            else:
-                self._starting = False
             try:
                 await resumed(work, waiting)
             except Exception as error:  # noqa: BLE001  whatever it is, it is reported
@@ -102,6 +110,9 @@ class Tasks:
         """Waits for what runs, at most `timeout_s`, then cancels it. New tasks are turned away from
         here on; running ones may use threads to their end."""
         self._stopped = True
+        if self._idle is not None:
+            self._idle.set_result(None)
+            self._idle = None
         loop = asyncio.get_running_loop()
         end_s = loop.time() + timeout_s
         while self._running and (left_s := end_s - loop.time()) > 0:

@@ -144,6 +144,12 @@ class Reply:
     def put(self, status: int, headers: Headers, body: bytes, lines: bytes = b"") -> None:
         """`send` for those who cannot wait: what the socket does not take stays in its buffer."""
         length = len(body)
+        if lines and not headers and 0 < length <= COPY_BYTES and self._usual():
+            self.started = self.ended = True
+            self.status = status
+            self.bytes_out = length
+            self._line.write(b"%b%bContent-Length: %d\r\n\r\n%b" % (_begun_with(status), lines, length, body))
+            return
         if not body and self._incoming.method == "HEAD":
             length = next((int(value) for name, value in headers if name.lower() == "content-length"), 0)
         head = self._opening(status, headers, length, lines)
@@ -156,6 +162,12 @@ class Reply:
             self._line.write(head + body)
         else:
             self._line.write(head, body)
+
+    def _usual(self) -> bool:
+        """Nothing has been sent, and the connection goes on as most do."""
+        incoming = self._incoming
+        kept = incoming.modern and not incoming.closing and not self._line.draining
+        return kept and incoming.method != "HEAD" and not self.started
 
     def fail(self, error: WeirError) -> None:
         """The error as JSON, for what never reaches the pipeline."""
@@ -219,6 +231,12 @@ class Reply:
         self.started = True
         self.status = status
         return head
+
+
+@lru_cache(512)
+def _begun_with(status: int) -> bytes:
+    """The status line."""
+    return f"{_LINES.get(status) or f'HTTP/1.1 {status} Status'}\r\n".encode()
 
 
 @lru_cache(512)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING
 
 from proxy.ports import Headers
@@ -14,6 +14,8 @@ from proxy.upstream.shape import Shape
 if TYPE_CHECKING:
     from proxy.upstream.connection import Connection
 
+Sink = Callable[[bytes], bool]
+"""Takes a piece of a body, and says whether it wants the next."""
 GATHERED_BYTES = 1024 * 1024
 """Who reads a body whole is woken when so much has come, or all of it."""
 
@@ -99,6 +101,29 @@ class Arrival:
             yield rest
         if self.error is not None:
             raise self.error
+
+    async def pour(self, sink: Sink) -> bool:
+        """Gives `sink` what has come of the body and what comes, from where it comes and without a step in between.
+        False: the sink said so, it wants no more for now. True: that was all. Raises as `chunks` does, and what the
+        sink raises."""
+        while (connection := self._connection) is not None:
+            if connection.pieces:
+                if not sink(connection.take()):
+                    return False
+                continue
+            try:
+                if not await connection.pour(sink):
+                    return False
+            except asyncio.CancelledError:
+                self.close()
+                raise
+        if self._rest:
+            rest, self._rest = self._rest, b""
+            if not sink(rest):
+                return False
+        if self.error is not None:
+            raise self.error
+        return True
 
     def close(self) -> None:
         if self._connection is not None:

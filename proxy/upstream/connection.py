@@ -24,7 +24,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 from proxy.live import Timeouts
 from proxy.ports import Clock
 from proxy.upstream import failure, head, tls
-from proxy.upstream.arrival import Arrival
+from proxy.upstream.arrival import Arrival, Sink
 from proxy.upstream.body import Pieces, Upload
 from proxy.upstream.shape import Shapes
 
@@ -54,8 +54,8 @@ class Connection(asyncio.Protocol):
     __slots__ = (
         "_arrival", "_bodyless", "_drained", "_due_s", "_end_s", "_ended", "_endless", "_fruitless_bytes",
         "_heard", "_interim", "_loop", "_moved_bytes", "_names", "_now", "_owner", "_parser", "_paused", "_phase",
-        "_reusable", "_shapes", "_timeouts", "_transport", "_upload", "_values", "_waiter", "_wanted_bytes", "_watch",
-        "_watch_s", "_written_bytes", "calls", "held_bytes", "idle_since_s", "on_body", "pieces",
+        "_reusable", "_shapes", "_sink", "_timeouts", "_transport", "_upload", "_values", "_waiter", "_wanted_bytes",
+        "_watch", "_watch_s", "_written_bytes", "calls", "held_bytes", "idle_since_s", "on_body", "pieces",
     )  # fmt: skip
 
     def __init__(self, owner: Owner, clock: Clock, timeouts: Timeouts, shapes: Shapes | None = None) -> None:
@@ -74,7 +74,9 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport
         self._phase: Phase = "closed"
         self._arrival: Arrival | None = None
-        self._waiter: asyncio.Future[None] | None = None
+        self._waiter: asyncio.Future[bool] | None = None
+        self._sink: Sink | None = None
+        """Takes the body as long as `_waiter` is not done."""
         self._wanted_bytes = 0
         self._names: list[bytes] = []
         self._values: list[bytes] = []
@@ -120,16 +122,23 @@ class Connection(asyncio.Protocol):
         self._extend(self._timeouts.first_byte_s)
         return arrival
 
-    def wait(self, wanted_bytes: int) -> asyncio.Future[None]:
+    def wait(self, wanted_bytes: int) -> asyncio.Future[bool]:
         """Done when the headers are there (0), so many bytes of the body are, or no more will come."""
         waiter = self._loop.create_future()
         if wanted_bytes and self.held_bytes >= wanted_bytes:
-            waiter.set_result(None)
+            waiter.set_result(True)
             return waiter
         self._wanted_bytes = wanted_bytes
         self._waiter = waiter
         if self._paused:
             self._resume()
+        return waiter
+
+    def pour(self, sink: Sink) -> asyncio.Future[bool]:
+        """`sink` is given what comes of the body, from here on. Done with False when it wants no more, with what it
+        raises, or with True when no more will come."""
+        waiter = self.wait(1)
+        self._sink = sink
         return waiter
 
     def take(self) -> bytes:
@@ -280,7 +289,9 @@ class Connection(asyncio.Protocol):
 
     def _came(self) -> None:
         """The headers, or something of the body: wakes who waits for it, or stops reading where nobody does."""
-        if self._waiter is not None:
+        if self._sink is not None and self._given(self._sink):
+            self._extend(self._timeouts.idle_s)
+        elif self._waiter is not None:
             self._extend(self._timeouts.idle_s)
             if self.held_bytes >= self._wanted_bytes:
                 self._wake()
@@ -290,6 +301,27 @@ class Connection(asyncio.Protocol):
             self._paused = True
             self._transport.pause_reading()
             self._extend(0)
+
+    def _given(self, sink: Sink) -> bool:
+        """What has come, to who takes it at once. False where nobody waits any more."""
+        waiter = self._waiter
+        if waiter is None or waiter.done():
+            self._sink = self._waiter = None
+            return False
+        pieces = self.pieces
+        if not pieces:
+            return True
+        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        pieces.clear()
+        self.held_bytes = 0
+        try:
+            if sink(data):
+                return True
+            waiter.set_result(False)
+        except Exception as error:  # noqa: BLE001 - the sink's own, and who gave it waits here
+            waiter.set_exception(error)
+        self._sink = self._waiter = None
+        return True
 
     def _resume(self) -> None:
         self._paused = False
@@ -315,9 +347,9 @@ class Connection(asyncio.Protocol):
         self._wake()
 
     def _wake(self) -> None:
-        waiter, self._waiter = self._waiter, None
+        waiter, self._waiter, self._sink = self._waiter, None, None
         if waiter is not None and not waiter.done():
-            waiter.set_result(None)
+            waiter.set_result(True)
 
     async def _send(self, body: Pieces | Upload) -> None:
         chunked = isinstance(body, Upload) and body.length is None

@@ -16,6 +16,8 @@ def skim(stream: Stream, reader: Reader, data: bytes) -> bytes:
     block = reader.take(data)
     if block is None:
         return b"".join([stream.glance(event) for event in reader.feed(b"")])
+    if not block:
+        return b""
     at = stream.spot(block, 0)
     return block if at < 0 else _glanced(stream, reader, block, at)
 
@@ -43,7 +45,5 @@ def _begin(block: bytes, end: int, at: int) -> int:
     found = block.rfind(b"\n\n", end, at)
     if found < 0:
         return end
-    begin = first = found + 2
-    while first > end and block[first - 1] == 10:
-        first -= 1
-    return begin - (begin - first) % 2
+    begin = found + 2
+    return begin - (begin - end - len(block[end:begin].rstrip(b"\n"))) % 2

@@ -45,7 +45,12 @@ class Reader:
         """The bytes of the events that are complete now, uncut. None, and nothing taken but `data`, where they are to
         be had from `feed(b"")` only: lines end in other ways than a newline, or there is very much."""
         if self._buffer:
-            data = bytes(self._buffer) + data
+            self._buffer += data
+            if _BLANK_LINE.search(self._buffer, max(0, self._scanned - 3)) is None:
+                self._bound(len(self._buffer))
+                self._scanned = len(self._buffer)
+                return b""
+            data = bytes(self._buffer)
             self._buffer.clear()
         if b"\r" in data or len(data) > self._max_bytes:
             self._buffer += data
@@ -127,10 +132,7 @@ def _last_end(data: bytes) -> int:
     end = data.rfind(b"\n\n") + 2
     if end < 2:
         return 0
-    first = end
-    while first and data[first - 1] == 10:
-        first -= 1
-    return end - (end - first) % 2
+    return end - (end - len(data[:end].rstrip(b"\n"))) % 2
 
 
 def write(name: str, doc: Json) -> bytes:

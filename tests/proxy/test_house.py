@@ -9,7 +9,7 @@ import pytest
 from proxy.chain import Chain
 from proxy.errors import Overloaded
 from proxy.exchange import DURABLE, Exchange
-from proxy.house import call_id, make_durable, watch, watchers
+from proxy.house import CallIds, make_durable, watch, watchers
 from tests.kit import FakeClock, entry, exchange, scripted, snapshot
 
 
@@ -40,6 +40,7 @@ def chain(*names: str, log: list[str]) -> Chain:
 
 
 def test_ids_are_in_order_of_time_and_never_the_same() -> None:
+    call_id = CallIds()
     ids = [call_id(1_700_000_000.0 + number) for number in range(100)]
     assert sorted(ids) == ids
     assert call_id(1.0) != call_id(1.0)
