@@ -1,10 +1,10 @@
 """What a call costs inside a worker, without the kernel: both sockets are stand-ins, everything between them is real.
 
-    python -m benchmarks.hot [KIND ...] [--calls 4000] [--rounds 5] [--counts] [--profile]
+    python -m benchmarks.hot [KIND ...] [--calls 4000] [--rounds 5]
 
-KIND is `json`, `json-50k`, `burst` (a stream of 50 events) or `turn` (the next turn of a conversation). Prints the CPU
-time per call (median of rounds), and how many functions a call enters (Python's and C's), which no neighbour disturbs:
-`tests/benchmarks/test_hot.py` holds those to a bound.
+KIND is `json`, `json-50k`, `burst` (a stream of 50 events) or `looking` (`json` through ten more plugins whose hooks
+look at the segments). Prints the CPU time per call (median of rounds), and how many functions a call enters (Python's
+and C's), which no neighbour disturbs: `tests/benchmarks/test_hot.py` holds those to a bound.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ import socket
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, cast
 
 import orjson
@@ -105,13 +106,13 @@ def body(size: int, model: str, *, stream: bool = False) -> bytes:
 
 def bodies(kind: str) -> bytes:
     match kind:
-        case "json":
+        case "json" | "looking":
             return body(1500, "json-1500")
         case "json-50k":
             return body(50_000, "json-1500")
         case "burst":
             return body(1500, "burst-50", stream=True)
-    raise SystemExit(f"{kind} is not known here: json, json-50k, burst")
+    raise SystemExit(f"{kind} is not known here: json, json-50k, burst, looking")
 
 
 class Bench:
@@ -128,13 +129,9 @@ class Bench:
     async def start(self) -> None:
         sock = socket.socket()
         sock.bind(("127.0.0.1", 0))
-        line.Line._opened = self._opened  # type: ignore[method-assign, assignment]  # what a socket would cost is not asked
         await self.worker.start(sock)
         self.connection: Connection = self.worker.front._server()
         self.connection.connection_made(cast(Any, Socket(self._came)))
-
-    async def _opened(self) -> Any:
-        raise NotImplementedError
 
     def _came(self, data: bytes) -> None:
         self._tail = (self._tail + data)[-7:] if len(data) < 7 else data[-7:]
@@ -149,37 +146,44 @@ class Bench:
             await self.answered
 
 
-def install(loop: asyncio.AbstractEventLoop) -> None:
-    """Provider connections become pairs of stand-ins."""
+@contextmanager
+def no_sockets() -> Iterator[None]:
+    """Connections to the provider are pairs of stand-ins meanwhile."""
 
     async def opened(self: line.Line) -> Any:
-        target = Target(loop.call_later)
+        target = Target(asyncio.get_running_loop().call_later)
         connection = Far(self, self._clock, self.upstream.timeouts, self._shapes)
         target.connection_made(Socket(connection.data_received))
         connection.connection_made(cast(Any, Socket(target.data_received)))
         return connection
 
+    before = line.Line._opened
     line.Line._opened = opened  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        line.Line._opened = before  # type: ignore[method-assign]
 
 
 async def measure(kind: str, calls: int, rounds: int) -> tuple[float, float]:
     """CPU microseconds and functions entered, per call."""
-    bench = Bench()
+    bench = Bench(*(looking() if kind == "looking" else ()))
     await bench.start()
-    install(asyncio.get_running_loop())
     data = request("/v1/chat/completions", bodies(kind))
-    await bench.calls(data, 200)
     took = []
-    gc.collect()
-    gc.freeze()
-    for _ in range(rounds):
-        begun = time.process_time()
-        await bench.calls(data, calls)
-        took.append((time.process_time() - begun) / calls * 1e6)
-    entered = await count(bench, data, 50)
-    await asyncio.sleep(0)
-    await bench.worker.stop(1.0)
+    with no_sockets():
+        await bench.calls(data, 200)
+        for _ in range(rounds):
+            begun = time.process_time()
+            await bench.calls(data, calls)
+            took.append((time.process_time() - begun) / calls * 1e6)
+        entered = await count(bench, data, 50)
+        await bench.worker.stop(1.0)
     return statistics.median(took), entered
+
+
+def looking() -> tuple[Entry, ...]:
+    return (*DEFAULT, *(Entry(f"looking-{number}", "benchmarks.speed.looking:Looking") for number in range(10)))
 
 
 async def count(bench: Bench, data: bytes, calls: int) -> float:
@@ -202,6 +206,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     gc.set_threshold(50_000, 20, 100)
+    gc.freeze()
     for kind in options.kinds:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             cpu_us, entered = runner.run(measure(kind, options.calls, options.rounds))

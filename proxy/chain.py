@@ -86,14 +86,27 @@ class Chain:
     async def out(self, exchange: Exchange, route: Route) -> tuple[Response | None, int]:
         """The `request` hooks, top to bottom. Returns who answered, if anyone, and the place below which the way
         back begins: that of the answering plugin, or below them all."""
+        now, plugins = self.now, exchange.timeline.plugins
         for member in route.by_hook["request"]:
-            if member.partial and skipped(exchange, member):
-                continue
-            exchange.place = member.place
-            if member.entry.overlap and not member.shadow and not acts(exchange.request):
-                self._judge_beside(exchange, member)
-                continue
-            answer = await self.call(exchange, member, "request", member.plugin.request)
+            if (request := member.brief.get("request")) is not None:
+                exchange.place = member.place
+                start = now()
+                try:
+                    answer = await request(exchange)
+                except Exception as error:  # noqa: BLE001  any failure of a plugin is its envelope's matter
+                    answer = None
+                    self._stumbled(exchange, member, "request", start, error)
+                plugins[member.name] = spent = now() - start
+                if member.overruns or spent > member.limit_s > 0:
+                    self.measure(exchange, member, "request", spent)
+            else:
+                if member.partial and skipped(exchange, member):
+                    continue
+                exchange.place = member.place
+                if member.entry.overlap and not member.shadow and not acts(exchange.request):
+                    self._judge_beside(exchange, member)
+                    continue
+                answer = await self.call(exchange, member, "request", member.plugin.request)
             if answer is not None:
                 exchange.step(member.name, "request", "answered")
                 answer.source = member.name
@@ -140,8 +153,19 @@ class Chain:
 
     async def finish(self, exchange: Exchange, route: Route) -> None:
         """Always, for whoever was entered, bottom to top. Failures are recorded; nobody is left to tell."""
+        now, plugins = self.now, exchange.timeline.plugins
         for member in route.upward["finish"]:
-            if member.place <= exchange.place and not (member.partial and skipped(exchange, member)):
+            if member.place > exchange.place:
+                continue
+            if (hook := member.brief.get("finish")) is not None:
+                start = now()
+                try:
+                    await hook(exchange)
+                except Exception as error:  # noqa: BLE001  nobody is left to tell
+                    exchange.step(member.name, "finish", f"failed {type(error).__name__}")
+                name = member.name
+                plugins[name] = plugins.get(name, 0.0) + now() - start
+            elif not (member.partial and skipped(exchange, member)):
                 try:
                     await self.call(exchange, member, "finish", member.plugin.finish)
                 except (PluginFailed, Refused, Limited) as error:
@@ -173,6 +197,14 @@ class Chain:
         if member.overruns or spent > member.limit_s > 0:
             self.measure(exchange, member, hook, spent)
         return result
+
+    def _stumbled(self, exchange: Exchange, member: Member, hook: str, start: float, error: Exception) -> None:
+        """A hook that was called in brief has raised. Raises what is to be raised of it."""
+        exchange.timeline.plugins[member.name] = self.now() - start
+        if isinstance(error, (Refused, Limited)):
+            exchange.step(member.name, hook, f"refused {error.code}")
+            raise error
+        self.failed(exchange, member, hook, error)
 
     async def _call_shadow(
         self, exchange: Exchange, member: Member, hook: str, work: Callable[[Exchange], Coroutine[Any, Any, T]]

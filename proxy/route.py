@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dis
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -38,6 +38,8 @@ class Member:
     """Only a share of the calls is for it."""
     still: frozenset[str] = field(init=False)
     """Hooks that cannot wait: there is no `await` in them."""
+    brief: dict[str, Callable[[Exchange], Coroutine[Any, Any, Any]]] = field(init=False)
+    """Those of them that need no look at anything but the clock: always on, enforcing, before all that is below."""
 
     def __post_init__(self) -> None:
         self.name = self.entry.name
@@ -46,6 +48,8 @@ class Member:
         self.finish_limit_s = max(self.limit_s, FINISH_S) if self.limit_s else 0.0
         self.partial = self.entry.when.share < 1.0
         self.still = frozenset(hook for hook in self.hooks if _still(getattr(self.plugin, hook)))
+        always = not (self.shadow or self.partial or self.entry.overlap)
+        self.brief = {hook: getattr(self.plugin, hook) for hook in self.still if always}
 
     def limit_of(self, hook: str) -> float:
         return self.finish_limit_s if hook == "finish" else self.limit_s

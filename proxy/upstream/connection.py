@@ -107,6 +107,7 @@ class Connection(asyncio.Protocol):
         self._heard = self._ended = self._endless = False
         self._fruitless_bytes = 0
         self._names.clear()
+        self._values = []  # of the trailers of the answer before
         if not isinstance(body, bytes):
             self._phase = "upload"
             self._moved_bytes = -1
