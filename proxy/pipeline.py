@@ -11,7 +11,7 @@ import asyncio
 import hmac
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -29,18 +29,17 @@ from proxy.house import (
     House,
     Identified,
     Local,
-    Send,
     Trip,
     make_durable,
     of_provider,
     watch,
     watchers,
 )
-from proxy.live import Snapshot, Upstream
+from proxy.live import Snapshot
+from proxy.outward import builder
 from proxy.ports import Incoming, Reply
 from proxy.route import Route
 from proxy.upstream import endpoint
-from proxy.upstream.link import Dress, Outgoing
 from proxy.wire import faults, sliced
 from proxy.wire.codec import Codec
 from proxy.wire.completions import token_arrays
@@ -60,13 +59,13 @@ class Pipeline:
     def __init__(self, house: House) -> None:
         self._house = house
         self._seed = int.from_bytes(hmac.digest(house.secret, b"conversation", "sha256")[:8])
-        self._delivery = Delivery(house.now, house.tasks, of_provider(house.inflate), house.held.remember)
+        self.delivery = Delivery(house.now, house.tasks, of_provider(house.inflate), house.held.remember)
         self._depth = -1
         self._targets: dict[tuple[Dialect, str], tuple[Target, ...]] = {}
         self._targets_of: Snapshot | None = None
         self._codecs: dict[Dialect, Codec] = {}
-        self._codec("chat", house.chains.current.snapshot.limits.depth)
-        self._call_id = CallIds()
+        self.codec("chat", house.chains.current.snapshot.limits.depth)
+        self.call_id = CallIds()
         self._in_flight = house.metrics.gauge("weir_in_flight")
         self.running = 0
 
@@ -76,7 +75,7 @@ class Pipeline:
         chain = house.chains.current
         at_s, headers = house.wall(), tuple(incoming.headers)
         exchange = Exchange(
-            self._call_id(at_s),
+            self.call_id(at_s),
             NOBODY,
             Request("relay", incoming.method, incoming.path, incoming.query, headers, b""),
             at_s=at_s,
@@ -84,11 +83,24 @@ class Pipeline:
             snapshot=chain.snapshot,
         )
         trip = Trip(exchange, chain, incoming, reply, headers)
+        self.began()
+        await self.run(trip, self._serve(trip))
+
+    def began(self) -> None:
+        """One call more is under way; `run` or `ended` says when it is not any longer."""
         self.running += 1
         self._in_flight(self.running)
+
+    def ended(self) -> None:
+        self.running -= 1
+        self._in_flight(self.running)
+
+    async def run(self, trip: Trip, work: Coroutine[Any, Any, None]) -> None:
+        """The rest of a call, to its end. Never raises but for cancellation."""
+        exchange = trip.exchange
         try:
             try:
-                await self._serve(trip)
+                await work
             except ConnectionError:
                 raise
             except Exception as error:  # noqa: BLE001  every error becomes an answer
@@ -98,13 +110,12 @@ class Pipeline:
             raise
         except ConnectionError:  # the caller has gone
             exchange.outcome = "cancelled" if exchange.error is None else exchange.outcome
-            reply.abort()
+            trip.reply.abort()
         finally:
-            self.running -= 1
-            self._in_flight(self.running)
+            self.ended()
             if trip.recorded:
                 # (beside: a caller that has everything may hang up, which cancels this task and must not that one)
-                house.tasks.spawn("settle", self._settle(trip))
+                self._house.tasks.spawn("settle", self.settle(trip))
 
     async def _failed(self, trip: Trip, error: Exception) -> None:
         if isinstance(error, WeirError):
@@ -116,7 +127,7 @@ class Pipeline:
     async def _serve(self, trip: Trip) -> None:
         house, exchange, incoming = self._house, trip.exchange, trip.incoming
         request = exchange.request
-        known = self._identify(trip.chain.snapshot, incoming)
+        known = self.identify(trip.chain.snapshot, incoming)
         exchange.caller = known.caller
         trip.ours = known.credential_is_ours
         request.path = path = known.path
@@ -134,7 +145,7 @@ class Pipeline:
         request.dialect = dialect
         if incoming.method != "POST":
             raise BadMethod(f"{incoming.method} is not known here; use POST", headers=[("allow", "POST")])
-        trip.codec = self._codec(dialect, trip.chain.snapshot.limits.depth)
+        trip.codec = self.codec(dialect, trip.chain.snapshot.limits.depth)
         deadline = exchange.caller.deadline_s
         if deadline is None:
             await self._call(trip, trip.codec)
@@ -145,7 +156,7 @@ class Pipeline:
         except TimeoutError as error:
             raise UpstreamTimeout("the deadline of this call has passed", code="deadline_exceeded") from error
 
-    def _identify(self, snapshot: Snapshot, incoming: Incoming) -> Identified:
+    def identify(self, snapshot: Snapshot, incoming: Incoming) -> Identified:
         """Who asks. For a head that has come before, what was found then."""
         house, head = self._house, incoming.head
         if head is None:
@@ -157,7 +168,7 @@ class Pipeline:
         head.keep(incoming.remote, (snapshot, known))
         return known
 
-    def _codec(self, dialect: Dialect, depth: int) -> Codec:
+    def codec(self, dialect: Dialect, depth: int) -> Codec:
         if depth != self._depth:
             self._codecs = {each: wire.codec(each, depth=depth) for each in wire.DIALECTS}
             self._depth = depth
@@ -173,7 +184,7 @@ class Pipeline:
         exchange, chain = trip.exchange, trip.chain
         await self._read(trip, codec)
         request = exchange.request
-        exchange.target, *exchange.fallbacks = self._resolve(chain.snapshot, request)
+        exchange.target, *exchange.fallbacks = self.resolve(chain.snapshot, request)
         if codec.dialect == "responses":
             await self._follow_held(exchange)
         trip.home = exchange.target.upstream
@@ -182,15 +193,20 @@ class Pipeline:
         try:
             response, trip.below = await chain.out(exchange, route)
             await make_durable(exchange, self._house.records)
-            if response is not None:
-                await self._delivery.own(trip, response)
-                return
-            self._check_rights(exchange)
-            await self._delivery.upstream(trip, self._sender(trip, codec))
+            await self.go_on(trip, response)
         finally:
             chain.drop_verdicts(exchange)
 
-    def _resolve(self, snapshot: Snapshot, request: Request) -> tuple[Target, ...]:
+    async def go_on(self, trip: Trip, response: Response | None) -> None:
+        """After the way out: with the answer of the plugin that gave one, or to the upstream."""
+        if response is not None:
+            await self.delivery.own(trip, response)
+            return
+        assert trip.codec is not None
+        self._check_rights(trip.exchange)
+        await self.delivery.upstream(trip, partial(self._house.pool.send, trip.exchange, builder(trip, trip.codec)))
+
+    def resolve(self, snapshot: Snapshot, request: Request) -> tuple[Target, ...]:
         if self._targets_of is not snapshot or len(self._targets) >= TARGETS:
             self._targets_of = snapshot
             self._targets.clear()
@@ -212,12 +228,12 @@ class Pipeline:
         else:
             doc = await sliced.paced(codec.reading(plain), self._house.now)
         request = exchange.request
-        request.body, request.doc, request.model = plain, doc, _model_of(doc)
+        request.body, request.doc, request.model = plain, doc, model_of(doc)
         request.stream = doc.get("stream") is True
-        request.walked_by(self._walk(codec))
-        self._recognise(exchange, codec)
+        request.walked_by(self.walk(codec))
+        self.recognise(exchange, codec)
 
-    def _walk(self, codec: Codec) -> Callable[[Json], tuple[list[Segment], list[str]]]:
+    def walk(self, codec: Codec) -> Callable[[Json], tuple[list[Segment], list[str]]]:
         """As the codec walks; what came as tokens is read as the text it stands for, and sealed: it goes as it came."""
         if codec.dialect not in ("completions", "embeddings"):
             return codec.walk
@@ -227,7 +243,7 @@ class Pipeline:
         """Parts that no codec reads are recorded, or refused where the operator or a guard says so."""
         request = exchange.request
         refuse = exchange.snapshot.uninspected == "refuse" or route.refuses_unread
-        if codec.plain(request.doc) or not (refuse or _PARTS.search(request.body)):
+        if codec.plain(request.doc) or not (refuse or names_parts(request.body)):
             return
         unread = request.unread()
         if refuse and unread:
@@ -245,7 +261,7 @@ class Pipeline:
             return plain
         return await house.tasks.in_thread(house.inflate, incoming.headers, raw, limit)
 
-    def _recognise(self, exchange: Exchange, codec: Codec) -> None:
+    def recognise(self, exchange: Exchange, codec: Codec) -> None:
         """The user as the body names them, and the conversation by its opening: good for stickiness and statistics."""
         doc, caller = exchange.request.doc, exchange.caller
         if caller.user is None:
@@ -281,35 +297,13 @@ class Pipeline:
             and endpoint.may_use(exchange.caller, exchange.snapshot.upstreams[other.upstream])
         ]
 
-    def _sender(self, trip: Trip, codec: Codec) -> Send:
-        request = trip.exchange.request
-        own_edits = dict(request.edits)
-        silent = request.stream and not codec.wants_usage(request.doc)
-
-        def build(target: Target, upstream: Upstream, ask_usage: bool) -> Outgoing:
-            request.edits = dict(own_edits)
-            if target.model and target.model != request.get("model"):
-                request.edits["model"] = target.model
-            trip.withhold = silent and ask_usage
-            if trip.withhold:
-                codec.ask_usage(request)
-            body = codec.write(request)
-            untouched = body is request.body
-            if target.upstream != trip.home and upstream.key is None:
-                upstream = replace(upstream, auth="none")
-            sent = trip.coded if untouched and trip.coded is not None else body
-            dress = _dress(trip, target, upstream, inflated=trip.coded is not None and sent is body)
-            return Outgoing(request.method, dress.target, dress.headers, sent, memo=dress.memo)
-
-        return partial(self._house.pool.send, trip.exchange, build)
-
     async def _fault(self, trip: Trip, error: WeirError) -> None:
         """The error in the caller's dialect: an answer, or an event in a running stream; else the connection is cut."""
         exchange, reply = trip.exchange, trip.reply
         exchange.error = error
         exchange.outcome = record.outcome_of(error)
         if reply.started and trip.codec is not None and exchange.request.stream and not exchange.timeline.ended:
-            await self._delivery.break_off(trip, error)
+            await self.delivery.break_off(trip, error)
             return
         if reply.started:
             reply.abort()
@@ -330,12 +324,12 @@ class Pipeline:
         if trip.route is None or trip.exchange.request.dialect == "embeddings":
             return False
         try:
-            await self._delivery.refused(trip, refused)
+            await self.delivery.refused(trip, refused)
         except WeirError:  # a plugin above would not let pass even this
             return False
         return True
 
-    async def _settle(self, trip: Trip) -> None:
+    async def settle(self, trip: Trip) -> None:
         """Finish hooks, then the record. The caller waits no more."""
         exchange, chain = trip.exchange, trip.chain
         if not exchange.timeline.ended:
@@ -352,25 +346,6 @@ class Pipeline:
             self._house.kept(exchange, line)
 
 
-def _dress(trip: Trip, target: Target, upstream: Upstream, *, inflated: bool) -> Dress:
-    """What the call looks like on its way to this upstream. For a head that has come before, what was found then."""
-    request, head = trip.exchange.request, trip.incoming.head
-    model = target.model if "{model}" in upstream.url else ""
-    key = (upstream.name, request.path, inflated)
-    if head is not None and request.headers is trip.headers:
-        kept: Dress | None = head.memo.get(key)
-        if kept is not None and kept.upstream is upstream and kept.model == model and kept.ours is trip.ours:
-            return kept
-    headers = endpoint.headers(
-        request.headers, upstream, body_length=None, identity=True, credential_is_ours=trip.ours, inflated=inflated
-    )
-    line = endpoint.target(upstream, target.model, request.path, request.query)
-    made = Dress(upstream, model, trip.ours, line, headers)
-    if head is not None and request.headers is trip.headers:
-        head.keep(key, made)
-    return made
-
-
 def _with_tokens(
     codec: Codec, decode: Callable[[list[int], str], str | None], doc: Json
 ) -> tuple[list[Segment], list[str]]:
@@ -385,7 +360,12 @@ def _with_tokens(
     return segments, unread
 
 
-def _model_of(doc: Json) -> str:
+def names_parts(body: bytes) -> bool:
+    """Whether a call may have parts without text."""
+    return _PARTS.search(body) is not None
+
+
+def model_of(doc: Json) -> str:
     """The model that is asked; it goes into headers, records and figures, so it must be a name."""
     model: str = doc.get("model") or ""
     if len(model) > MODEL_CHARS or not model.isprintable():

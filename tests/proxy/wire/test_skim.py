@@ -36,7 +36,7 @@ ODD = [
     b'data: {"type":"error","code":"x","message":"no","sequence_number":9}\n\n',
     b'data: {"choices":[{"index":0,"delta":{"content":"usage error [DONE] \\"usage\\": 3"},"finish_reason":null}]}\n\n',
     b'data: {"choices":[{"index":0,"delta":{"content":"x"},"finish_reason": null}],"usage": null,"error":null}\n\n',
-    b'data: {"choices":[{"index":0,"delta":{},"finish_reason" : "length"}],"usage":\nid: 1\ndata: {"total_tokens":4}}\n\n',
+    b'data: {"choices":[{"index":0,"delta":{},"finish_reason" : "x"}],"usage":\nid: 1\ndata: {"total_tokens":4}}\n\n',
     b'data: {"choices":[{"index":1,"text":"x","finish_reason":"stop"}],"timings":{"prompt_n":3,"predicted_n":4}}\n\n',
     b"data: {not json, usage error}\n\n",
     b'event: message_delta\ndata: {"type":"message_delta","delta":{"stop_reason":"x"},"usage":{"output_tokens":9}}\n\n',
