@@ -44,6 +44,11 @@ class Metering(Plugin[MeteringOptions]):
         if exchange.response is not None:
             self._price(exchange, exchange.response)
 
+    def finish_waits(self, exchange: Exchange) -> bool:
+        """Only tokens that have to be counted may take their time."""
+        response = exchange.response
+        return response is None or response.usage is None or not response.usage.total or _cut_off(response)
+
     async def finish(self, exchange: Exchange) -> None:
         response = exchange.response
         if response is None and exchange.outcome == "cancelled" and exchange.timeline.sent:

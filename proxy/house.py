@@ -60,6 +60,10 @@ class Identified(Protocol):
 
 
 class Pool(Protocol):
+    def noted(self, upstream: str, outcome: str) -> None: ...
+    async def resume(
+        self, exchange: Exchange, answering: Answering, build: Callable[[Target, Upstream, bool], Outgoing]
+    ) -> tuple[Answering, Target, Upstream]: ...
     async def send(
         self, exchange: Exchange, build: Callable[[Target, Upstream, bool], Outgoing]
     ) -> tuple[Answering, Target, Upstream]: ...

@@ -42,7 +42,7 @@ class Stage:
     @property
     def pending(self) -> bool:
         """The beginning of an event waits for its end."""
-        return self.reader is not None and self.reader.pending
+        return self.reader is not None and bool(self.reader.pending)
 
 
 class Passage:
@@ -160,10 +160,14 @@ class Passage:
         stage = self.stages[0]
         assert stage.stream is not None and stage.reader is not None
         data = skim(stage.stream, stage.reader, data)
-        if data:
-            if stage.tape is not None:
-                stage.tape.write(data)
-            self._keep(data)
+        if stage.tape is not None and data:
+            stage.tape.write(data)
+        response = self._exchange.response
+        if response is not None:
+            response.delivered_bytes += len(data)
+            if self._sampled < SAMPLE_BYTES and data:
+                self._sample.append(data)
+                self._sampled += len(data)
         return data
 
     async def feed(self, data: bytes) -> bytes:

@@ -20,6 +20,7 @@ import orjson
 import xxhash
 
 from proxy import own, record, wire
+from proxy.chain import Chain
 from proxy.delivery import Delivery
 from proxy.errors import BadMethod, Forbidden, MalformedBody, Refused, UpstreamTimeout, WeirError
 from proxy.exchange import Caller, Dialect, Exchange, Json, Request, Response, Segment, Target
@@ -40,6 +41,7 @@ from proxy.outward import builder
 from proxy.ports import Incoming, Reply
 from proxy.route import Route
 from proxy.upstream import endpoint
+from proxy.upstream.link import Answering
 from proxy.wire import faults, sliced
 from proxy.wire.codec import Codec
 from proxy.wire.completions import token_arrays
@@ -115,7 +117,7 @@ class Pipeline:
             self.ended()
             if trip.recorded:
                 # (beside: a caller that has everything may hang up, which cancels this task and must not that one)
-                self._house.tasks.spawn("settle", self.settle(trip))
+                self._house.tasks.spawn("settle", self.settle(exchange, trip.chain, trip.route))
 
     async def _failed(self, trip: Trip, error: Exception) -> None:
         if isinstance(error, WeirError):
@@ -329,12 +331,16 @@ class Pipeline:
             return False
         return True
 
-    async def settle(self, trip: Trip) -> None:
+    async def carry(self, trip: Trip, answering: Answering) -> None:
+        """The answer (or the failure) of a first try that was made on the short way."""
+        assert trip.codec is not None
+        send = partial(self._house.pool.resume, trip.exchange, answering, builder(trip, trip.codec))
+        await self.delivery.upstream(trip, send)
+
+    async def settle(self, exchange: Exchange, chain: Chain, route: Route | None) -> None:
         """Finish hooks, then the record. The caller waits no more."""
-        exchange, chain = trip.exchange, trip.chain
         if not exchange.timeline.ended:
             exchange.timeline.ended = self._house.now()
-        route = trip.route
         if route is None:
             route = chain.route(exchange.caller.agent, exchange.request.model, exchange.request.path)
             exchange.place = max(exchange.place, watchers(route))

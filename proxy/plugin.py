@@ -133,6 +133,11 @@ class Plugin(Generic[OptionsT]):
     async def finish(self, exchange: Exchange) -> None:
         """Always, for every plugin whose `request` was entered; the caller waits no more."""
 
+    def finish_waits(self, exchange: Exchange) -> bool:
+        """Whether `finish`, where there is an `await` in it, may have to wait for this call. A call for which no hook
+        waits costs less."""
+        return True
+
     def scan(self, row: dict[str, Any], options: OptionsT) -> dict[str, Any]:
         """The pure judgement behind `weir scan`, tune and explain: what to add to a row with `text` (and `role`)."""
         raise NotImplementedError(f"{self.name} has no scan")

@@ -172,6 +172,14 @@ class Incoming(Protocol):
 
     def chunks(self) -> AsyncIterator[bytes]: ...
 
+    def whole(self) -> bytes | None:
+        """The body, where all of it has come in one piece. It stays."""
+        ...
+
+    def taken(self) -> None:
+        """What `whole` gave is not read again."""
+        ...
+
 
 class Reply(Protocol):
     """The way back to the caller. `start` once, then `write`, then `end`; or `send` for everything at once."""
@@ -179,7 +187,7 @@ class Reply(Protocol):
     @property
     def started(self) -> bool: ...
 
-    async def start(self, status: int, headers: Headers) -> None: ...
+    async def start(self, status: int, headers: Headers, lines: bytes = b"") -> None: ...
 
     async def write(self, data: bytes) -> None: ...
 
@@ -191,7 +199,9 @@ class Reply(Protocol):
         """Waits while the caller reads too slowly."""
         ...
 
-    async def end(self) -> None: ...
+    async def end(self, last: bytes = b"") -> None:
+        """The proper end, behind a last piece of the body."""
+        ...
 
     async def send(self, status: int, headers: Headers, body: bytes, lines: bytes = b"") -> None: ...
 
@@ -202,3 +212,22 @@ class Reply(Protocol):
 
 Ask = Callable[..., Awaitable[Any]]
 Labels = Mapping[str, str]
+
+
+class ShortReply(Reply, Protocol):
+    """The way back of a call that no task serves."""
+
+    def put(self, status: int, headers: Headers, body: bytes, lines: bytes = b"") -> None:
+        """`send` for those who cannot wait."""
+        ...
+
+    def fail(self, error: Exception) -> None: ...
+
+    def over(self) -> None:
+        """The answer is out, and the call has ended."""
+        ...
+
+    def go_on(self, rest: Coroutine[Any, Any, None]) -> None:
+        """From here on a task serves the call."""
+        ...
+

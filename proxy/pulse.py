@@ -28,6 +28,8 @@ class Pulse:
         self._timer: asyncio.TimerHandle | None = None
         self._status = 200
         self._headers = EARLY
+        self._lines = b""
+        """Further headers, as they stand in a head."""
         self._held: list[bytes] = []
         self._size = 0
         self.last_s = 0.0
@@ -42,17 +44,17 @@ class Pulse:
         if self._streams.early_answer_s:
             self._arm(self._streams.early_answer_s)
 
-    def hold(self, status: int, headers: Headers) -> None:
+    def hold(self, status: int, headers: Headers, lines: bytes = b"") -> None:
         """The provider's headers are there."""
-        self._status, self._headers = status, headers
+        self._status, self._headers, self._lines = status, headers, lines
         if self._reply.started:
             return
         self.holding = True
         self._arm(self._streams.hold_s)
 
-    async def open(self, status: int, headers: Headers) -> None:
+    async def open(self, status: int, headers: Headers, lines: bytes = b"") -> None:
         """The provider's headers are there, and nothing is to be held."""
-        self._status, self._headers = status, headers
+        self._status, self._headers, self._lines = status, headers, lines
         await self.release()
 
     def keep(self, data: bytes) -> None:
@@ -63,7 +65,7 @@ class Pulse:
     def drop(self) -> None:
         """Another target is asked: what the one before said is forgotten."""
         self._held, self._size = [], 0
-        self._headers = EARLY
+        self._headers, self._lines = EARLY, b""
         self.holding = False
         if not self._reply.started:
             self.await_headers()
@@ -78,7 +80,7 @@ class Pulse:
         held, self._held, self._size = b"".join(self._held), [], 0
         if not self._reply.started:
             self._arm(self._streams.heartbeat_s)
-            await self._reply.start(self._status, self._headers)
+            await self._reply.start(self._status, self._headers, self._lines)
         if held:
             await self.write(held)
 

@@ -51,6 +51,12 @@ class Member:
         always = not (self.shadow or self.partial or self.entry.overlap)
         self.brief = {hook: getattr(self.plugin, hook) for hook in self.still if always}
 
+    @property
+    def short(self) -> bool:
+        """It keeps no call from the short way."""
+        plain = self.hooks <= {"request", "response", "finish"} and self.hooks - {"finish"} <= self.still
+        return plain and not (self.shadow or self.partial or self.entry.overlap)
+
     def limit_of(self, hook: str) -> float:
         return self.finish_limit_s if hook == "finish" else self.limit_s
 
@@ -68,6 +74,10 @@ class Route:
     """Somebody looks into the texts or bytes of an answer on its way."""
     refuses_unread: bool
     """A guard that must not fail cannot let pass what it cannot read."""
+    short: bool
+    """No hook on the way of a JSON answer can wait: the short way is open (`proxy.express`)."""
+    lingering: tuple[Member, ...]
+    """Those whose `finish` may wait."""
 
     @classmethod
     def of(cls, members: list[Member]) -> Route:
@@ -81,6 +91,8 @@ class Route:
                 member.plugin.positions and member.entry.on_error == "closed" and not member.shadow
                 for member in members
             ),
+            short=all(member.short for member in members),
+            lingering=tuple(member for member in by_hook["finish"] if "finish" not in member.still),
         )
 
 

@@ -27,6 +27,7 @@ Now = Callable[[], float]
 Chunks = AsyncIterator[bytes]
 Remember = Callable[[Exchange, str], Awaitable[None]]
 """Told of the id of a stored answer before the caller can build on it."""
+Pour = Callable[[Callable[[bytes], bool]], Awaitable[bool]]
 Replaced = tuple[Response | Target, int]
 """What a plugin put in the place of an answer, and the place under which that goes on."""
 
@@ -53,11 +54,12 @@ class Streaming:
         try:
             await trip.chain.response(exchange, route_of(trip), trip.below)
             await self._open(trip, answering, pulse)
-            if await self._tried(Flow(self._now, trip, passage, pulse), answering, kept):
+            flow = Flow(self._now, trip, passage, pulse)
+            if await self._tried(flow, answering, kept):
                 return exchange.fallbacks[0], trip.below
             if pulse.holding or not trip.reply.started:
                 await pulse.release()
-            await self.end(trip, passage)
+            await self.end(trip, passage, flow.tail)
         except UpstreamFailed:  # what was held is dropped, should a plugin know better
             raise
         except WeirError:
@@ -69,14 +71,15 @@ class Streaming:
             passage.close(response.complete)
         return None
 
-    async def end(self, trip: Trip, passage: Passage) -> None:
-        """The rest that filters held, or the proper end of a refused stream."""
+    async def end(self, trip: Trip, passage: Passage, data: bytes = b"") -> None:
+        """What is left to write, with what filters still held; then the proper end, also of a refused stream."""
         error = passage.broken
         if error is None:
-            data = await passage.drain()
-            if data:
-                await trip.reply.write(data)
+            data += await passage.drain()
             error = passage.broken
+        if data and error is not None:
+            await trip.reply.write(data)
+            data = b""
         if isinstance(error, Refused):
             trip.exchange.error = error
             trip.exchange.outcome = "refused"
@@ -86,16 +89,17 @@ class Streaming:
         elif error is not None:
             raise error
         trip.exchange.timeline.ended = self._now()
-        await trip.reply.end()
+        await trip.reply.end(data)
 
     async def _open(self, trip: Trip, answering: Answering, pulse: Pulse) -> None:
         """The caller's headers: at once, or held with what comes first, where another could still answer instead."""
-        headers = endpoint.answer_headers(answering.headers, changed=True)
-        headers = [*headers, *own.headers(trip.exchange)]
+        headers, lines = own.headers(trip.exchange), answering.lines(True)
+        if lines is None:
+            headers = [*endpoint.answer_headers(answering.headers, changed=True), *headers]
         if trip.exchange.fallbacks or route_of(trip).by_hook["answer"]:
-            pulse.hold(answering.status, headers)
+            pulse.hold(answering.status, headers, lines or b"")
         else:
-            await pulse.open(answering.status, headers)
+            await pulse.open(answering.status, headers, lines or b"")
 
     async def _tried(self, flow: Flow, answering: Answering, kept: list[bytes] | None) -> bool:
         """Bytes as they come. True: it failed before any content, and there is another target to try."""
@@ -110,7 +114,9 @@ class Streaming:
     async def _pump(self, flow: Flow, answering: Answering, kept: list[bytes] | None) -> None:
         chunks = answering.chunks() if kept is None else _again(kept)
         if flow.passage.plain:
-            pour = answering.pour if isinstance(answering, Arrival) and kept is None else partial(_poured, chunks)
+            pour: Pour = partial(_poured, chunks)
+            if isinstance(answering, Arrival) and kept is None:
+                pour, flow.arrival = answering.pour, answering
             while not await pour(flow.take):
                 if await self._settle(flow):
                     return
@@ -179,7 +185,19 @@ class Streaming:
 class Flow:
     """One stream under way. `take` is called from where the provider's bytes come."""
 
-    __slots__ = ("_now", "_skim", "_through", "exchange", "line", "passage", "pulse", "reply", "waiting")
+    __slots__ = (
+        "_now",
+        "_skim",
+        "_through",
+        "arrival",
+        "exchange",
+        "line",
+        "passage",
+        "pulse",
+        "reply",
+        "tail",
+        "waiting",
+    )
 
     def __init__(self, now: Now, trip: Trip, passage: Passage, pulse: Pulse) -> None:
         self.exchange = trip.exchange
@@ -189,6 +207,9 @@ class Flow:
         self.pulse = pulse
         self.waiting: bytes | None = None
         """Looked over, and not written. None: it is the caller who has to read."""
+        self.arrival: Arrival | None = None
+        self.tail = b""
+        """The last that came, which goes out with the end."""
         self._now = now
         self._skim = passage.skim
         self._through = False
@@ -209,7 +230,10 @@ class Flow:
         more = True
         if data:
             self.pulse.last_s = begun
-            more = self.reply.push(data)
+            if self.arrival is not None and self.arrival.over:
+                self.tail = data
+            else:
+                more = self.reply.push(data)
         ended = self._now()
         self.line.busy += ended - begun
         if not self._through and self.passage.inner.started:

@@ -27,6 +27,7 @@ from proxy.chain import Chain
 from proxy.channel.sender import Sender
 from proxy.clock import SystemClock
 from proxy.errors import ConfigError
+from proxy.express import Express
 from proxy.held import Held
 from proxy.house import House, Records
 from proxy.live import Live, Snapshot
@@ -138,7 +139,10 @@ class Worker:
         self.pipeline = Pipeline(house)
         await self.client.prepare(self._first.upstreams.values())
         probes = Probes(lambda: self.live.current, dict(parts.details))
-        self.front = Front(self.pipeline.handle, limits=lambda: self.live.current.limits, probes=probes)
+        express = Express(house, self.pipeline)
+        self.front = Front(
+            self.pipeline.handle, limits=lambda: self.live.current.limits, probes=probes, express=express.depart
+        )
         self._version = parts.metrics.gauge("weir_settings_version")
         self._version(self.live.current.version)
         await self.front.start(sock, tls)

@@ -25,7 +25,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from inspect import CORO_CREATED, getcoroutinestate
-from typing import Any, Literal, cast
+from typing import Any, Literal, Protocol, cast
 
 from proxy.errors import SlowCaller
 from proxy.live import Limits
@@ -43,7 +43,17 @@ PAUSE_S = 0.1
 COARSE_S = 0.001
 """Timers of event loops ring up to this early."""
 Phase = Literal["idle", "head", "busy", "skip", "linger", "closed", "tunnel"]
-Serve = Callable[[Incoming, Reply], Coroutine[Any, Any, None]]
+Serve = Callable[[Incoming, Reply, "Coroutine[Any, Any, None] | None"], Coroutine[Any, Any, None]]
+"""Answers a call; or goes on with one that the short way has begun."""
+
+
+class Ride(Protocol):
+    """A call that no task serves."""
+
+    def cancel(self) -> None: ...
+
+
+Express = Callable[[Incoming, Reply], Ride | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +73,12 @@ class Patience:
 class Server:
     """What the connections of a worker share; called for each new one."""
 
-    def __init__(self, serve: Serve, limits: Callable[[], Limits], patience: Patience) -> None:
+    def __init__(
+        self, serve: Serve, limits: Callable[[], Limits], patience: Patience, express: Express | None = None
+    ) -> None:
         self.serve = serve
+        self.express = express
+        """The short way, where there is one: gives None for what is not for it."""
         self.limits = limits
         self.patience = patience
         self.draining = False
@@ -96,7 +110,7 @@ class Connection(asyncio.Protocol):
     """Implements what `Incoming`, `Framing` and `Reply` ask of their line."""
 
     __slots__ = (
-        "_deadline", "_framing", "_held", "_incoming", "_phase", "_reading", "_ring_at", "_server", "_timer",
+        "_deadline", "_framing", "_held", "_incoming", "_phase", "_reading", "_ride", "_ring_at", "_server", "_timer",
         "_waiters", "limits", "loop", "paused", "remote", "task", "transport",
     )  # fmt: skip
 
@@ -116,6 +130,8 @@ class Connection(asyncio.Protocol):
         self._incoming: Incoming | None = None
         self.task: asyncio.Task[None] | None = None
         """Answers the call at hand."""
+        self._ride: Ride | None = None
+        """So does this, without a task."""
         self._waiters: list[asyncio.Future[None]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._ring_at = 0.0
@@ -228,12 +244,30 @@ class Connection(asyncio.Protocol):
         if incoming.crowded:
             self._read_no_more()
         self._server.busy.add(self)
-        self.task = self.loop.create_task(self._answer(incoming, Reply(incoming, self)))
+        reply, express = Reply(incoming, self), self._server.express
+        if express is not None and incoming.head is not None:
+            ride = express(incoming, reply)
+            if ride is not None:
+                self._ride = ride if self.task is None else None
+                return
+        self.task = self.loop.create_task(self._answer(incoming, reply))
 
-    async def _answer(self, incoming: Incoming, reply: Reply) -> None:
+    def over(self) -> None:
+        """The call that no task serves has its answer."""
+        self._ride = None
+        self._answered(whole=True)
+
+    def go_on(self, rest: Coroutine[Any, Any, None], reply: Reply) -> None:
+        """The call that no task served has one from here on."""
+        self._ride = None
+        incoming = self._incoming
+        assert incoming is not None
+        self.task = self.loop.create_task(self._answer(incoming, reply, rest))
+
+    async def _answer(self, incoming: Incoming, reply: Reply, rest: Coroutine[Any, Any, None] | None = None) -> None:
         whole = False
         try:
-            await self._server.serve(incoming, reply)
+            await self._server.serve(incoming, reply, rest)
             whole = True
         finally:
             self._answered(whole)
@@ -287,6 +321,11 @@ class Connection(asyncio.Protocol):
         self.cancel()
 
     def cancel(self) -> None:
+        ride, self._ride = self._ride, None
+        if ride is not None:
+            ride.cancel()
+            self._answered(whole=False)
+            return
         task = self.task
         if task is None:
             return

@@ -12,14 +12,15 @@ import contextlib
 import logging
 import socket
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from ssl import SSLContext
+from typing import Any
 
 from proxy.errors import BadMethod, Overloaded, WeirError
 from proxy.live import Limits
 from proxy.ports import Headers
-from proxy.server.connection import PAUSE_S, Patience, Server
+from proxy.server.connection import PAUSE_S, Express, Patience, Server
 from proxy.server.incoming import Incoming
 from proxy.server.probes import PATHS, Probes
 from proxy.server.reply import JSON, Reply
@@ -39,12 +40,18 @@ class Front:
     """One per worker. `handle` gets every request but probes; it answers through the reply and may raise WeirErrors."""
 
     def __init__(
-        self, handle: Handle, *, limits: Callable[[], Limits], probes: Probes, patience: Patience | None = None
+        self,
+        handle: Handle,
+        *,
+        limits: Callable[[], Limits],
+        probes: Probes,
+        patience: Patience | None = None,
+        express: Express | None = None,
     ) -> None:
         self._handle = handle
         self._probes = probes
         self._patience = patience or Patience()
-        self._server = Server(self._answer, limits, self._patience)
+        self._server = Server(self._answer, limits, self._patience, express)
         self._listeners: list[asyncio.Server] = []
         self._handshakes = False
 
@@ -122,10 +129,13 @@ class Front:
             await asyncio.wait(running, timeout=grace_s)
         await self._server.shutdown(grace_s)
 
-    async def _answer(self, incoming: Incoming, reply: Reply) -> None:
-        """Whatever the handler does, the caller gets a whole answer or a cut connection."""
+    async def _answer(self, incoming: Incoming, reply: Reply, rest: Coroutine[Any, Any, None] | None = None) -> None:
+        """Whatever the handler does, the caller gets a whole answer or a cut connection. `rest` is of a call that has
+        been begun on the short way."""
         try:
-            if incoming.path in PATHS:
+            if rest is not None:
+                await rest
+            elif incoming.path in PATHS:
                 self._probe(incoming, reply)
             else:
                 await self._handle(incoming, reply)

@@ -129,6 +129,17 @@ class Incoming:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
+    # ---- taken out at once ------------------------------------------------------------------------------------------
+
+    def whole(self) -> bytes | None:
+        """The body, where all of it has come in one piece. It stays."""
+        pieces = self._pieces
+        return pieces[0] if self.complete and self._error is None and len(pieces) == 1 else None
+
+    def taken(self) -> None:
+        """What `whole` gave is not read again."""
+        self._pieces, self._untaken = [], 0
+
     # ---- taken out by the handler -----------------------------------------------------------------------------------
 
     async def read(self) -> bytes:

@@ -13,11 +13,11 @@ from __future__ import annotations
 import socket
 import struct
 from asyncio import AbstractEventLoop, Transport
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from functools import lru_cache
 from http import HTTPStatus
 from types import MappingProxyType
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from proxy.errors import WeirError
 from proxy.ports import Headers
@@ -55,6 +55,9 @@ class Line(Protocol):
         """Closes behind what was written."""
         ...
 
+    def over(self) -> None: ...
+    def go_on(self, rest: Coroutine[Any, Any, None], reply: Reply) -> None: ...
+
 
 class Reply:
     """Implements `ports.Reply`."""
@@ -76,11 +79,12 @@ class Reply:
         self.status = 0
         self.bytes_out = 0
 
-    async def start(self, status: int, headers: Headers) -> None:
-        """Status and headers. Raises RuntimeError if the reply has started, ConnectionError if the caller left."""
+    async def start(self, status: int, headers: Headers, lines: bytes = b"") -> None:
+        """Status and headers; `lines` are further ones as they stand in a head, without framing. Raises RuntimeError if
+        the reply has started, ConnectionError if the caller left."""
         line = self._line
         declared = next((int(value) for name, value in headers if name.lower() == "content-length"), None)
-        head = self._opening(status, headers, declared)
+        head = self._opening(status, headers, declared, lines)
         self._left = None if self._mute else declared
         line.write(b"")
         self._head = head
@@ -119,8 +123,14 @@ class Reply:
         line.write(data)
         return not line.paused
 
-    async def end(self) -> None:
-        """The proper end. A body shorter than its Content-Length cuts the connection instead."""
+    async def end(self, last: bytes = b"") -> None:
+        """The proper end, in one write with a last piece of the body. A body shorter than its Content-Length cuts the
+        connection instead."""
+        if last and self._chunked and not self.ended:
+            self.bytes_out += len(last)
+            self._head = b"%b%x\r\n%b\r\n" % (self._head, len(last), last)
+        elif last:
+            self.push(last)
         if not self.started:
             raise RuntimeError("this reply has not started")
         if self.ended:
@@ -193,6 +203,14 @@ class Reply:
             transport.abort()
         else:
             line.cut()
+
+    def over(self) -> None:
+        """Of a call that no task serves: its answer is out."""
+        self._line.over()
+
+    def go_on(self, rest: Coroutine[Any, Any, None]) -> None:
+        """Of a call that no task served: from here on one does."""
+        self._line.go_on(rest, self)
 
     def taken(self) -> None:
         """The connection now speaks something else (a websocket) and ends with it."""

@@ -24,7 +24,19 @@ class Arrival:
     """`upstream.link.Answering`. Bound to its connection until the last byte has come, which may be long before it is
     read: then the connection serves the next call, and what is left of the body is here."""
 
-    __slots__ = ("_connection", "_headers", "_rest", "_values", "error", "length", "reused", "shape", "stale", "status")
+    __slots__ = (
+        "_connection",
+        "_headers",
+        "_rest",
+        "_values",
+        "error",
+        "length",
+        "over",
+        "reused",
+        "shape",
+        "stale",
+        "status",
+    )
 
     def __init__(self, connection: Connection, *, reused: bool) -> None:
         self.status = 0
@@ -36,6 +48,8 @@ class Arrival:
         self.reused = reused
         self.length: int | None = None
         """Of the body, where the headers tell it."""
+        self.over = False
+        """All of it has come, read or not."""
         self.error: Exception | None = None
         """Why no more will come, and what came is not the whole."""
         self.stale = False
@@ -72,6 +86,16 @@ class Arrival:
         return len(self._rest) if self._connection is None else self._connection.held_bytes
 
     @property
+    def whole(self) -> bool:
+        """All of it has come, and lies here."""
+        return self._connection is None and self.error is None
+
+    @property
+    def rest(self) -> bytes:
+        """Of the body, what has come and was not taken when the last of it came. It stays."""
+        return self._rest
+
+    @property
     def broken(self) -> Exception | None:
         """The error, where nothing that could be read comes before it."""
         return self.error if not (self.status and self._rest) else None
@@ -79,6 +103,7 @@ class Arrival:
     def settle(self, rest: bytes, error: Exception | None) -> None:
         """No more will come; the connection is not this answer's any longer."""
         self._connection, self._rest, self.error = None, rest, error
+        self.over = error is None
 
     async def read(self, limit: int) -> bytes:
         if self._connection is None and self.error is None and len(self._rest) <= limit:

@@ -15,8 +15,9 @@ from proxy.errors import Unreachable
 from proxy.live import Upstream
 from proxy.ports import Clock, Headers
 from proxy.upstream import failure
+from proxy.upstream.arrival import Arrival
 from proxy.upstream.line import Line
-from proxy.upstream.link import Answering, Outgoing
+from proxy.upstream.link import Answering, Done, Outgoing
 from proxy.upstream.outbound import outbound
 
 if TYPE_CHECKING:
@@ -46,6 +47,11 @@ class Client:
         """Reads certificates and makes the pools ahead of the first call. Raises Unreachable for unreadable files."""
         for upstream in upstreams:
             await self._way(upstream)
+
+    def begin(self, upstream: Upstream, outgoing: Outgoing, done: Done) -> Arrival | None:
+        """See `Link.begin`."""
+        way = self._ways.get(upstream.name)
+        return way.begin(outgoing, done) if isinstance(way, Line) and way.upstream is upstream else None
 
     def send(self, upstream: Upstream, outgoing: Outgoing) -> Coroutine[Any, Any, Answering]:
         """See `Link.send`. Also BadRequest for what cannot be written as HTTP, Overloaded once stopped."""

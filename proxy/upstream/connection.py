@@ -26,6 +26,7 @@ from proxy.ports import Clock
 from proxy.upstream import failure, head, tls
 from proxy.upstream.arrival import Arrival, Sink
 from proxy.upstream.body import Pieces, Upload
+from proxy.upstream.link import Done
 from proxy.upstream.shape import Shapes
 
 HIGH_BYTES = 64 * 1024
@@ -55,7 +56,7 @@ class Connection(asyncio.Protocol):
         "_arrival", "_bodyless", "_drained", "_due_s", "_end_s", "_ended", "_endless", "_fruitless_bytes",
         "_heard", "_interim", "_loop", "_moved_bytes", "_names", "_now", "_owner", "_parser", "_paused", "_phase",
         "_reusable", "_shapes", "_sink", "_timeouts", "_transport", "_upload", "_values", "_waiter", "_wanted_bytes",
-        "_watch", "_watch_s", "_written_bytes", "calls", "held_bytes", "idle_since_s", "on_body", "pieces",
+        "_watch", "_watch_s", "_written_bytes", "calls", "done", "held_bytes", "idle_since_s", "on_body", "pieces",
     )  # fmt: skip
 
     def __init__(self, owner: Owner, clock: Clock, timeouts: Timeouts, shapes: Shapes | None = None) -> None:
@@ -75,6 +76,8 @@ class Connection(asyncio.Protocol):
         self._phase: Phase = "closed"
         self._arrival: Arrival | None = None
         self._waiter: asyncio.Future[bool] | None = None
+        self.done: Done | None = None
+        """Told once, of an answer that nobody waits for: see `Link.begin`."""
         self._sink: Sink | None = None
         """Takes the body as long as `_waiter` is not done."""
         self._wanted_bytes = 0
@@ -139,6 +142,7 @@ class Connection(asyncio.Protocol):
         """`sink` is given what comes of the body, from here on. Done with False when it wants no more, with what it
         raises, or with True when no more will come."""
         waiter = self.wait(1)
+        self._extend(self._timeouts.idle_s)
         self._sink = sink
         return waiter
 
@@ -160,6 +164,8 @@ class Connection(asyncio.Protocol):
             arrival.settle(self.take(), error)
         self.close()
         self._wake()
+        if arrival is not None and self.done is not None:
+            self._tell(arrival)
 
     def close(self) -> None:
         """At once: a graceful close would first write out what the call still had to say."""
@@ -203,6 +209,8 @@ class Connection(asyncio.Protocol):
             return
         if len(pieces) > before:
             self._fruitless_bytes = 0
+            if self._sink is not None and self._given(self._sink):
+                return
             self.held_bytes += len(data)
         elif self._fruitless_bytes > head.HEAD_BYTES:
             self.fail(failure.invalid())
@@ -290,8 +298,11 @@ class Connection(asyncio.Protocol):
 
     def _came(self) -> None:
         """The headers, or something of the body: wakes who waits for it, or stops reading where nobody does."""
-        if self._sink is not None and self._given(self._sink):
+        arrival = self._arrival
+        if self.done is not None and arrival is not None:
             self._extend(self._timeouts.idle_s)
+            if arrival.length is None or arrival.length > HIGH_BYTES:
+                self._tell(arrival)
         elif self._waiter is not None:
             self._extend(self._timeouts.idle_s)
             if self.held_bytes >= self._wanted_bytes:
@@ -303,6 +314,11 @@ class Connection(asyncio.Protocol):
             self._transport.pause_reading()
             self._extend(0)
 
+    def _tell(self, arrival: Arrival) -> None:
+        done, self.done = self.done, None
+        if done is not None:
+            done(arrival)
+
     def _given(self, sink: Sink) -> bool:
         """What has come, to who takes it at once. False where nobody waits any more."""
         waiter = self._waiter
@@ -310,11 +326,11 @@ class Connection(asyncio.Protocol):
             self._sink = self._waiter = None
             return False
         pieces = self.pieces
-        if not pieces:
-            return True
         data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         pieces.clear()
-        self.held_bytes = 0
+        idle_s = self._timeouts.idle_s
+        if idle_s > 0:  # later than before: the timer that rings by then is there, see `pour`
+            self._due_s = min(self._now() + idle_s, self._end_s)
         try:
             if sink(data):
                 return True
@@ -346,6 +362,8 @@ class Connection(asyncio.Protocol):
         else:
             self.close()
         self._wake()
+        if self.done is not None:
+            self._tell(arrival)
 
     def _wake(self) -> None:
         waiter, self._waiter, self._sink = self._waiter, None, None

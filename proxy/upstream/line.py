@@ -17,11 +17,11 @@ from proxy.live import Upstream
 from proxy.ports import Clock
 from proxy.upstream import failure, tls
 from proxy.upstream.arrival import Arrival
-from proxy.upstream.body import Pieces, Upload, dressed
+from proxy.upstream.body import WHOLE_BYTES, Pieces, Upload, dressed
 from proxy.upstream.connection import Connection
 from proxy.upstream.dial import Address, dial, resolve
 from proxy.upstream.head import Writer
-from proxy.upstream.link import Outgoing
+from proxy.upstream.link import Done, Outgoing
 from proxy.upstream.shape import Shapes
 
 KEEP_ALIVE_S = 45.0
@@ -82,6 +82,19 @@ class Line:
             waiter = self._waiters.popleft()
             if not waiter.done():
                 waiter.set_exception(failure.stopping())
+
+    def begin(self, outgoing: Outgoing, done: Done) -> Arrival | None:
+        """See `Link.begin`. Raises BadRequest for what cannot be written as HTTP."""
+        body = outgoing.body
+        if not self._idle or not isinstance(body, bytes) or len(body) > WHOLE_BYTES:
+            return None
+        request = self._writer.again(outgoing, len(body))
+        total_s = self.upstream.timeouts.total_s
+        end_s = self._now() + total_s if total_s > 0 else math.inf
+        connection = self._idle.pop()
+        arrival = connection.begin(request, body, bodyless=False, end_s=end_s)
+        connection.done = done
+        return arrival
 
     async def send(self, outgoing: Outgoing) -> Arrival:
         """See `Link.send`. Also BadRequest for what cannot be written as HTTP, Overloaded once stopped."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -76,8 +76,16 @@ class Answering(Protocol):
         ...
 
 
+Done = Callable[["Answering"], None]
+
+
 class Link(Protocol):
     """The only thing that talks to a provider. Cancelling `send` closes the connection at once."""
+
+    def begin(self, upstream: Upstream, outgoing: Outgoing, done: Done) -> Answering | None:
+        """`send` without waiting, where that can be: `done` is told once, when the answer is there as a whole, when it
+        has failed, or when it is one that should be read as it comes. None: it has to be `send`."""
+        ...
 
     async def send(self, upstream: Upstream, outgoing: Outgoing) -> Answering:
         """Raises Unreachable, UpstreamTimeout, ProtocolViolation. A POST that met a stale pooled connection

@@ -83,6 +83,28 @@ class Pool:
             return tried.answering, way.target, way.upstream
         return await self._go_on(exchange, tried, build)
 
+    def noted(self, upstream: str, outcome: str) -> None:
+        """A try that was not made here: `ok`, or `cancelled`."""
+        if outcome == "cancelled":
+            self._count(upstream, outcome)
+        else:
+            self._note(upstream, outcome, failed=False)
+
+    async def resume(
+        self, exchange: Exchange, answering: Answering, build: Build
+    ) -> tuple[Answering, Target, Upstream]:
+        """As `send`, where the first try has been made already, and this came of it."""
+        way, error = _first(exchange), getattr(answering, "broken", None)
+        if error is None:
+            self._note(way.upstream.name, _outcome(answering.status), failed=retry.fails(answering.status))
+            tried = Tried(answering, None, True)
+        elif isinstance(error, UpstreamFailed):
+            self._note(way.upstream.name, error.code, failed=True)
+            tried = Tried(None, error, True)
+        else:
+            raise error
+        return await self._go_on(exchange, tried, build)
+
     async def _go_on(self, exchange: Exchange, tried: Tried, build: Build) -> tuple[Answering, Target, Upstream]:
         """The first try has failed."""
         ways, at = _ways(exchange), 0

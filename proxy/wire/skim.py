@@ -13,11 +13,20 @@ from proxy.wire.sse import Reader
 def skim(stream: Stream, reader: Reader, data: bytes) -> bytes:
     """Provider's bytes in, caller's bytes out: whole events only. The same bytes and the same notes, in the end, as if
     each event had been glanced at."""
-    block = reader.take(data)
-    if block is None:
-        return b"".join([stream.glance(event) for event in reader.feed(b"")])
-    if not block:
-        return b""
+    block: bytes | None = data
+    if (
+        reader.pending
+        or data[-2:] != b"\n\n"
+        or data[-3:] == b"\n\n\n"
+        or b"\r" in data
+        or len(data) > reader.max_bytes
+    ):
+        block = reader.take(data)
+        if block is None:
+            return b"".join([stream.glance(event) for event in reader.feed(b"")])
+        if not block:
+            return b""
+    assert block is not None
     at = stream.spot(block, 0)
     return block if at < 0 else _glanced(stream, reader, block, at)
 

@@ -20,58 +20,52 @@ class Reader:
     """Cuts a stream into events; their `raw`, joined, is the stream. An event that grows past `max_bytes` raises
     `ProtocolViolation`. Comments and blank lines come as events without data."""
 
-    __slots__ = ("_buffer", "_max_bytes", "_scanned", "_started")
+    __slots__ = ("_scanned", "_started", "max_bytes", "pending")
 
     def __init__(self, max_bytes: int = MAX_BYTES) -> None:
-        self._buffer = bytearray()
-        self._max_bytes = max_bytes
+        self.pending = bytearray()
+        """Of an event whose end has not come."""
+        self.max_bytes = max_bytes
         self._scanned = 0
         self._started = False
 
     def feed(self, data: bytes) -> list[Event]:
         """The events that are complete now."""
-        if self._buffer:
-            self._buffer += data
+        if self.pending:
+            self.pending += data
             # A blank line is at most four bytes: what was looked at before cannot hold the begin of another one.
-            if _BLANK_LINE.search(self._buffer, max(0, self._scanned - 3)) is None:
-                self._bound(len(self._buffer))
-                self._scanned = len(self._buffer)
+            if _BLANK_LINE.search(self.pending, max(0, self._scanned - 3)) is None:
+                self._bound(len(self.pending))
+                self._scanned = len(self.pending)
                 return []
-            data = bytes(self._buffer)
-            self._buffer.clear()
+            data = bytes(self.pending)
+            self.pending.clear()
         return self._simple(data) if b"\r" not in data else self._any(data)
 
     def take(self, data: bytes) -> bytes | None:
         """The bytes of the events that are complete now, uncut. None, and nothing taken but `data`, where they are to
         be had from `feed(b"")` only: lines end in other ways than a newline, or there is very much."""
-        if self._buffer:
-            self._buffer += data
-            if _BLANK_LINE.search(self._buffer, max(0, self._scanned - 3)) is None:
-                self._bound(len(self._buffer))
-                self._scanned = len(self._buffer)
+        if self.pending:
+            self.pending += data
+            if _BLANK_LINE.search(self.pending, max(0, self._scanned - 3)) is None:
+                self._bound(len(self.pending))
+                self._scanned = len(self.pending)
                 return b""
-            data = bytes(self._buffer)
-            self._buffer.clear()
-        if b"\r" in data or len(data) > self._max_bytes:
-            self._buffer += data
+            data = bytes(self.pending)
+            self.pending.clear()
+        if b"\r" in data or len(data) > self.max_bytes:
+            self.pending += data
             self._scanned = 0
             return None
-        if data[-2:] == b"\n\n" and data[-3:-2] != b"\n":
-            return data
         end = _last_end(data)
-        self._buffer += data[end:]
+        self.pending += data[end:]
         self._scanned = len(data) - end
         return data[:end]
 
-    @property
-    def pending(self) -> bool:
-        """Something of an event has come, and not its end."""
-        return bool(self._buffer)
-
     def close(self) -> list[Event]:
         """The last event, where the stream ended without its blank line."""
-        rest = bytes(self._buffer)
-        self._buffer.clear()
+        rest = bytes(self.pending)
+        self.pending.clear()
         self._scanned = 0
         if not rest:
             return []
@@ -100,12 +94,12 @@ class Reader:
 
     def _keep(self, rest: bytes) -> None:
         self._bound(len(rest))
-        self._buffer += rest
+        self.pending += rest
         self._scanned = len(rest)
 
     def _bound(self, size: int) -> None:
-        if size > self._max_bytes:
-            raise ProtocolViolation(f"The provider sent an event of more than {self._max_bytes} bytes.")
+        if size > self.max_bytes:
+            raise ProtocolViolation(f"The provider sent an event of more than {self.max_bytes} bytes.")
 
     def event(self, raw: bytes) -> Event:
         """What these bytes say, which are a whole event."""

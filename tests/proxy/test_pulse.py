@@ -24,7 +24,7 @@ class FakeReply:
         self.gone = False
         self._more = asyncio.Event()
 
-    async def start(self, status: int, headers: Headers) -> None:
+    async def start(self, status: int, headers: Headers, lines: bytes = b"") -> None:
         self.started, self.status, self.headers = True, status, headers
         self._more.set()
 
@@ -34,10 +34,16 @@ class FakeReply:
         self.pieces.append(data)
         self._more.set()
 
-    async def end(self) -> None:
+    def push(self, data: bytes) -> bool:
+        raise AssertionError("a pulse can wait")
+
+    async def ready(self) -> None:
+        raise AssertionError("a pulse waits for nobody")
+
+    async def end(self, last: bytes = b"") -> None:
         raise AssertionError("a pulse ends nothing")
 
-    async def send(self, status: int, headers: Headers, body: bytes) -> None:
+    async def send(self, status: int, headers: Headers, body: bytes, lines: bytes = b"") -> None:
         raise AssertionError("a pulse sends nothing whole")
 
     def abort(self) -> None:
@@ -92,6 +98,27 @@ async def test_start_up_events_wait_for_content_or_for_their_time() -> None:
     beating.keep(b"one")
     await reply.until(lambda: reply.pieces)
     assert (reply.status, reply.pieces) == (201, [b"one"])
+    beating.stop()
+
+
+async def test_where_nothing_is_to_be_gained_the_headers_go_out_at_once() -> None:
+    beating, reply, _ = pulse(hold_s=60.0)
+    beating.await_headers()
+    await beating.open(201, [("a", "b")])
+    assert (reply.started, reply.status, reply.headers, reply.pieces) == (True, 201, [("a", "b")], [])
+    assert not beating.holding
+    await beating.open(202, [])
+    assert reply.status == 201
+    beating.stop()
+
+
+async def test_a_timer_that_rings_for_an_earlier_purpose_beats_no_sooner() -> None:
+    beating, reply, _ = pulse(early_answer_s=0.02, heartbeat_s=0.1)
+    beating.await_headers()
+    await beating.open(200, [])
+    begun = SystemClock().monotonic_s()
+    await reply.until(lambda: reply.pieces)
+    assert SystemClock().monotonic_s() - begun > 0.09
     beating.stop()
 
 

@@ -232,6 +232,8 @@ class TestAConnection:
         wired = Wired()
         wired.hear(OK, [])
         answer = HEAD + b"X-Header: value\r\n" * 8 + b"Content-Length: 3\r\n\r\nabc"
+        wired.begin()
+        wired.connection.data_received(answer)  # from here on such names are known
         event, count = b"3\r\nabc\r\n", 0
 
         def note(frame: object, kind: str, argument: object) -> None:
@@ -262,3 +264,99 @@ class TestAConnection:
         wired.connection.close()
         wired.end()
         assert wired.owner.told == ["lost"]
+
+
+class TestPouring:
+    """A body given to whoever takes it at once."""
+
+    def poured(self, wired: Wired, takes: list[bytes], until: int = 99) -> asyncio.Task[bool]:
+        def take(piece: bytes) -> bool:
+            takes.append(piece)
+            return len(takes) < until
+
+        return asyncio.ensure_future(wired.arrival.pour(take))
+
+    async def test_comes_from_where_the_bytes_come(self) -> None:
+        wired, took = Wired(), list[bytes]()
+        wired.hear(CHUNKED + b"1\r\na\r\n", [])
+        pouring = self.poured(wired, took)
+        await asyncio.sleep(0)
+        for piece in (b"b", b"c"):
+            wired.connection.data_received(b"1\r\n%b\r\n" % piece)
+            assert took[-1] == piece  # without a turn of the loop
+        assert wired.connection.held_bytes == 0
+        wired.connection.data_received(b"1\r\nd\r\n0\r\n\r\n")
+        assert await pouring
+        assert took == [b"a", b"b", b"c", b"d"]
+
+    @given(st.binary(min_size=1, max_size=40), st.lists(st.integers(0, 90), max_size=8), st.integers(1, 9))
+    @settings(max_examples=60, deadline=None)
+    async def test_loses_nothing_however_it_is_cut_and_interrupted(
+        self, body: bytes, cuts: list[int], until: int
+    ) -> None:
+        wired, took = Wired(), list[bytes]()
+        raw = CHUNKED + b"".join(b"1\r\n%c\r\n" % byte for byte in body) + b"0\r\n\r\n"
+        pouring = self.poured(wired, took, until)
+        await asyncio.sleep(0)
+        wired.hear(raw, cuts)
+        if not await pouring:
+            rest = list[bytes]()
+            assert await self.poured(wired, rest)
+            took += rest
+        assert b"".join(took) == body
+
+    async def test_stops_where_no_more_is_wanted_and_goes_on(self) -> None:
+        wired, took = Wired(), list[bytes]()
+        wired.hear(CHUNKED, [])
+        pouring = self.poured(wired, took, 1)
+        await asyncio.sleep(0)
+        wired.connection.data_received(b"1\r\na\r\n")
+        wired.connection.data_received(b"1\r\nb\r\n")
+        assert (took, await pouring) == ([b"a"], False)
+        wired.connection.data_received(b"%x\r\n" % HIGH_BYTES + b"x" * HIGH_BYTES + b"\r\n")
+        assert wired.transport.paused  # who does not take is waited for
+        pouring = self.poured(wired, took)
+        await asyncio.sleep(0)
+        assert not wired.transport.paused
+        assert len(took[1]) == HIGH_BYTES + 1
+        wired.arrival.close()
+        with pytest.raises(StreamCut):
+            await pouring
+
+    async def test_what_the_taker_raises_is_raised_where_it_is_waited_for(self) -> None:
+        wired = Wired()
+        wired.hear(CHUNKED, [])
+
+        def take(_: bytes) -> bool:
+            raise ConnectionResetError("the caller has gone")
+
+        pouring = asyncio.ensure_future(wired.arrival.pour(take))
+        await asyncio.sleep(0)
+        wired.connection.data_received(b"1\r\na\r\n")
+        with pytest.raises(ConnectionResetError):
+            await pouring
+        wired.arrival.close()
+        assert wired.transport.aborted
+
+    async def test_after_it_was_cancelled_nothing_is_given(self) -> None:
+        wired, took = Wired(), list[bytes]()
+        wired.hear(CHUNKED, [])
+        pouring = self.poured(wired, took)
+        await asyncio.sleep(0)
+        pouring.cancel()
+        wired.connection.data_received(b"1\r\na\r\n")
+        with pytest.raises(asyncio.CancelledError):
+            await pouring
+        assert (took, wired.transport.aborted) == ([], True)
+
+    async def test_a_silent_provider_is_not_waited_for(self) -> None:
+        wired, took = Wired(), list[bytes]()
+        wired.connection._timeouts = Timeouts(first_byte_s=60.0, idle_s=0.05)
+        wired.hear(CHUNKED, [])
+        pouring = self.poured(wired, took)
+        for _ in range(4):
+            await asyncio.sleep(0.025)
+            wired.connection.data_received(b"1\r\na\r\n")
+        with pytest.raises(UpstreamFailed):
+            await asyncio.wait_for(pouring, 1.0)
+        assert len(took) == 4

@@ -1,0 +1,340 @@
+"""The short way of most calls: no task, no wait, from the caller's bytes to the upstream's and back in two strokes.
+
+Taken by calls with a head that has come before and a body that is there, in JSON, whose hooks on the chain cannot
+wait, and for whose upstream a connection is at hand. `depart` takes them out, `_arrived` takes the answer back; hooks,
+rights, records and figures are those of the regular way (`pipeline`, `delivery`), and wherever something is not as
+usual the call goes on there, from the point it has come to: before it has begun (`depart` gives None), with what its
+chain said (`go_on`), with the answer of its first try (`carried`), or with an error (`failed`).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, TypeVar
+
+from proxy import own, wire
+from proxy.chain import Chain
+from proxy.errors import Overloaded, WeirError
+from proxy.exchange import Caller, Dialect, Exchange, Request, Response, Target
+from proxy.house import House, Identified, Trip
+from proxy.pipeline import Pipeline, model_of, names_parts
+from proxy.ports import Incoming, ShortReply
+from proxy.route import Route
+from proxy.upstream import endpoint
+from proxy.upstream.arrival import Arrival
+from proxy.upstream.link import Answering, Dress, Outgoing
+from proxy.wire import sliced
+from proxy.wire.codec import Codec
+
+T = TypeVar("T")
+log = logging.getLogger("weir")
+MODELS = 64
+"""Models remembered for one head."""
+
+
+NOBODY = Caller()
+
+
+@dataclass(slots=True)
+class Track:
+    """Where the calls of one head and one model go, and how."""
+
+    route: Route
+    target: Target
+    fallbacks: tuple[Target, ...]
+    dress: Dress
+
+
+@dataclass(slots=True)
+class Standing:
+    """What is known of every call with this head, from this caller, under these settings."""
+
+    chain: Chain
+    known: Identified
+    codec: Codec | None
+    """None: calls with this head take the regular way."""
+    body_bytes: int = 0
+    refuses_unread: bool = False
+    tracks: dict[str, Track | None] = field(default_factory=dict)
+
+
+class Express:
+    """One per worker."""
+
+    def __init__(self, house: House, pipeline: Pipeline) -> None:
+        self._house = house
+        self._pipeline = pipeline
+        self._now, self._wall = house.now, house.wall
+
+    def depart(self, incoming: Incoming, reply: ShortReply) -> Ride | None:
+        """The call, on its way; None where it has to take the regular way, as if it had never been here."""
+        head, body = incoming.head, incoming.whole()
+        if head is None or body is None:
+            return None
+        house = self._house
+        chain = house.chains.current
+        key = ("express", incoming.remote)
+        standing: Standing | None = head.memo.get(key)
+        if standing is None or standing.chain is not chain:
+            standing = self._stand(incoming, chain)
+            head.keep(key, standing)
+        codec = standing.codec
+        if codec is None or len(body) > standing.body_bytes:
+            return None
+        at_s, start = self._wall(), self._now()
+        try:
+            doc = codec.read(body)
+            model = model_of(doc)
+        except WeirError:
+            return None
+        track = standing.tracks.get(model)
+        if track is None and (track := self._lay(incoming, standing, model)) is None:
+            return None
+        if doc.get("stream") or not (codec.plain(doc) or not (standing.refuses_unread or names_parts(body))):
+            return None
+        request = Request(
+            codec.dialect, incoming.method, standing.known.path, incoming.query, tuple(incoming.headers), body,
+            doc=doc, model=model, walk=self._pipeline.walk(codec),
+        )  # fmt: skip
+        exchange = Exchange(
+            self._pipeline.call_id(at_s),
+            standing.known.caller,
+            request,
+            at_s=at_s,
+            start=start,
+            snapshot=chain.snapshot,
+        )
+        exchange.timeline.read = start
+        exchange.target = track.target
+        if track.fallbacks:
+            exchange.fallbacks = list(track.fallbacks)
+        self._pipeline.recognise(exchange, codec)
+        incoming.taken()
+        self._pipeline.began()
+        ride = Ride(house, self._pipeline, exchange, incoming, reply, standing=standing, track=track)
+        ride.depart()
+        return ride
+
+    def _stand(self, incoming: Incoming, chain: Chain) -> Standing:
+        """Raises nothing: what is wrong with a head, the regular way says."""
+        snapshot = chain.snapshot
+        try:
+            known = self._pipeline.identify(snapshot, incoming)
+        except WeirError:
+            return Standing(chain, Nobody(), None)
+        dialect = wire.route(known.path)
+        told = {name.lower() for name, _ in incoming.headers}
+        odd = known.caller.debug or known.caller.deadline_s is not None or "content-encoding" in told
+        if dialect is None or dialect == "responses" or incoming.method != "POST" or odd or snapshot.audit_strict:
+            return Standing(chain, known, None)
+        codec = self._pipeline.codec(dialect, snapshot.limits.depth)
+        most = min(snapshot.limits.body_bytes, sliced.LONG_BYTES - 1)
+        return Standing(chain, known, codec, most, snapshot.uninspected == "refuse")
+
+    def _lay(self, incoming: Incoming, standing: Standing, model: str) -> Track | None:
+        """The track of a model, where it has one."""
+        if model in standing.tracks or standing.codec is None:
+            return None
+        if len(standing.tracks) >= MODELS:
+            standing.tracks.clear()
+        standing.tracks[model] = found = self._found(incoming, standing, standing.codec.dialect, model)
+        return found
+
+    def _found(self, incoming: Incoming, standing: Standing, dialect: Dialect, model: str) -> Track | None:
+        chain, caller = standing.chain, standing.known.caller
+        snapshot, allowed = chain.snapshot, self._house.allowed
+        try:
+            target, *others = endpoint.resolve(snapshot, dialect, model)
+        except WeirError:
+            return None
+        upstream, route = snapshot.upstreams[target.upstream], chain.route(caller.agent, model, standing.known.path)
+        usual = target.model == model and allowed(snapshot, caller.key, model) and endpoint.may_use(caller, upstream)
+        if not usual or not route.short or route.refuses_unread or snapshot.content_of(caller.agent) != "none":
+            return None
+        fallbacks = tuple(
+            other
+            for other in others
+            if allowed(snapshot, caller.key, other.model)
+            and endpoint.may_use(caller, snapshot.upstreams[other.upstream])
+        )
+        ours = standing.known.credential_is_ours
+        try:
+            headers = endpoint.headers(
+                incoming.headers, upstream, body_length=None, identity=True, credential_is_ours=ours
+            )
+            path = endpoint.target(upstream, model, standing.known.path, incoming.query)
+        except WeirError:
+            return None
+        return Track(route, target, fallbacks, Dress(upstream, "", ours, path, headers))
+
+
+@dataclass(frozen=True, slots=True)
+class Nobody:
+    """Of a head that identity refuses."""
+
+    caller: Caller = NOBODY
+    path: str = ""
+    credential_is_ours: bool = False
+
+
+class Ride:
+    """One call on the short way."""
+
+    __slots__ = (
+        "_arrival", "_below", "_exchange", "_house", "_incoming", "_over", "_pipeline", "_reply", "_standing", "_track",
+    )  # fmt: skip
+
+    def __init__(
+        self, house: House, pipeline: Pipeline, exchange: Exchange, incoming: Incoming, reply: ShortReply,
+        *, standing: Standing, track: Track,
+    ) -> None:  # fmt: skip
+        self._house = house
+        self._pipeline = pipeline
+        self._exchange = exchange
+        self._incoming = incoming
+        self._reply = reply
+        self._standing = standing
+        self._track = track
+        self._below = 0
+        self._arrival: Answering | None = None
+        self._over = False
+
+    def depart(self) -> None:
+        exchange, track = self._exchange, self._track
+        headers, line = exchange.request.headers, exchange.timeline
+        try:
+            response, self._below = _at_once(self._standing.chain.out(exchange, track.route))
+            request, worn = exchange.request, track.dress
+            if response is not None or exchange.target is not track.target or request.headers is not headers:
+                self._hand_on(partial(self._pipeline.go_on, response=response))
+                return
+            body = self._codec.write(request) if request.changed else request.body
+            line.sent = self._house.now()
+            outgoing = Outgoing("POST", worn.target, worn.headers, body, memo=worn.memo)
+            self._arrival = self._house.link.begin(worn.upstream, outgoing, self._arrived)
+        except Exception as error:  # noqa: BLE001  every error becomes an answer, on the regular way
+            self._hand_on(partial(_raise, error=error))
+            return
+        if self._arrival is None:
+            line.sent = 0.0
+            self._hand_on(partial(self._pipeline.go_on, response=None))
+            return
+        exchange.attempts = 1
+
+    def cancel(self) -> None:
+        """The caller has gone, or Weir stops."""
+        if self._over:
+            return
+        self._over = True
+        self._exchange.outcome = "cancelled"
+        if self._arrival is not None:
+            self._arrival.close()
+            self._house.pool.noted(self._track.target.upstream, "cancelled")
+        with suppress(ConnectionError):
+            self._reply.fail(Overloaded("Weir is shutting down"))
+        self._pipeline.ended()
+        self._house.tasks.spawn("settle", self._settling())
+
+    def _arrived(self, arrival: Answering) -> None:
+        """The answer has come as a whole, or something else has."""
+        if self._over:
+            return
+        exchange = self._exchange
+        exchange.timeline.headers = now = self._house.now()
+        try:
+            good = 200 <= arrival.status < 300
+            if good and isinstance(arrival, Arrival) and arrival.whole and self._carry_back(arrival, now):
+                self._end()
+                return
+        except ConnectionError:  # the caller has gone
+            self.cancel()
+            return
+        except Exception as error:  # noqa: BLE001  every error becomes an answer, on the regular way
+            self._hand_on(partial(_raise, error=error))
+            return
+        if getattr(arrival, "stale", False):  # nobody has seen the call: it goes out again
+            exchange.attempts, exchange.timeline.sent = 0, 0.0
+            self._hand_on(partial(self._pipeline.go_on, response=None))
+            return
+        self._hand_on(partial(self._pipeline.carry, answering=arrival))
+
+    def _carry_back(self, arrival: Arrival, now: float) -> bool:
+        """False where that is not for here."""
+        kind, lines = arrival.header("content-type"), arrival.lines(False)
+        if lines is None or arrival.header("content-encoding") is not None:
+            return False
+        if kind is not None and kind[:17].lower() == "text/event-stream":
+            return False
+        raw = arrival.rest
+        answer = self._codec.answer(raw)
+        if answer is None:
+            return False
+        exchange, track = self._exchange, self._track
+        self._house.pool.noted(track.target.upstream, "ok")
+        line, doc = exchange.timeline, answer.doc
+        line.upstream_end = now
+        response = exchange.response = Response(arrival.status)
+        response.said, response.usage, response.model = answer.texts, answer.usage, answer.model
+        response.usage_source = "none" if answer.usage is None else "provider"
+        response.finish, response.complete, response.body = answer.finish, True, raw
+        response.id = named if type(named := doc.get("id")) is str else ""
+        _at_once(self._standing.chain.response(exchange, track.route, self._below))
+        line.ended = line.first = self._house.now()
+        response.delivered_bytes = len(raw)
+        ours = own.lines(exchange)
+        if ours is None:
+            headers = endpoint.answer_headers(arrival.headers, changed=False)
+            self._reply.put(arrival.status, headers + own.headers(exchange, whole=True), raw)
+        else:
+            self._reply.put(arrival.status, [], raw, lines + ours)
+        return True
+
+    def _end(self) -> None:
+        self._over = True
+        self._pipeline.ended()
+        settling = self._settling()
+        if any(member.plugin.finish_waits(self._exchange) for member in self._track.route.lingering):
+            self._house.tasks.spawn("settle", settling)
+        else:
+            try:
+                _at_once(settling)
+            except Exception:
+                log.exception("settling a call failed", extra={"call": self._exchange.id})
+        self._reply.over()
+
+    def _settling(self) -> Coroutine[Any, Any, None]:
+        return self._pipeline.settle(self._exchange, self._standing.chain, self._track.route)
+
+    @property
+    def _codec(self) -> Codec:
+        codec = self._standing.codec
+        assert codec is not None
+        return codec
+
+    def _hand_on(self, work: Callable[[Trip], Coroutine[Any, Any, None]]) -> None:
+        """The regular way goes on with the call."""
+        self._over = True
+        exchange, standing, track = self._exchange, self._standing, self._track
+        trip = Trip(
+            exchange, standing.chain, self._incoming, self._reply, exchange.request.headers, codec=standing.codec,
+            route=track.route, below=self._below, ours=standing.known.credential_is_ours, home=track.target.upstream,
+        )  # fmt: skip
+        self._reply.go_on(self._pipeline.run(trip, work(trip)))
+
+
+async def _raise(trip: Trip, error: Exception) -> None:
+    raise error
+
+
+def _at_once(work: Coroutine[Any, Any, T]) -> T:
+    """Runs a coroutine that does not wait."""
+    try:
+        work.send(None)
+    except StopIteration as done:
+        return done.value  # type: ignore[no-any-return]
+    work.close()
+    raise RuntimeError("a hook that cannot wait has waited")
