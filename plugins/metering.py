@@ -6,15 +6,17 @@ known stays unknown and is counted, never taken for zero; what was never sent to
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from proxy.exchange import Exchange, Response, Usage
 from proxy.plugin import Kit, Plugin
-from proxy.ports import Counter, Histogram, Metrics
+from proxy.ports import Metrics
 
 K = TypeVar("K")
 V = TypeVar("V")
+Add = Callable[[float], None]
 KINDS = 4096
 """Kinds of calls whose series are remembered."""
 THREAD_CHARS = 8192
@@ -37,7 +39,7 @@ class Metering(Plugin[MeteringOptions]):
         super().__init__(kit)
         self._calls: dict[tuple[str, str, str, bool, str], _Calls] = {}
         self._tokens: dict[tuple[str, str, str], _Tokens] = {}
-        self._plugins: dict[str, Histogram] = {}
+        self._plugins: dict[str, Callable[[float], None]] = {}
 
     async def response(self, exchange: Exchange) -> None:
         """Where the usage is known before the first byte, the cost can stand in a header."""
@@ -117,20 +119,22 @@ class Metering(Plugin[MeteringOptions]):
         calls = self._calls.get(key)
         if calls is None:
             calls = _kept(self._calls, key, _Calls(self.kit.metrics, *key))
-        calls.ended.add()
-        calls.response.observe(line.ended - line.start)
-        if line.first and request.stream:
-            calls.first.observe(line.first - line.start)
+        calls.ended()
+        calls.response(line.ended - line.start)
+        if request.stream and line.first:
+            calls.first(line.first - line.start)
         if line.sent:
-            calls.queue.observe(line.queue_s)
+            calls.queue(line.queue_s)
             if calls.upstream is not None and line.upstream_end:
-                calls.upstream.observe(line.upstream_end - line.sent)
-        calls.own.observe(line.own_s)
+                calls.upstream(line.upstream_end - line.sent)
+        calls.own(line.own_s)
+        plugins = self._plugins
         for plugin, spent in line.plugins.items():
-            spread = self._plugins.get(plugin)
-            if spread is None:
-                spread = _kept(self._plugins, plugin, self.kit.metrics.histogram("weir_plugin_seconds", plugin=plugin))
-            spread.observe(spent)
+            observe = plugins.get(plugin)
+            if observe is None:
+                spread = self.kit.metrics.histogram("weir_plugin_seconds", plugin=plugin)
+                observe = _kept(plugins, plugin, spread.observe)
+            observe(spent)
         for step in exchange.steps:
             self._add("weir_plugin_outcomes_total", plugin=step.plugin, what=_word(step.what))
         for what in request.uninspected:
@@ -148,17 +152,18 @@ class Metering(Plugin[MeteringOptions]):
         if tokens is None:
             tokens = _kept(self._tokens, key, _Tokens(self.kit.metrics, *key))
         if usage.input:
-            tokens.of("input").add(usage.input)
+            (tokens.input or tokens.of("input"))(usage.input)
         if usage.output:
-            tokens.of("output").add(usage.output)
+            (tokens.output or tokens.of("output"))(usage.output)
         if usage.cache_read:
-            tokens.of("cache_read").add(usage.cache_read)
+            (tokens.cache_read or tokens.of("cache_read"))(usage.cache_read)
         if usage.cache_write:
-            tokens.of("cache_write").add(usage.cache_write)
-        if exchange.cost_nano_usd is None:
+            (tokens.cache_write or tokens.of("cache_write"))(usage.cache_write)
+        cost = exchange.cost_nano_usd
+        if cost is None:
             self._add("weir_unknown_price_total", model=model)
-        elif exchange.cost_nano_usd:
-            tokens.cost().add(exchange.cost_nano_usd / 1e9)
+        elif cost:
+            (tokens.cost or tokens.of_cost())(cost / 1e9)
 
     def _add(self, metric: str, **labels: str) -> None:
         self.kit.metrics.counter(metric, **labels).add()
@@ -172,39 +177,39 @@ class _Calls:
     def __init__(
         self, metrics: Metrics, agent: str, surface: str, outcome: str, stream: bool, upstream: str
     ) -> None:  # fmt: skip
-        self.ended = metrics.counter("weir_requests_total", agent=agent, surface=surface, outcome=outcome)
+        self.ended = metrics.counter("weir_requests_total", agent=agent, surface=surface, outcome=outcome).add
         streams = "true" if stream else "false"
-        self.response = metrics.histogram("weir_response_seconds", surface=surface, stream=streams)
-        self.first = metrics.histogram("weir_time_to_first_token_seconds", surface=surface)
-        self.queue = metrics.histogram("weir_queue_seconds")
-        self.own = metrics.histogram("weir_overhead_seconds", surface=surface)
-        self.upstream = metrics.histogram("weir_upstream_seconds", upstream=upstream) if upstream else None
+        self.response = metrics.histogram("weir_response_seconds", surface=surface, stream=streams).observe
+        self.first = metrics.histogram("weir_time_to_first_token_seconds", surface=surface).observe
+        self.queue = metrics.histogram("weir_queue_seconds").observe
+        self.own = metrics.histogram("weir_overhead_seconds", surface=surface).observe
+        self.upstream = metrics.histogram("weir_upstream_seconds", upstream=upstream).observe if upstream else None
 
 
 class _Tokens:
     """The series of what one agent uses of one model, each looked up when there is something to add."""
 
-    __slots__ = ("_cost", "_labels", "_metrics", "_of")
+    __slots__ = ("_labels", "_metrics", "cache_read", "cache_write", "cost", "input", "output")
 
     def __init__(self, metrics: Metrics, agent: str, model: str, source: str) -> None:
         self._metrics = metrics
         self._labels = (agent, model, source)
-        self._of: dict[str, Counter] = {}
-        self._cost: Counter | None = None
+        self.input: Add | None = None
+        self.output: Add | None = None
+        self.cache_read: Add | None = None
+        self.cache_write: Add | None = None
+        self.cost: Add | None = None
 
-    def of(self, kind: str) -> Counter:
-        found = self._of.get(kind)
-        if found is None:
-            agent, model, source = self._labels
-            made = self._metrics.counter("weir_tokens_total", agent=agent, model=model, type=kind, source=source)
-            found = self._of[kind] = made
-        return found
+    def of(self, kind: str) -> Add:
+        agent, model, source = self._labels
+        counter = self._metrics.counter("weir_tokens_total", agent=agent, model=model, type=kind, source=source)
+        setattr(self, kind, counter.add)
+        return counter.add
 
-    def cost(self) -> Counter:
-        if self._cost is None:
-            agent, model, _ = self._labels
-            self._cost = self._metrics.counter("weir_cost_usd_total", agent=agent, model=model)
-        return self._cost
+    def of_cost(self) -> Add:
+        agent, model, _ = self._labels
+        self.cost = self._metrics.counter("weir_cost_usd_total", agent=agent, model=model).add
+        return self.cost
 
 
 def _kept(kept: dict[K, V], key: K, made: V) -> V:

@@ -132,8 +132,19 @@ class Chain:
         exchange.verdicts.clear()
 
     async def response(self, exchange: Exchange, route: Route, below: int) -> None:
+        now, plugins = self.now, exchange.timeline.plugins
         for member in route.upward["response"]:
-            if member.place < below and not (member.partial and skipped(exchange, member)):
+            if member.place >= below:
+                continue
+            if (hook := member.brief.get("response")) is not None:
+                start = now()
+                try:
+                    await hook(exchange)
+                except Exception as error:  # noqa: BLE001  any failure of a plugin is its envelope's matter
+                    self._stumbled(exchange, member, "response", start, error)
+                name = member.name
+                plugins[name] = plugins.get(name, 0.0) + now() - start
+            elif not (member.partial and skipped(exchange, member)):
                 await self.call(exchange, member, "response", member.plugin.response)
 
     async def answer(
@@ -157,7 +168,10 @@ class Chain:
         for member in route.upward["finish"]:
             if member.place > exchange.place:
                 continue
-            if (hook := member.brief.get("finish")) is not None:
+            hook = member.brief.get("finish")
+            if hook is None and member.prompt and not member.plugin.finish_waits(exchange):
+                hook = member.plugin.finish
+            if hook is not None:
                 start = now()
                 try:
                     await hook(exchange)

@@ -283,7 +283,8 @@ class Ride:
         response.finish, response.complete, response.body = answer.finish, True, raw
         response.id = named if type(named := doc.get("id")) is str else ""
         _at_once(self._standing.chain.response(exchange, track.route, self._below))
-        line.ended = line.first = self._house.now()
+        line.first = now = self._house.now()
+        line.close(now)
         response.delivered_bytes = len(raw)
         ours = own.lines(exchange)
         if ours is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
+from collections import deque
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import unquote
@@ -140,19 +140,17 @@ class Calls:
 
     def __init__(self, records: Records) -> None:
         self._records = records
-        self._kept: OrderedDict[str, tuple[str, bytes]] = OrderedDict()
+        self._kept: deque[tuple[str, str, bytes]] = deque(maxlen=KEPT)
 
     def keep(self, exchange: Exchange, line: bytes) -> None:
-        self._kept[exchange.id] = (exchange.caller.credential, line)
-        while len(self._kept) > KEPT:
-            self._kept.popitem(last=False)
+        self._kept.append((exchange.id, exchange.caller.credential, line))
 
     async def __call__(self, trip: Trip) -> None:
         wanted = trip.exchange.request.path.rsplit("/", 1)[1]
         credential = trip.exchange.caller.credential
-        owner, line = self._kept.get(wanted, ("", b""))
-        summary = summary_of(parsed(line)) if line and owner == credential else None
-        if wanted not in self._kept:
+        found = next((kept for kept in reversed(self._kept) if kept[0] == wanted), None)
+        summary = summary_of(parsed(found[2])) if found is not None and found[1] == credential else None
+        if found is None:
             summary = (await self._records.ask({"call": wanted, "credential": credential})).get("call")
         if summary is None:
             raise _not_found()

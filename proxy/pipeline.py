@@ -55,6 +55,9 @@ NOBODY = Caller()
 MODEL_CHARS = 512
 
 
+_NAMES_USERS = frozenset({"metadata", "safety_identifier", "user"})
+
+
 class Pipeline:
     """Runs calls. One object per worker."""
 
@@ -266,7 +269,7 @@ class Pipeline:
     def recognise(self, exchange: Exchange, codec: Codec) -> None:
         """The user as the body names them, and the conversation by its opening: good for stickiness and statistics."""
         doc, caller = exchange.request.doc, exchange.caller
-        if caller.user is None:
+        if caller.user is None and not _NAMES_USERS.isdisjoint(doc):
             metadata = doc.get("metadata")
             user = doc.get("safety_identifier") or doc.get("user")
             user = user or (metadata.get("user_id") if isinstance(metadata, dict) else None)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from proxy.errors import WeirError
 
 T = TypeVar("T")
 Json = Any
@@ -221,7 +224,7 @@ class ShortReply(Reply, Protocol):
         """`send` for those who cannot wait."""
         ...
 
-    def fail(self, error: Exception) -> None: ...
+    def fail(self, error: WeirError) -> None: ...
 
     def over(self) -> None:
         """The answer is out, and the call has ended."""
@@ -230,4 +233,3 @@ class ShortReply(Reply, Protocol):
     def go_on(self, rest: Coroutine[Any, Any, None]) -> None:
         """From here on a task serves the call."""
         ...
-

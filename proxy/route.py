@@ -41,6 +41,9 @@ class Member:
     brief: dict[str, Callable[[Exchange], Coroutine[Any, Any, Any]]] = field(init=False)
     """Those of them that need no look at anything but the clock: always on, enforcing, before all that is below."""
 
+    prompt: bool = field(init=False)
+    """Always on and enforcing: a `finish` that has nothing to wait for needs no envelope but the clock."""
+
     def __post_init__(self) -> None:
         self.name = self.entry.name
         self.shadow = self.entry.mode == "shadow"
@@ -49,6 +52,7 @@ class Member:
         self.partial = self.entry.when.share < 1.0
         self.still = frozenset(hook for hook in self.hooks if _still(getattr(self.plugin, hook)))
         always = not (self.shadow or self.partial or self.entry.overlap)
+        self.prompt = always
         self.brief = {hook: getattr(self.plugin, hook) for hook in self.still if always}
 
     @property

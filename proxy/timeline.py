@@ -6,7 +6,9 @@ from __future__ import annotations
 class Timeline:
     """Monotonic seconds of what happened when; 0.0 means not (yet)."""
 
-    __slots__ = ("busy", "ended", "first", "headers", "plugins", "queue_s", "read", "sent", "start", "upstream_end")
+    __slots__ = (
+        "_own_s", "busy", "ended", "first", "headers", "plugins", "queue_s", "read", "sent", "start", "upstream_end",
+    )  # fmt: skip
 
     def __init__(self, start: float) -> None:
         self.start = start
@@ -28,10 +30,20 @@ class Timeline:
         """Seconds Weir itself worked on the answer while it ran (streams)."""
         self.plugins: dict[str, float] = {}
         """Seconds inside each plugin's hooks and filters."""
+        self._own_s: float | None = None
+
+    def close(self, ended: float) -> None:
+        """The caller's last byte is written: nothing changes any more."""
+        self.ended = ended
+        self._own_s = self._share_s()
 
     @property
     def own_s(self) -> float:
         """Weir's own share: before the call left (without the queue), while the answer ran, after its last byte."""
+        own_s = self._own_s
+        return self._share_s() if own_s is None else own_s
+
+    def _share_s(self) -> float:
         if not self.sent:
             return max(0.0, self.ended - (self.read or self.start))
         before = self.sent - (self.read or self.start) - self.queue_s

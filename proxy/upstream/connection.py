@@ -196,6 +196,8 @@ class Connection(asyncio.Protocol):
             self._heard = True
             if self.calls == 1:
                 tls.remember(self._transport.get_extra_info("ssl_object"))
+            elif self._phase == "first" and self._at_once(arrival, data):
+                return
         pieces = self.pieces
         before = len(pieces)
         self._fruitless_bytes += len(data)
@@ -205,7 +207,7 @@ class Connection(asyncio.Protocol):
             self.fail(failure.invalid())
             return
         if self._ended:
-            self._finish(arrival)
+            self._finish(arrival, self._last())
             return
         if len(pieces) > before:
             self._fruitless_bytes = 0
@@ -229,7 +231,7 @@ class Connection(asyncio.Protocol):
                 arrival.stale = arrival.reused and not self._heard
                 self.fail(failure.unanswered(heard=self._heard))
             elif self._endless and error is None:
-                self._finish(arrival)
+                self._finish(arrival, self._last())
             else:
                 self.fail(failure.cut())
         self.close()
@@ -282,6 +284,7 @@ class Connection(asyncio.Protocol):
         if shape is not None and self._fruitless_bytes <= head.FIELD_BYTES:
             framing = head.framing(shape, values)
             arrival.opened_as(status, shape, values)
+            self._shapes.latest = shape
             return framing
         headers, length, chunked = head.read(list(zip(names, values, strict=True)), self._fruitless_bytes)
         self._shapes.learn(names)
@@ -295,6 +298,19 @@ class Connection(asyncio.Protocol):
             self._ended = True
 
     # What follows from it.
+
+    def _at_once(self, arrival: Arrival, data: bytes) -> bool:
+        """The whole answer, where it is like one before: then the parser need not see it."""
+        shape = self._shapes.latest
+        found = None if shape is None or self._bodyless else shape.match(data)
+        if shape is None or found is None or found[1] > head.FIELD_BYTES:
+            return False
+        status, start, values = found
+        arrival.opened_as(status, shape, values)
+        arrival.length = len(data) - start
+        self._reusable = True
+        self._finish(arrival, data[start:])
+        return True
 
     def _came(self) -> None:
         """The headers, or something of the body: wakes who waits for it, or stops reading where nobody does."""
@@ -345,10 +361,12 @@ class Connection(asyncio.Protocol):
         self._transport.resume_reading()
         self._extend(self._timeouts.idle_s)
 
-    def _finish(self, arrival: Arrival) -> None:
-        """The answer is whole. The connection can be used again if nothing of either message is left on it."""
+    def _last(self) -> bytes:
         self._paused = False
-        rest = self.take() if self.pieces else b""
+        return self.take() if self.pieces else b""
+
+    def _finish(self, arrival: Arrival, rest: bytes) -> None:
+        """The answer is whole. The connection can be used again if nothing of either message is left on it."""
         if self._bodyless:
             self._parser = HttpResponseParser(self)
             self._reusable = self._reusable and not rest

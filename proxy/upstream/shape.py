@@ -6,6 +6,7 @@ then known, and an answer's head is written anew in one step, without looking in
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import Any
@@ -17,6 +18,10 @@ SHAPES = 256
 """Remembered for one upstream."""
 NAMES_BYTES = 8 * 1024
 """Longer heads are not worth remembering."""
+DIGITS = 9
+_STATUS = rb"HTTP/1\.1 ([2-5][0-9]{2}) [\t\x20-\x7e]*\r\n"
+_VALUE = rb":[ \t]*([\t\x20-\x7e\x80-\xff]*)\r\n"
+_BODILESS = (b"204", b"304")
 _LISTS_NOTHING = (b"keep-alive", b"close")
 Values = Sequence[bytes]
 Pick = Callable[[Values], Any]
@@ -25,7 +30,7 @@ Pick = Callable[[Values], Any]
 class Shape:
     """Only for names of which an answer has been found good."""
 
-    __slots__ = ("_changed", "_lists_at", "_same", "at", "chunked_at", "length_at", "names")
+    __slots__ = ("_changed", "_lists_at", "_pattern", "_same", "at", "chunked_at", "length_at", "names")
 
     def __init__(self, names: tuple[bytes, ...]) -> None:
         self.names = tuple(name.decode() for name in names)
@@ -38,6 +43,23 @@ class Shape:
         kept = [at for at, one in enumerate(fates) if one in ("sent", "of the bytes")]
         self._same = _template(self.names, [at for at in kept if self.names[at].lower() != "content-length"])
         self._changed = _template(self.names, [at for at, one in enumerate(fates) if one == "sent"])
+
+        self._pattern: re.Pattern[bytes] | None = None
+        if self.length_at >= 0 and self.chunked_at < 0 and not self._lists_at:
+            self._pattern = re.compile(_STATUS + b"".join(re.escape(name) + _VALUE for name in names) + b"\r\n")
+
+    def match(self, data: bytes) -> tuple[int, int, list[bytes]] | None:
+        """Status, where the body begins, and the values, where `data` is a whole answer with such a head on a
+        connection that goes on. Stricter than llhttp, and faster."""
+        found = None if self._pattern is None else self._pattern.match(data)
+        if found is None:
+            return None
+        status, *values = found.groups()
+        length = values[self.length_at]
+        start = found.end()
+        if not length.isdigit() or len(length) > DIGITS or start + int(length) != len(data) or status in _BODILESS:
+            return None
+        return int(status), start, values
 
     def headers(self, values: Values) -> Headers:
         return list(zip(self.names, map(_text, values), strict=True))
@@ -57,6 +79,9 @@ class Shape:
 
 class Shapes(dict[tuple[bytes, ...], Shape]):
     """Those of one upstream. Bounded."""
+
+    latest: Shape | None = None
+    """Of a whole answer."""
 
     def learn(self, names: tuple[bytes, ...]) -> Shape | None:
         if sum(map(len, names)) > NAMES_BYTES:

@@ -75,8 +75,12 @@ class ChatCodec(DialectCodec):
 
     def opening(self, doc: Json) -> Json:
         messages = doc.get("messages") or []
-        first = next((at for at, message in enumerate(messages) if message.get("role") == "user"), len(messages))
-        return messages[: first + 1]
+        at = 0
+        for message in messages:
+            at += 1
+            if message.get("role") == "user":
+                break
+        return messages[:at]
 
     def wants_usage(self, doc: Json) -> bool:
         options = doc.get("stream_options")

@@ -11,7 +11,7 @@ from proxy.errors import StreamCut, Unauthorized, UnknownModel, Unreachable, Ups
 from proxy.exchange import Caller, Exchange, Request, Target
 from proxy.live import Identity, Limits, Snapshot, Streams, Upstream
 from proxy.ports import Headers
-from proxy.upstream.link import Answering, Outgoing
+from proxy.upstream.link import Answering, Done, Outgoing, header_of
 from proxy.upstream.pool import NO_USAGE, NO_USAGE_S, Pool
 from proxy.upstream.retry import Policy
 
@@ -36,6 +36,12 @@ class FakeAnswer:
     closed: bool = False
     cut: bool = False
 
+    def header(self, name: str) -> str | None:
+        return header_of(self.headers, name)
+
+    def lines(self, changed: bool) -> bytes | None:
+        return None
+
     async def read(self, limit: int) -> bytes:
         return self.body
 
@@ -56,6 +62,9 @@ class FakeLink:
         self.clock = clock
         self.answers = list(answers)
         self.sent: list[tuple[str, Outgoing]] = []
+
+    def begin(self, upstream: Upstream, outgoing: Outgoing, done: Done) -> Answering | None:
+        return None
 
     async def send(self, upstream: Upstream, outgoing: Outgoing) -> Answering:
         self.sent.append((upstream.name, outgoing))
