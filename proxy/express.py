@@ -66,8 +66,8 @@ class Express:
     """One per worker."""
 
     def __init__(self, house: House, pipeline: Pipeline) -> None:
-        self._house = house
-        self._pipeline = pipeline
+        self.house = house
+        self.pipeline = pipeline
         self._now, self._wall = house.now, house.wall
 
     def depart(self, incoming: Incoming, reply: ShortReply) -> Ride | None:
@@ -75,7 +75,7 @@ class Express:
         head, body = incoming.head, incoming.whole()
         if head is None or body is None:
             return None
-        house = self._house
+        house = self.house
         chain = house.chains.current
         key = ("express", incoming.remote)
         standing: Standing | None = head.memo.get(key)
@@ -98,10 +98,10 @@ class Express:
             return None
         request = Request(
             codec.dialect, incoming.method, standing.known.path, incoming.query, tuple(incoming.headers), body,
-            doc=doc, model=model, walk=self._pipeline.walk(codec),
+            doc=doc, model=model, walk=self.pipeline.walk(codec),
         )  # fmt: skip
         exchange = Exchange(
-            self._pipeline.call_id(at_s),
+            self.pipeline.call_id(at_s),
             standing.known.caller,
             request,
             at_s=at_s,
@@ -112,10 +112,10 @@ class Express:
         exchange.target = track.target
         if track.fallbacks:
             exchange.fallbacks = list(track.fallbacks)
-        self._pipeline.recognise(exchange, codec)
+        self.pipeline.recognise(exchange, codec)
         incoming.taken()
-        self._pipeline.began()
-        ride = Ride(house, self._pipeline, exchange, incoming, reply, standing=standing, track=track)
+        self.pipeline.began()
+        ride = Ride(self, exchange, incoming, reply, standing, track)
         ride.depart()
         return ride
 
@@ -123,7 +123,7 @@ class Express:
         """Raises nothing: what is wrong with a head, the regular way says."""
         snapshot = chain.snapshot
         try:
-            known = self._pipeline.identify(snapshot, incoming)
+            known = self.pipeline.identify(snapshot, incoming)
         except WeirError:
             return Standing(chain, Nobody(), None)
         dialect = wire.route(known.path)
@@ -131,7 +131,7 @@ class Express:
         odd = known.caller.debug or known.caller.deadline_s is not None or "content-encoding" in told
         if dialect is None or dialect == "responses" or incoming.method != "POST" or odd or snapshot.audit_strict:
             return Standing(chain, known, None)
-        codec = self._pipeline.codec(dialect, snapshot.limits.depth)
+        codec = self.pipeline.codec(dialect, snapshot.limits.depth)
         most = min(snapshot.limits.body_bytes, sliced.LONG_BYTES - 1)
         return Standing(chain, known, codec, most, snapshot.uninspected == "refuse")
 
@@ -146,7 +146,7 @@ class Express:
 
     def _found(self, incoming: Incoming, standing: Standing, dialect: Dialect, model: str) -> Track | None:
         chain, caller = standing.chain, standing.known.caller
-        snapshot, allowed = chain.snapshot, self._house.allowed
+        snapshot, allowed = chain.snapshot, self.house.allowed
         try:
             target, *others = endpoint.resolve(snapshot, dialect, model)
         except WeirError:
@@ -189,11 +189,16 @@ class Ride:
     )  # fmt: skip
 
     def __init__(
-        self, house: House, pipeline: Pipeline, exchange: Exchange, incoming: Incoming, reply: ShortReply,
-        *, standing: Standing, track: Track,
-    ) -> None:  # fmt: skip
-        self._house = house
-        self._pipeline = pipeline
+        self,
+        express: Express,
+        exchange: Exchange,
+        incoming: Incoming,
+        reply: ShortReply,
+        standing: Standing,
+        track: Track,
+    ) -> None:
+        self._house = express.house
+        self._pipeline = express.pipeline
         self._exchange = exchange
         self._incoming = incoming
         self._reply = reply

@@ -13,11 +13,11 @@ from typing import Any
 import orjson
 
 from proxy.live import Limits
-from proxy.server.connection import Patience
 from proxy.server.front import Front
 from proxy.server.incoming import Incoming
 from proxy.server.probes import Probes
 from proxy.server.reply import Reply
+from proxy.server.sharing import Patience
 
 Handle = Callable[[Incoming, Reply], Awaitable[None]]
 HOST = b"Host: 127.0.0.1\r\n"

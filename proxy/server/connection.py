@@ -22,17 +22,17 @@ waits for nothing touches none.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from collections.abc import Coroutine
 from inspect import CORO_CREATED, getcoroutinestate
-from typing import Any, Literal, Protocol, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from proxy.errors import SlowCaller
-from proxy.live import Limits
 from proxy.server.framing import Failure, Framing
-from proxy.server.heads import Known
 from proxy.server.incoming import Incoming
 from proxy.server.reply import Reply, refused
+
+if TYPE_CHECKING:
+    from proxy.server.sharing import Patience, Ride, Server
 
 WAITING_BYTES = 64 * 1024
 """What may wait unread behind the call that is being answered."""
@@ -43,67 +43,6 @@ PAUSE_S = 0.1
 COARSE_S = 0.001
 """Timers of event loops ring up to this early."""
 Phase = Literal["idle", "head", "busy", "skip", "linger", "closed", "tunnel"]
-Serve = Callable[[Incoming, Reply, "Coroutine[Any, Any, None] | None"], Coroutine[Any, Any, None]]
-"""Answers a call; or goes on with one that the short way has begun."""
-
-
-class Ride(Protocol):
-    """A call that no task serves."""
-
-    def cancel(self) -> None: ...
-
-
-Express = Callable[[Incoming, Reply], Ride | None]
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """Seconds that a connection may take, each with its own end."""
-
-    header_s: float = 30.0
-    """From a request's first byte to the end of its headers; then 408."""
-    keepalive_s: float = 75.0
-    """Without a request."""
-    lingering_s: float = 5.0
-    """For the rest of a body that nobody wants, so that the answer is not lost to a reset."""
-    stall_s: float = 300.0
-    """For a caller that does not read its answer."""
-
-
-class Server:
-    """What the connections of a worker share; called for each new one."""
-
-    def __init__(
-        self, serve: Serve, limits: Callable[[], Limits], patience: Patience, express: Express | None = None
-    ) -> None:
-        self.serve = serve
-        self.express = express
-        """The short way, where there is one: gives None for what is not for it."""
-        self.limits = limits
-        self.patience = patience
-        self.draining = False
-        self.heads = Known()
-        self.connections: set[Connection] = set()
-        self.busy: set[Connection] = set()
-        """Those that answer a call, also when its caller has gone."""
-        self.empty = asyncio.Event()
-        """No connection is left."""
-        self.empty.set()
-
-    def __call__(self) -> Connection:
-        return Connection(self, asyncio.get_running_loop())
-
-    async def shutdown(self, grace_s: float) -> None:
-        """Closes every connection behind what was written, and resets those that still stand after `grace_s`."""
-        for connection in list(self.connections):
-            connection.cut()
-        try:
-            async with asyncio.timeout(grace_s):
-                await self.empty.wait()
-        except TimeoutError:
-            for connection in list(self.connections):
-                connection.drop()
-            await asyncio.sleep(0)
 
 
 class Connection(asyncio.Protocol):

@@ -20,10 +20,11 @@ from typing import Any
 from proxy.errors import BadMethod, Overloaded, WeirError
 from proxy.live import Limits
 from proxy.ports import Headers
-from proxy.server.connection import PAUSE_S, Express, Patience, Server
+from proxy.server.connection import PAUSE_S
 from proxy.server.incoming import Incoming
 from proxy.server.probes import PATHS, Probes
 from proxy.server.reply import JSON, Reply
+from proxy.server.sharing import Express, Patience, Server
 
 log = logging.getLogger("weir.server")
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from typing import Literal, Protocol, cast
+from typing import Protocol, cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
@@ -27,14 +27,13 @@ from proxy.upstream import failure, head, tls
 from proxy.upstream.arrival import Arrival, Sink
 from proxy.upstream.body import Pieces, Upload
 from proxy.upstream.link import Done
+from proxy.upstream.reading import Reading
 from proxy.upstream.shape import Shapes
 
 HIGH_BYTES = 64 * 1024
 """An answer of which so much lies unread is not read on; one more read of the socket (256 KB at most) may be on top."""
 JOINED_BYTES = 64 * 1024
 """Bodies up to here go out in one piece with their head."""
-
-Phase = Literal["idle", "upload", "first", "body", "closed"]
 
 
 class Owner(Protocol):
@@ -49,45 +48,33 @@ class Owner(Protocol):
         ...
 
 
-class Connection(asyncio.Protocol):
+class Connection(Reading, asyncio.Protocol):
     """Carries one call at a time: `begin`, then `wait` for headers (0) or bytes; the `Arrival` has what came."""
 
     __slots__ = (
-        "_arrival", "_bodyless", "_drained", "_due_s", "_end_s", "_ended", "_endless", "_fruitless_bytes",
-        "_heard", "_interim", "_loop", "_moved_bytes", "_names", "_now", "_owner", "_parser", "_paused", "_phase",
-        "_reusable", "_shapes", "_sink", "_timeouts", "_transport", "_upload", "_values", "_waiter", "_wanted_bytes",
-        "_watch", "_watch_s", "_written_bytes", "calls", "done", "held_bytes", "idle_since_s", "on_body", "pieces",
+        "_drained", "_due_s", "_end_s", "_heard", "_loop", "_moved_bytes", "_now", "_owner", "_paused", "_sink",
+        "_timeouts", "_transport", "_upload", "_waiter", "_wanted_bytes", "_watch", "_watch_s", "_written_bytes",
+        "calls", "done", "held_bytes", "idle_since_s",
     )  # fmt: skip
 
     def __init__(self, owner: Owner, clock: Clock, timeouts: Timeouts, shapes: Shapes | None = None) -> None:
+        super().__init__(Shapes() if shapes is None else shapes)
         self.calls = 0
-        self.pieces: list[bytes] = []
-        """Of the present answer's body, come and not yet taken."""
         self.held_bytes = 0
-        """Their size, or a little more."""
+        """Of the present answer's body, come and not yet taken, or a little more."""
         self.idle_since_s = 0.0
-        self.on_body = self.pieces.append
         self._owner = owner
         self._now = clock.monotonic_s
         self._timeouts = timeouts
         self._loop = asyncio.get_running_loop()
-        self._parser = HttpResponseParser(self)
         self._transport: asyncio.Transport
-        self._phase: Phase = "closed"
-        self._arrival: Arrival | None = None
         self._waiter: asyncio.Future[bool] | None = None
         self.done: Done | None = None
         """Told once, of an answer that nobody waits for: see `Link.begin`."""
         self._sink: Sink | None = None
         """Takes the body as long as `_waiter` is not done."""
         self._wanted_bytes = 0
-        self._names: list[bytes] = []
-        self._values: list[bytes] = []
-        self._shapes = Shapes() if shapes is None else shapes
-        self._fruitless_bytes = 0
-        """Come since the last piece of a body."""
-        self._heard = self._interim = self._ended = self._paused = False
-        self._bodyless = self._endless = self._reusable = False
+        self._heard = self._paused = False
         self._upload: asyncio.Task[None] | None = None
         self._drained: asyncio.Future[None] | None = None
         self._written_bytes = 0
@@ -244,58 +231,6 @@ class Connection(asyncio.Protocol):
         if self._drained is not None and not self._drained.done():
             self._drained.set_result(None)
         self._drained = None
-
-    # For the parser; `on_body` is `pieces.append`.
-
-    def on_message_begin(self) -> None:
-        if self._ended:  # more than the answer said there would be
-            raise failure.invalid()
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self._names.append(name)
-        self._values.append(value)
-
-    def on_headers_complete(self) -> None:
-        parser, arrival = self._parser, self._arrival
-        assert arrival is not None
-        status = parser.get_status_code()
-        if 100 <= status < 200 and status != 101:
-            self._interim = True
-            self._names.clear()
-            self._values = []
-            return
-        wrong = head.usable(status, parser.get_http_version())
-        if wrong is not None:
-            raise wrong
-        length, chunked = self._read_head(arrival, status)
-        self._reusable = parser.should_keep_alive()
-        if self._bodyless:
-            # The parser cannot be told, and would wait for the body: the next call gets another.
-            self._ended = True
-        else:
-            arrival.length = length
-            self._endless = not chunked and length is None and status not in (204, 304)
-        self._phase = "body"
-
-    def _read_head(self, arrival: Arrival, status: int) -> tuple[int | None, bool]:
-        """Gives the answer its headers. The length they tell, and whether the body is chunked."""
-        names, values, self._values = tuple(self._names), self._values, []
-        shape = self._shapes.get(names)
-        if shape is not None and self._fruitless_bytes <= head.FIELD_BYTES:
-            framing = head.framing(shape, values)
-            arrival.opened_as(status, shape, values)
-            self._shapes.latest = shape
-            return framing
-        headers, length, chunked = head.read(list(zip(names, values, strict=True)), self._fruitless_bytes)
-        self._shapes.learn(names)
-        arrival.opened(status, headers)
-        return length, chunked
-
-    def on_message_complete(self) -> None:
-        if self._interim:
-            self._interim = False
-        else:
-            self._ended = True
 
     # What follows from it.
 

@@ -15,10 +15,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from proxy.live import Limits
-from proxy.server.connection import Patience
 from proxy.server.encodings import inflate
 from proxy.server.incoming import Incoming
 from proxy.server.reply import Reply
+from proxy.server.sharing import Patience
 from tests.raw import HOST, Answer, chunked, echo, get, hear, opened, post, say
 
 TE = b"POST /v1/x HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: "

@@ -9,10 +9,11 @@ import orjson
 import pytest
 
 from proxy.live import Limits
-from proxy.server.connection import WAITING_BYTES, Connection, Patience
+from proxy.server.connection import WAITING_BYTES, Connection
 from proxy.server.framing import AHEAD_MOST
 from proxy.server.incoming import UNTAKEN_BYTES, Incoming
 from proxy.server.reply import Reply
+from proxy.server.sharing import Patience
 from tests.raw import HOST, Door, echo, get, hear, opened, post
 
 
