@@ -87,16 +87,18 @@ class Chain:
         """The `request` hooks, top to bottom. Returns who answered, if anyone, and the place below which the way
         back begins: that of the answering plugin, or below them all."""
         now, plugins = self.now, exchange.timeline.plugins
+        start = now()
         for member in route.by_hook["request"]:
             if (request := member.brief.get("request")) is not None:
                 exchange.place = member.place
-                start = now()
                 try:
                     answer = await request(exchange)
                 except Exception as error:  # noqa: BLE001  any failure of a plugin is its envelope's matter
                     answer = None
                     self._stumbled(exchange, member, "request", start, error)
-                plugins[member.name] = spent = now() - start
+                end = now()
+                plugins[member.name] = spent = end - start
+                start = end  # of the next one
                 if member.overruns or spent > member.limit_s > 0:
                     self.measure(exchange, member, "request", spent)
             else:
@@ -107,6 +109,7 @@ class Chain:
                     self._judge_beside(exchange, member)
                     continue
                 answer = await self.call(exchange, member, "request", member.plugin.request)
+                start = now()
             if answer is not None:
                 exchange.step(member.name, "request", "answered")
                 answer.source = member.name
@@ -164,26 +167,28 @@ class Chain:
 
     async def finish(self, exchange: Exchange, route: Route) -> None:
         """Always, for whoever was entered, bottom to top. Failures are recorded; nobody is left to tell."""
-        now, plugins = self.now, exchange.timeline.plugins
+        now, plugins, place = self.now, exchange.timeline.plugins, exchange.place
+        start = now()
         for member in route.upward["finish"]:
-            if member.place > exchange.place:
+            if member.place > place:
                 continue
             hook = member.brief.get("finish")
             if hook is None and member.prompt and not member.plugin.finish_waits(exchange):
                 hook = member.plugin.finish
             if hook is not None:
-                start = now()
                 try:
                     await hook(exchange)
                 except Exception as error:  # noqa: BLE001  nobody is left to tell
                     exchange.step(member.name, "finish", f"failed {type(error).__name__}")
-                name = member.name
-                plugins[name] = plugins.get(name, 0.0) + now() - start
+                name, end = member.name, now()
+                plugins[name] = plugins.get(name, 0.0) + end - start
+                start = end  # of the next one
             elif not (member.partial and skipped(exchange, member)):
                 try:
                     await self.call(exchange, member, "finish", member.plugin.finish)
                 except (PluginFailed, Refused, Limited) as error:
                     exchange.step(member.name, "finish", f"failed {type(error).__name__}")
+                start = now()
 
     async def call(
         self, exchange: Exchange, member: Member, hook: str, work: Callable[[Exchange], Coroutine[Any, Any, T]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast
 
 from proxy.timeline import Timeline
@@ -125,21 +126,35 @@ class Segment:
         self.sealed = sealed
         """Covered by a signature or cipher of the provider: read or refuse, never change."""
         self.source = source
-        self._text: str | None = None
+        self._text = original
 
-    @property
-    def text(self) -> str:
-        return self.original if self._text is None else self._text
-
-    @text.setter
-    def text(self, value: str) -> None:
+    def _set(self, value: str) -> None:
         if self.sealed:
             raise ValueError("a sealed segment cannot be changed")
-        self._text = None if value == self.original else value
+        self._text = value
+
+    if TYPE_CHECKING:
+
+        @property
+        def text(self) -> str: ...
+
+        @text.setter
+        def text(self, value: str) -> None: ...
+    else:  # read by C alone: every guard reads every text
+        text = property(attrgetter("_text"), _set)
 
     @property
     def changed(self) -> bool:
-        return self._text is not None
+        return self._text is not self.original and self._text != self.original
+
+    def begin(self, text: str = "") -> None:
+        """The text as it came is this: for whoever collects one that comes in pieces."""
+        self.original = self._text = text
+
+    def grow(self, piece: str) -> None:
+        """More of it has come."""
+        self.original += piece
+        self._text = self.original
 
     def copy(self) -> Segment:
         """A twin for a shadow view: edits of the twin do not reach the call."""

@@ -111,8 +111,8 @@ def said(codec: Codec, doc: Json, chunks: Iterable[bytes]) -> tuple[list[Segment
                 kept = found.get(id(piece.segment))
                 if kept is None:
                     kept = found[id(piece.segment)] = piece.segment
-                    kept.original = ""
-                kept.original += piece.text
+                    kept.begin()
+                kept.grow(piece.text)
                 piece = steps.send(piece.text)
         except StopIteration:
             continue

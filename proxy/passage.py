@@ -218,8 +218,8 @@ class Passage:
             return
         if not any(known is segment for known in response.segments[-8:]):
             response.segments.append(segment)
-            segment.original = ""
-        segment.original += text
+            segment.begin()
+        segment.grow(text)
 
     async def drain(self) -> bytes:
         """The provider has ended: what readers and filters still hold, as bytes for the caller."""

@@ -40,7 +40,7 @@ class Running:
     def whole(self, text: str) -> Passing:
         """The text comes at once."""
         if isinstance(self._text, Text):
-            self._text.segment.original = text
+            self._text.segment.begin(text)
         self.open = False
         return (yield from self._noted(text, self._text.feed(text, final=True)))
 
