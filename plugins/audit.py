@@ -18,6 +18,9 @@ CONTENT_CHARS = 65_536
 """Of each side, input and output; longer texts are cut and say so."""
 
 
+NOTHING = Response(status=0, source="")
+
+
 class Audit(Plugin[NoOptions]):
     name = "audit"
 
@@ -39,16 +42,18 @@ class Audit(Plugin[NoOptions]):
         manifest = entry["manifest"]
         manifest["outcome"] = exchange.outcome
         manifest["plugins"] = _plugins(exchange)
-        manifest["metadata"] |= {
-            "status": response.status if response else 0,
-            "answered_by": response.source if response else "",
-            "upstream": exchange.target.upstream if exchange.target else "",
-            "served_model": response.model if response else "",
-            "finish": response.finish if response else "",
-            "complete": response.complete if response else False,
-            "findings": [[found.plugin, found.type, found.action, found.severity] for found in exchange.findings],
-            "uninspected": exchange.request.uninspected,
-        }
+        data, said = manifest["metadata"], response or NOTHING
+        data["status"] = said.status
+        data["answered_by"] = said.source
+        data["upstream"] = exchange.target.upstream if exchange.target else ""
+        data["served_model"] = said.model
+        data["finish"] = said.finish
+        data["complete"] = said.complete
+        findings = exchange.findings
+        data["findings"] = (
+            [[found.plugin, found.type, found.action, found.severity] for found in findings] if findings else []
+        )
+        data["uninspected"] = exchange.request.uninspected
         mode = exchange.snapshot.content_of(exchange.caller.agent)
         if mode != "none" and exchange.request.doc is not None:
             entry["content"] = {"mode": mode, "input": _input(exchange), "output": _output(exchange)}

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
+from proxy.notes import Key as Key
+from proxy.notes import Notes as Notes
 from proxy.timeline import Timeline
 
 if TYPE_CHECKING:
@@ -22,25 +24,6 @@ Role = Literal["system", "user", "assistant", "tool"]
 Kind = Literal["text", "tool_result", "tool_arguments", "tool_description", "document", "refusal", "reasoning"]
 Outcome = Literal["ok", "refused", "limited", "caller_error", "provider_error", "weir_error", "cancelled"]
 UsageSource = Literal["provider", "estimated", "none"]
-
-
-class Key(Generic[T]):
-    """A typed name under which one plugin leaves a note for others: `exchange.notes[KEY]`."""
-
-    __slots__ = ("name",)
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def __repr__(self) -> str:
-        return f"Key({self.name})"
-
-
-class Notes(dict[Key[Any], Any]):
-    """Notes left on an exchange, by typed key."""
-
-    def read(self, key: Key[T]) -> T | None:
-        return cast("T | None", self.get(key))
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,8 +166,8 @@ class Insert:
 class Request:
     """What goes out. The body as sent stays the truth: `doc` points into it, edits are written into it on encoding."""
 
-    __slots__ = ("_segments", "_walk", "body", "dialect", "doc", "edits", "headers", "inserts", "method", "model",
-                 "path", "query", "stream", "uninspected")  # fmt: skip
+    __slots__ = ("_read", "_segments", "_walk", "body", "dialect", "doc", "edits", "headers", "inserts", "method",
+                 "model", "path", "query", "stream", "uninspected")  # fmt: skip
 
     def __init__(
         self,
@@ -236,6 +219,20 @@ class Request:
     @property
     def walked(self) -> bool:
         return self._segments is not None
+
+    def fold(self, read: Callable[[bytes], Json]) -> None:
+        """Lets `doc` go where nothing points into it: whoever asks for it once more has the body `read` anew."""
+        if self._segments is None and self.doc is not None:
+            self._read = read
+            del self.doc
+
+    if not TYPE_CHECKING:  # (asked for what is not there only; a checker would take every name for an attribute)
+
+        def __getattr__(self, name: str) -> Any:
+            if name != "doc":
+                raise AttributeError(name, name=name, obj=self)
+            self.doc = found = self._read(self.body)
+            return found
 
     def unread(self) -> list[str]:
         """The parts that no codec reads; walks the body for them."""

@@ -27,7 +27,8 @@ from proxy.wire.skim import skim
 from proxy.wire.sse import Reader
 
 Now = Callable[[], float]
-SAMPLE_BYTES = 64 * 1024
+SAMPLE_BYTES = 16 * 1024
+"""Of a stream, kept to count tokens in, should the provider not count them; the rest is estimated from it."""
 
 
 @dataclass(slots=True)
@@ -48,6 +49,11 @@ class Stage:
 class Passage:
     """One answer on its way back."""
 
+    __slots__ = (
+        "_chain", "_codec", "_exchange", "_now", "_texts", "broken", "collect", "filtering", "room", "sample",
+        "stages",
+    )  # fmt: skip
+
     def __init__(self, chain: Chain, exchange: Exchange, route: Route, below: int, codec: Codec) -> None:
         self._chain = chain
         self._exchange = exchange
@@ -60,8 +66,10 @@ class Passage:
         """A filter refused or failed closed: what `feed` returned before it is still to be delivered."""
         self.collect = False
         """Keep the delivered text in `exchange.response.segments` (audit with content, plugins that read answers)."""
-        self._sample: list[bytes] = []
-        self._sampled = 0
+        self.sample: list[bytes] = []
+        """What was delivered first."""
+        self.room = SAMPLE_BYTES
+        """For as much more of it, or a last piece."""
 
     def _cut(self, route: Route, below: int) -> list[Stage]:
         stages = [Stage()]
@@ -155,6 +163,18 @@ class Passage:
         """Nobody wants the texts: `skim` does for `feed`."""
         return len(self.stages) == 1 and not self.filtering and not self.collect
 
+    @property
+    def untaped(self) -> bool:
+        """Where the passage is `plain`: nobody takes the bytes down either."""
+        return self.plain and self.stages[0].tape is None
+
+    @property
+    def pending(self) -> bytearray:
+        """Of the provider's events, the beginning of the one whose end has not come."""
+        reader = self.stages[0].reader
+        assert reader is not None
+        return reader.pending
+
     def skim(self, data: bytes) -> bytes:
         """As `feed`, at once, where the passage is `plain`."""
         stage = self.stages[0]
@@ -162,12 +182,7 @@ class Passage:
         data = skim(stage.stream, stage.reader, data)
         if stage.tape is not None and data:
             stage.tape.write(data)
-        response = self._exchange.response
-        if response is not None:
-            response.delivered_bytes += len(data)
-            if self._sampled < SAMPLE_BYTES and data:
-                self._sample.append(data)
-                self._sampled += len(data)
+        self._keep(data)
         return data
 
     async def feed(self, data: bytes) -> bytes:
@@ -255,18 +270,19 @@ class Passage:
         if not data or response is None:
             return
         response.delivered_bytes += len(data)
-        if self._sampled < SAMPLE_BYTES:
-            self._sample.append(data)
-            self._sampled += len(data)
+        if self.room > 0:
+            self.sample.append(data)
+            self.room -= len(data)
 
     def text_sample(self) -> tuple[str, float]:
         """The text of what was delivered first, and by how much to scale what is counted in it."""
         response = self._exchange.response
         stream, texts = self._codec.stream(self._exchange.request.doc), list[str]()
         with suppress(UpstreamFailed):  # a provider's garbage was passed on as it came; what is before it still counts
-            for event in Reader().feed(b"".join(self._sample)):
+            for event in Reader().feed(b"".join(self.sample)):
                 texts.extend(_texts(stream.event(event)))
-        scale = response.delivered_bytes / self._sampled if response and self._sampled else 1.0
+        sampled = SAMPLE_BYTES - self.room
+        scale = response.delivered_bytes / sampled if response and sampled else 1.0
         return "".join(texts), max(1.0, scale)
 
 

@@ -13,11 +13,17 @@ from proxy.ports import Headers, Reply, Tasks
 COMMENT = b": keep-alive\n\n"
 PING = b'event: ping\ndata: {"type": "ping"}\n\n'
 EARLY: Headers = [("content-type", "text/event-stream"), ("cache-control", "no-cache")]
+SENT: Headers = []
 
 
 class Pulse:
     """Owns the moment a stream starts, and its silence after that. All writes are whole events, so a heartbeat
     always falls between two."""
+
+    __slots__ = (
+        "_due_s", "_exchange", "_headers", "_held", "_lines", "_now", "_reply", "_size", "_status", "_stopped",
+        "_streams", "_tasks", "_timer", "holding", "last_s",
+    )  # fmt: skip
 
     def __init__(self, reply: Reply, now: Callable[[], float], tasks: Tasks, exchange: Exchange) -> None:
         self._reply = reply
@@ -80,7 +86,9 @@ class Pulse:
         held, self._held, self._size = b"".join(self._held), [], 0
         if not self._reply.started:
             self._arm(self._streams.heartbeat_s)
-            await self._reply.start(self._status, self._headers, self._lines)
+            headers, self._headers = self._headers, SENT
+            lines, self._lines = self._lines, b""
+            await self._reply.start(self._status, headers, lines)
         if held:
             await self.write(held)
 
@@ -128,9 +136,10 @@ class Pulse:
     async def _start(self) -> None:
         if self._reply.started or self._stopped:
             return
+        early = self._headers is EARLY
         with suppress(ConnectionError):  # the caller has gone, and the call itself meets it
             await self.release()
-            if self._headers is EARLY:
+            if early:
                 await self._beat()
 
     async def _beat(self) -> None:

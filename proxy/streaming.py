@@ -21,6 +21,7 @@ from proxy.route import Route
 from proxy.upstream import endpoint
 from proxy.upstream.arrival import Arrival
 from proxy.upstream.link import Answering
+from proxy.wire import sliced
 from proxy.wire.codec import Codec
 
 Now = Callable[[], float]
@@ -96,6 +97,11 @@ class Streaming:
         headers, lines = own.headers(trip.exchange), answering.lines(True)
         if lines is None:
             headers = [*endpoint.answer_headers(answering.headers, changed=True), *headers]
+        if isinstance(answering, Arrival):
+            answering.let_headers_go()
+        request = trip.exchange.request
+        if len(request.body) < sliced.LONG_BYTES:  # (a long one is not read at once, see `pipeline`)
+            request.fold(codec_of(trip).read)
         if trip.exchange.fallbacks or route_of(trip).by_hook["answer"]:
             pulse.hold(answering.status, headers, lines or b"")
         else:
@@ -112,16 +118,17 @@ class Streaming:
         return flow.passage.inner.failed and flow.unseen
 
     async def _pump(self, flow: Flow, answering: Answering, kept: list[bytes] | None) -> None:
-        chunks = answering.chunks() if kept is None else _again(kept)
         if flow.passage.plain:
-            pour: Pour = partial(_poured, chunks)
             if isinstance(answering, Arrival) and kept is None:
-                pour, flow.arrival = answering.pour, answering
+                pour: Pour = answering.pour
+                flow.arrival = answering
+            else:
+                pour = partial(_poured, answering.chunks() if kept is None else _again(kept))
             while not await pour(flow.take):
                 if await self._settle(flow):
                     return
         else:
-            async for chunk in chunks:
+            async for chunk in answering.chunks() if kept is None else _again(kept):
                 begun = self._now()
                 flow.waiting = await flow.passage.feed(chunk)
                 flow.line.busy += self._now() - begun
@@ -186,18 +193,9 @@ class Flow:
     """One stream under way. `take` is called from where the provider's bytes come."""
 
     __slots__ = (
-        "_now",
-        "_skim",
-        "_through",
-        "arrival",
-        "exchange",
-        "line",
-        "passage",
-        "pulse",
-        "reply",
-        "tail",
-        "waiting",
-    )
+        "_now", "_pending", "_push", "_response", "_skim", "_spot", "_through", "arrival", "exchange", "line", "passage",
+        "pulse", "reply", "tail", "waiting",
+    )  # fmt: skip
 
     def __init__(self, now: Now, trip: Trip, passage: Passage, pulse: Pulse) -> None:
         self.exchange = trip.exchange
@@ -214,6 +212,10 @@ class Flow:
         self._skim = passage.skim
         self._through = False
         """Content has gone out: nothing is left to be decided."""
+        self._response: Response | None = None
+        """Set where whole events go the shortest way."""
+        self._push = trip.reply.push
+        self._pending, self._spot = passage.pending, passage.inner.spot
 
     @property
     def unseen(self) -> bool:
@@ -222,7 +224,30 @@ class Flow:
 
     def take(self, data: bytes) -> bool:
         """False: more can be taken only when what is waited for is done."""
-        begun = self._now()
+        response, arrival = self._response, self.arrival
+        if arrival is not None and arrival.heard_s:
+            begun, arrival.heard_s = arrival.heard_s, 0.0
+        else:
+            begun = self._now()
+        if (
+            response is not None
+            and data[-2:] == b"\n\n"
+            and not self._pending
+            and b"\r" not in data
+            and data[-3:] != b"\n\n\n"
+            and not (arrival is not None and arrival.over)
+            and self._spot(data, 0) < 0
+        ):  # the commonest by far: whole events, and nothing in them to be noted
+            size = len(data)
+            response.delivered_bytes += size
+            passage = self.passage
+            if passage.room > 0:
+                passage.room -= size
+                passage.sample.append(data)
+            self.pulse.last_s = begun
+            more = self._push(data)
+            self.line.busy += self._now() - begun
+            return more
         data = self._skim(data)
         if not self._through and self._must_wait():
             self.waiting = data
@@ -230,7 +255,7 @@ class Flow:
         more = True
         if data:
             self.pulse.last_s = begun
-            if self.arrival is not None and self.arrival.over:
+            if arrival is not None and arrival.over:
                 self.tail = data
             else:
                 more = self.reply.push(data)
@@ -239,6 +264,7 @@ class Flow:
         if not self._through and self.passage.inner.started:
             self._through = True
             self.line.first = self.line.first or ended
+            self._response = self.exchange.response if self.passage.untaped else None
         return more
 
     def _must_wait(self) -> bool:

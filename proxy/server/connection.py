@@ -162,7 +162,7 @@ class Connection(asyncio.Protocol):
             framing.feed(held)
             self.read_on()
         if framing.ready:
-            self._begin(framing.ready.popleft())
+            self._begin(framing.ready.pop(0))
             return
         self._incoming = None
         if framing.failure is not None:

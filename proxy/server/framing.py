@@ -18,7 +18,6 @@ that is refused ends the reading at once: where the framing is in doubt, nothing
 
 from __future__ import annotations
 
-from collections import deque
 from typing import NamedTuple, NoReturn
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
@@ -74,7 +73,8 @@ class Framing:
         """The request whose head this read began with, where it may be learned."""
         self._left = 0
         """Bytes still to come of a body that is counted here."""
-        self._parser = HttpRequestParser(self)
+        self._parser: HttpRequestParser | None = None
+        """None: it has nothing to remember, or may have nothing more to read."""
         self._target = b""
         self._headers: Headers = []
         self._said: dict[str, str] = {}
@@ -96,7 +96,7 @@ class Framing:
         """Bytes of bodies in this read."""
         self._spare = 0
         """Bytes read for a chunked body without being part of it."""
-        self.ready: deque[Incoming] = deque()
+        self.ready: list[Incoming] = []
         self.message: Incoming | None = None
         self.begun = False
         self.failure: Failure | None = None
@@ -149,8 +149,11 @@ class Framing:
         known, self._bodies = len(self.ready), 0
         self._fed, self._alone = self._carried + len(data), self.message is None
         self._lone = None
+        parser = self._parser
+        if parser is None:
+            parser = self._parser = HttpRequestParser(self)
         try:
-            self._parser.feed_data(data)
+            parser.feed_data(data)
         except HttpParserUpgrade as found:
             self._upgraded(data[found.args[0] :])
             return
@@ -201,6 +204,7 @@ class Framing:
 
     def on_headers_complete(self) -> None:
         parser, said = self._parser, self._said
+        assert parser is not None
         lone = self._alone and not self._carried
         self.begun = self._alone = False
         if self._fed > self._line.limits().header_bytes:
@@ -256,7 +260,11 @@ class Framing:
 
     def _learn(self, data: bytes, message: Incoming) -> None:
         self._lone = None
-        self._head = learn(data, message.method, message.path, message.query, message.headers, self._heads)
+        head = self._head = learn(data, message.method, message.path, message.query, message.headers, self._heads)
+        if head is not None:
+            message.known_as(head)
+            if self.message is None and not (self.begun or self._chunked):
+                self._parser = None  # between two messages, and the next has most likely the same head
 
     def _heed(self, key: str, value: str) -> None:
         said = self._said

@@ -76,12 +76,16 @@ class Incoming:
     @classmethod
     def again(cls, connection: Line, head: Head, length: int) -> Incoming:
         """A call whose head has come before."""
-        headers = head.headers.copy()
-        headers[head.length_at] = (headers[head.length_at][0], str(length))
-        made = cls(connection, head.method, head.path, head.query, headers)
-        made.head = head
+        made = cls(connection, head.method, head.path, head.query, [])
         made.length = length
+        made.known_as(head)
         return made
+
+    def known_as(self, head: Head) -> None:
+        """Has this head: what is known of it is known of this call, and its texts are held once for all."""
+        headers = self.headers = head.headers.copy()
+        headers[head.length_at] = (headers[head.length_at][0], str(self.length))
+        self.head = head
 
     @property
     def remote(self) -> str:

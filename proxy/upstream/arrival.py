@@ -30,6 +30,7 @@ class Arrival:
         "_rest",
         "_values",
         "error",
+        "heard_s",
         "length",
         "over",
         "reused",
@@ -46,6 +47,8 @@ class Arrival:
         self.shape: Shape | None = None
         """Of the headers, where their like has come before."""
         self.reused = reused
+        self.heard_s = 0.0
+        """When what is given to a sink came, as long as it has not taken it; 0: not known."""
         self.length: int | None = None
         """Of the body, where the headers tell it."""
         self.over = False
@@ -70,6 +73,10 @@ class Arrival:
     def opened_as(self, status: int, shape: Shape, values: list[bytes]) -> None:
         """The headers have come, and are like those of an answer before."""
         self.status, self.shape, self._values = status, shape, values
+
+    def let_headers_go(self) -> None:
+        """Nobody reads them any more."""
+        self._headers, self._values, self.shape = [], [], None
 
     def header(self, name: str) -> str | None:
         if self.shape is None:

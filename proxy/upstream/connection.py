@@ -185,9 +185,11 @@ class Connection(Reading, asyncio.Protocol):
                 tls.remember(self._transport.get_extra_info("ssl_object"))
             elif self._phase == "first" and self._at_once(arrival, data):
                 return
-        pieces = self.pieces
-        before = len(pieces)
-        self._fruitless_bytes += len(data)
+        pieces, sink = self.pieces, self._sink
+        before = 0
+        if sink is None:  # (else all that came before has been taken)
+            before = len(pieces)
+            self._fruitless_bytes += len(data)
         try:
             self._parser.feed_data(data)
         except (HttpParserError, HttpParserUpgrade):
@@ -196,10 +198,14 @@ class Connection(Reading, asyncio.Protocol):
         if self._ended:
             self._finish(arrival, self._last())
             return
+        if sink is not None and pieces:
+            self._fruitless_bytes = 0
+            self._give(arrival, sink)
+            return
+        if sink is not None:
+            self._fruitless_bytes += len(data)
         if len(pieces) > before:
             self._fruitless_bytes = 0
-            if self._sink is not None and self._given(self._sink):
-                return
             self.held_bytes += len(data)
         elif self._fruitless_bytes > head.HEAD_BYTES:
             self.fail(failure.invalid())
@@ -270,26 +276,31 @@ class Connection(Reading, asyncio.Protocol):
         if done is not None:
             done(arrival)
 
-    def _given(self, sink: Sink) -> bool:
-        """What has come, to who takes it at once. False where nobody waits any more."""
-        waiter = self._waiter
-        if waiter is None or waiter.done():
-            self._sink = self._waiter = None
-            return False
+    def _give(self, arrival: Arrival, sink: Sink) -> None:
+        """What has come, to who takes it at once."""
         pieces = self.pieces
-        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        pieces.clear()
+        data = pieces.pop()
+        if pieces:
+            data = b"".join((*pieces, data))
+            pieces.clear()
+        arrival.heard_s = now_s = self._now()
         idle_s = self._timeouts.idle_s
         if idle_s > 0:  # later than before: the timer that rings by then is there, see `pour`
-            self._due_s = min(self._now() + idle_s, self._end_s)
+            due_s = now_s + idle_s
+            self._due_s = due_s if due_s < self._end_s else self._end_s
+        failed: Exception | None = None
         try:
             if sink(data):
-                return True
-            waiter.set_result(False)
+                return
         except Exception as error:  # noqa: BLE001 - the sink's own, and who gave it waits here
-            waiter.set_exception(error)
-        self._sink = self._waiter = None
-        return True
+            failed = error
+        waiter, self._waiter, self._sink = self._waiter, None, None
+        if waiter is None or waiter.done():  # (cancelled in this very turn)
+            return
+        if failed is None:
+            waiter.set_result(False)
+        else:
+            waiter.set_exception(failed)
 
     def _resume(self) -> None:
         self._paused = False

@@ -68,6 +68,7 @@ class Reading:
     def _read_head(self, arrival: Arrival, status: int) -> tuple[int | None, bool]:
         """Gives the answer its headers. The length they tell, and whether the body is chunked."""
         names, values, self._values = tuple(self._names), self._values, []
+        self._names.clear()
         shape = self._shapes.get(names)
         if shape is not None and self._fruitless_bytes <= head.FIELD_BYTES:
             framing = head.framing(shape, values)

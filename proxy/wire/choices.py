@@ -135,7 +135,7 @@ class ChoiceStream(ABC):
     def spot(self, block: bytes, at: int) -> int:
         if not self.started or not self._first:
             return at
-        done = block.find(DONE, at)
+        done = block.find(DONE, at) if DONE in block else -1
         found = _WORTH.search(block, at) if done < 0 else _WORTH.search(block, at, done)
         return done if found is None else found.start()
 
