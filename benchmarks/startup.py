@@ -21,7 +21,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.overhead import BODY, HEADERS, ROOT, children, free_port
+from benchmarks.speed.proc import descendants
+from benchmarks.speed.subjects import ROOT, free_port
+
+TEXT = "A weir is a low barrier across a river that holds back what must not pass and steers the flow. " * 14
+BODY = json.dumps({"messages": [{"role": "user", "content": TEXT}], "model": "gpt-4o-mini"}).encode()
+HEADERS = {"content-type": "application/json", "authorization": "Bearer sk-benchmark"}
 
 WAIT_S = 0.002
 LONGEST_S = 60.0
@@ -106,10 +111,6 @@ def first_answer_s(port: int, begun_s: float) -> float:
     return time.monotonic() - begun_s
 
 
-def family(pid: int) -> list[int]:
-    return [pid, *(each for child in children(pid) for each in family(child))]
-
-
 def role(pid: int) -> str:
     words = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
     named = [word for word in words if word in ("control", "worker", "serve")]
@@ -132,7 +133,7 @@ def once(command: list[str], port: int, tree: Path, environ: Mapping[str, str], 
     begun_s = time.monotonic()
     with running(command, tree, environ) as started:
         seen.start_s.append(first_answer_s(port, begun_s))
-        pids = family(started.pid)
+        pids = descendants(started.pid)
         seen.cpu_s.append(sum(map(cpu_s, pids)))
         if options.calls:
             for _ in range(options.calls):
@@ -140,7 +141,7 @@ def once(command: list[str], port: int, tree: Path, environ: Mapping[str, str], 
             if options.table:
                 leave(port)
             time.sleep(LOADING_S if options.table else 0.5)
-            seen.pss_mb.append({role(pid): pss_mb(pid) for pid in family(started.pid)})
+            seen.pss_mb.append({role(pid): pss_mb(pid) for pid in descendants(started.pid)})
     return seen
 
 

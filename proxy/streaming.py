@@ -193,8 +193,8 @@ class Flow:
     """One stream under way. `take` is called from where the provider's bytes come."""
 
     __slots__ = (
-        "_now", "_pending", "_push", "_response", "_skim", "_spot", "_through", "arrival", "exchange", "line", "passage",
-        "pulse", "reply", "tail", "waiting",
+        "_now", "_pending", "_push", "_response", "_skim", "_spot", "_through", "arrival", "exchange", "line",
+        "passage", "pulse", "reply", "tail", "waiting",
     )  # fmt: skip
 
     def __init__(self, now: Now, trip: Trip, passage: Passage, pulse: Pulse) -> None:

@@ -16,8 +16,8 @@ PACE_MS = 10
 RATE = 200.0
 """Calls/s: far below what any of ours can do, so that nothing queues."""
 BOTH = ("bare", "weir")
-ALL = ("bare", "weir", "looking", "watching", "unaudited")
-TIMED = ("provider", "bare", "weir")
+ALL = ("bare", "floor", "weir", "looking", "watching", "unaudited")
+TIMED = ("provider", "bare", "floor", "weir")
 
 
 @dataclass(frozen=True, slots=True)

@@ -175,6 +175,15 @@ def bare(url: str, ca_file: str = "") -> Subject:
     return Subject("bare", "bare aiohttp relay", command)
 
 
+def floor(url: str) -> Subject:
+    """What the kernel and the event loop cost alone: no relay to use, and plain only."""
+
+    def command(port: int, work: Path) -> Command:
+        return [sys.executable, "-m", "benchmarks.floor", str(port), url], {}
+
+    return Subject("floor", "raw protocols (a bound)", command)
+
+
 def weir(key: str, name: str, configuration: Mapping[str, Any], folder: Path = ROOT) -> Subject:
     """JSON is YAML, so the configuration is written as it is."""
 

@@ -105,7 +105,8 @@ def _made(peers: Sequence[subjects.Peer], plan: Plan, url: str) -> list[Subject]
 
 def _ours(cases: Sequence[Case], url: str, ca_file: str, beside: Path | None) -> list[Subject]:
     wanted = {name for case in cases for name in case.subjects} | {"beside"}
-    made = [subjects.bare(url, ca_file), *subjects.weirs(url, ca_file, beside)]
+    raw = [] if ca_file else [subjects.floor(url)]
+    made = [subjects.bare(url, ca_file), *raw, *subjects.weirs(url, ca_file, beside)]
     return [subject for subject in made if subject.key in wanted]
 
 

@@ -198,9 +198,8 @@ class Connection(Reading, asyncio.Protocol):
         if self._ended:
             self._finish(arrival, self._last())
             return
-        if sink is not None and pieces:
+        if sink is not None and pieces and self._given(arrival, sink):
             self._fruitless_bytes = 0
-            self._give(arrival, sink)
             return
         if sink is not None:
             self._fruitless_bytes += len(data)
@@ -276,9 +275,12 @@ class Connection(Reading, asyncio.Protocol):
         if done is not None:
             done(arrival)
 
-    def _give(self, arrival: Arrival, sink: Sink) -> None:
-        """What has come, to who takes it at once."""
-        pieces = self.pieces
+    def _given(self, arrival: Arrival, sink: Sink) -> bool:
+        """What has come, to who takes it at once. False where nobody waits any more."""
+        waiter, pieces = self._waiter, self.pieces
+        if waiter is None or waiter.done():
+            self._sink = self._waiter = None
+            return False
         data = pieces.pop()
         if pieces:
             data = b"".join((*pieces, data))
@@ -288,19 +290,14 @@ class Connection(Reading, asyncio.Protocol):
         if idle_s > 0:  # later than before: the timer that rings by then is there, see `pour`
             due_s = now_s + idle_s
             self._due_s = due_s if due_s < self._end_s else self._end_s
-        failed: Exception | None = None
         try:
             if sink(data):
-                return
-        except Exception as error:  # noqa: BLE001 - the sink's own, and who gave it waits here
-            failed = error
-        waiter, self._waiter, self._sink = self._waiter, None, None
-        if waiter is None or waiter.done():  # (cancelled in this very turn)
-            return
-        if failed is None:
+                return True
             waiter.set_result(False)
-        else:
-            waiter.set_exception(failed)
+        except Exception as error:  # noqa: BLE001 - the sink's own, and who gave it waits here
+            waiter.set_exception(error)
+        self._sink = self._waiter = None
+        return True
 
     def _resume(self) -> None:
         self._paused = False
