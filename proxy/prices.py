@@ -65,16 +65,14 @@ class Offer:
     variants: Sequence[tuple[Mapping[str, str], Json, Mapping[str, Json]]] = ()
     rates: dict[Hashable, Rates] = field(default_factory=dict)
     flat: Rates | None = field(init=False)
-    """The rates, where neither date nor way of processing changes them."""
+    """The rates without a context, where no date changes them."""
 
     def __post_init__(self) -> None:
-        flat = Rates(self.sets[0][1]) if len(self.sets) == 1 and not self.variants else None
+        flat = Rates(self.sets[0][1]) if len(self.sets) == 1 else None
         object.__setattr__(self, "flat", flat)
 
     def at(self, at_s: float, context: Context) -> Rates:
         """The rates in force: the last set whose condition holds, changed by the first variant that gives a key."""
-        if self.flat is not None:
-            return self.flat
         chosen = 0
         for index in range(len(self.sets) - 1, -1, -1):
             if _holds(self.sets[index][0], at_s):
@@ -173,7 +171,10 @@ class Prices:
             offer = configured
         if offer is None:
             return None, UNKNOWN
-        femto = offer.at(at_s, context).cost_femto(usage)
+        rates = offer.flat
+        if rates is None or context:
+            rates = offer.at(at_s, context)
+        femto = rates.cost_femto(usage)
         if femto is None:
             return None, UNKNOWN
         return (femto + _FEMTO_PER_NANO // 2) // _FEMTO_PER_NANO, offer.source

@@ -136,15 +136,18 @@ def _values(exchange: Exchange) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
     target, usage = exchange.target or NOWHERE, response.usage or UNUSED
     head = (
         exchange.id, exchange.at_s, caller.agent, exchange.outcome, request.model, target.model, response.model,
-        request.path, None if error is None else str(error), response.status, _ms(line.ended - line.start),
+        request.path, None if error is None else str(error), response.status,
+        round((line.ended - line.start) * 1000, 3),
         exchange.cost_nano_usd, usage.input, usage.output, caller.user, caller.session,
     )  # fmt: skip
     rest = (
         caller.tenant, exchange.conversation, caller.key, caller.credential, request.dialect, request.method,
         request.stream, target.upstream, exchange.variant, None if error is None else getattr(error, "code", None),
         exchange.attempts, response.source, response.finish, response.complete,
-        _ms(line.first - line.start) if line.first and request.stream else None, _ms(line.queue_s),
-        _ms(line.upstream_end - line.sent) if line.upstream_end else None, _ms(line.own_s), usage.cache_read,
+        _ms(line.first - line.start) if line.first and request.stream else None,
+        _ms(line.queue_s) if line.queue_s else 0.0,
+        round((line.upstream_end - line.sent) * 1000, 3) if line.upstream_end else None, round(line.own_s * 1000, 3),
+        usage.cache_read,
         usage.cache_write, usage.reasoning, response.usage_source, exchange.price_source, len(request.body),
         response.delivered_bytes, exchange.parent, exchange.purpose, exchange.snapshot.version,
         {name: round(spent * 1e6) for name, spent in line.plugins.items()}, request.uninspected,

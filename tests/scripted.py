@@ -41,14 +41,20 @@ class Scripted:
         """Connections that have ended."""
         self.begun = 0
         self._server: asyncio.Server | None = None
+        self._users = 0
+        """It may be entered more than once, and ends with the last."""
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self._users += 1
+        if self._server is None:
+            self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
         return self
 
     async def __aexit__(self, *failure: object) -> None:
-        assert self._server is not None
+        self._users -= 1
+        if self._users or self._server is None:
+            return
         self._server.close()
         for task in list(self._tasks):
             task.cancel()

@@ -110,6 +110,10 @@ class Connection(asyncio.Protocol):
         if self._phase == "linger" or self._phase == "closed":
             return
         if incoming is None:
+            known = None if self._held else self._framing.recognised(data)
+            if known is not None:
+                self._begin(known)
+                return
             self._framing.feed(data)
             self._go_on()
         elif incoming.complete:
@@ -180,7 +184,7 @@ class Connection(asyncio.Protocol):
         self._enter("busy", None)
         if incoming.websocket:
             self._held, self._framing.tail = self._framing.tail + self._held, b""
-        if incoming.crowded:
+        if not incoming.complete and incoming.crowded:
             self._read_no_more()
         self._server.busy.add(self)
         reply, express = Reply(incoming, self), self._server.express

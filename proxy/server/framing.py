@@ -115,6 +115,21 @@ class Framing:
         if data:
             self._parse(data)
 
+    def recognised(self, data: bytes) -> Incoming | None:
+        """The request that `data` is, where it is just one, whole, with the head that came last."""
+        head = self._head
+        if head is None or self._left or self.ready or self.begun or self.message is not None or self.over:
+            return None
+        found = head.match(data)
+        if found is None:
+            return None
+        start, length = found
+        if start + length != len(data) or head.size_bytes > self._line.limits().header_bytes:
+            return None
+        message = Incoming.again(self._line, head, length)
+        message.came(data[start:])
+        return message
+
     def _again(self, head: Head, data: bytes, start: int, length: int) -> bytes:
         """A request with a known head; gives what lies behind it."""
         message = Incoming.again(self._line, head, length)

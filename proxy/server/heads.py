@@ -25,7 +25,8 @@ Known = WeakValueDictionary[tuple[bytes, bytes], "Head"]
 class Head:
     """Implements `ports.Head`: a request's line and headers, cut where the length of its body stands."""
 
-    __slots__ = ("__weakref__", "after", "before", "headers", "length_at", "memo", "method", "path", "query")
+    __slots__ = ("__weakref__", "after", "before", "headers", "length_at", "memo", "method", "path", "query",
+                 "size_bytes")  # fmt: skip
 
     def __init__(self, before: bytes, after: bytes, method: str, path: str, query: str, headers: Headers) -> None:
         self.before = before
@@ -36,11 +37,8 @@ class Head:
         self.headers = headers
         """Whoever hands them out gives a copy, with the length that this call has."""
         self.length_at = next(at for at, (name, _) in enumerate(headers) if name.lower() == "content-length")
+        self.size_bytes = len(before) + len(after)
         self.memo: dict[Any, Any] = {}
-
-    @property
-    def size_bytes(self) -> int:
-        return len(self.before) + len(self.after)
 
     def keep(self, key: Any, value: Any) -> None:
         """What follows from this head alone (and from what `key` or `value` name). Bounded."""

@@ -154,7 +154,9 @@ class Reply:
     def put(self, status: int, headers: Headers, body: bytes, lines: bytes = b"") -> None:
         """`send` for those who cannot wait: what the socket does not take stays in its buffer."""
         length = len(body)
-        if lines and not headers and 0 < length <= COPY_BYTES and self._usual():
+        incoming = self._incoming
+        kept = incoming.modern and not (incoming.closing or self.started or self._line.draining)
+        if lines and kept and not headers and 0 < length <= COPY_BYTES and incoming.method != "HEAD":
             self.started = self.ended = True
             self.status = status
             self.bytes_out = length
@@ -172,12 +174,6 @@ class Reply:
             self._line.write(head + body)
         else:
             self._line.write(head, body)
-
-    def _usual(self) -> bool:
-        """Nothing has been sent, and the connection goes on as most do."""
-        incoming = self._incoming
-        kept = incoming.modern and not incoming.closing and not self._line.draining
-        return kept and incoming.method != "HEAD" and not self.started
 
     def fail(self, error: WeirError) -> None:
         """The error as JSON, for what never reaches the pipeline."""

@@ -29,8 +29,10 @@ class ChatCodec(DialectCodec):
     dialect: ClassVar[Dialect] = "chat"
 
     def check(self, doc: dict[str, Json]) -> None:
-        expect(doc, "model", str, required="model" in doc)
-        expect(doc, "messages", list, required=True)
+        if type(doc.get("model")) is not str:
+            expect(doc, "model", str, required="model" in doc)
+        if type(doc.get("messages")) is not list:
+            expect(doc, "messages", list, required=True)
         for name, value in doc.items():
             if name in _TYPES and type(value) is not _TYPES[name]:
                 expect(doc, name, _TYPES[name])
@@ -164,7 +166,10 @@ def place_of(choice: dict[str, Json], position: int) -> int:
 
 def finish_of(choices: list[dict[str, Json]]) -> str:
     """Why the first choice ended."""
-    first = min(enumerate(choices), key=lambda pair: place_of(pair[1], pair[0]), default=(0, {}))[1]
+    if len(choices) == 1:
+        first = choices[0]
+    else:
+        first = min(enumerate(choices), key=lambda pair: place_of(pair[1], pair[0]), default=(0, {}))[1]
     reason = first.get("finish_reason")
     return reason if type(reason) is str else ""
 

@@ -29,7 +29,7 @@ def normalised(doc: dict[str, Json]) -> Usage | None:
 
 def _from_usage(usage: dict[str, Json], timings: dict[str, Json]) -> Usage:
     prompt, output = whole(usage.get("prompt_tokens")), whole(usage.get("completion_tokens"))
-    if not timings and usage.keys() <= _PLAIN and whole(usage.get("total_tokens")) in (0, prompt + output):
+    if not timings and usage.get("total_tokens") == prompt + output and usage.keys() <= _PLAIN:
         return Usage(prompt, 0, 0, output)
     asked, given = _inner(usage, "prompt_tokens_details"), _inner(usage, "completion_tokens_details")
     read = _first((asked, usage), _READ) or whole(timings.get("cache_n"))

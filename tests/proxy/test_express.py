@@ -24,6 +24,7 @@ TALK = [{"role": "user", "content": "Say hello."}]
 MASKS = (
     (rb"wr_[0-9a-f]{23}", b"ID"),
     (rb"x-weir-overhead-ms: [0-9.]+", b"x-weir-overhead-ms: N"),
+    (rb"x-weir-debug: .*", b"x-weir-debug: ..."),
     (rb"127\.0\.0\.1:[0-9]+", b"HERE"),
 )
 TIMES = frozenset({"id", "at", "total_ms", "queue_ms", "upstream_ms", "overhead_ms", "ttft_ms", "call", "timestamp", "worker"})
@@ -137,19 +138,20 @@ async def spoken(running: Running, case: Case, one: Scripted, two: Scripted) -> 
     one.scripts.extend(case.scripts)
     two.scripts.extend(case.second)
     reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
-    for data in calls:
-        if left:
-            reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
-        writer.write(data)
-        async with asyncio.timeout(5):
-            heard = await hear(reader, more=True)
-        sent += 1
-        await running.sink.wait_for(sent)
-        left = heard == Answer(closed=True) or b"connection: close" in heard.head.lower()
-        answers.append((masked(heard.head), masked(heard.body), left))
-        if left:
-            writer.close()
-    writer.close()
+    try:
+        for data in calls:
+            if left:
+                writer.close()
+                reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
+            writer.write(data)
+            async with asyncio.timeout(2):
+                heard = await hear(reader, more=True)
+            sent += 1
+            await running.sink.wait_for(sent, 2)
+            left = heard == Answer(closed=True) or b"connection: close" in heard.head.lower()
+            answers.append((masked(heard.head), masked(heard.body), left))
+    finally:
+        writer.close()
     return answers, sent
 
 
