@@ -9,6 +9,7 @@ chain said (`go_on`), with the answer of its first try (`carried`), or with an e
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
@@ -185,7 +186,8 @@ class Ride:
     """One call on the short way."""
 
     __slots__ = (
-        "_arrival", "_below", "_exchange", "_house", "_incoming", "_over", "_pipeline", "_reply", "_standing", "_track",
+        "_arrival", "_below", "_exchange", "_headers", "_house", "_incoming", "_over", "_pipeline", "_reply",
+        "_standing", "_track",
     )  # fmt: skip
 
     def __init__(
@@ -200,6 +202,8 @@ class Ride:
         self._house = express.house
         self._pipeline = express.pipeline
         self._exchange = exchange
+        self._headers = exchange.request.headers
+        """As they came."""
         self._incoming = incoming
         self._reply = reply
         self._standing = standing
@@ -210,37 +214,42 @@ class Ride:
 
     def depart(self) -> None:
         exchange, track = self._exchange, self._track
-        headers, line = exchange.request.headers, exchange.timeline
+        line = exchange.timeline
         try:
             response, self._below = _at_once(self._standing.chain.out(exchange, track.route))
             request, worn = exchange.request, track.dress
-            if response is not None or exchange.target is not track.target or request.headers is not headers:
+            changed = request.changed
+            turned = exchange.target is not track.target or (changed and "model" in request.edits)
+            if response is not None or turned or request.headers is not self._headers:
                 self._hand_on(partial(self._pipeline.go_on, response=response))
                 return
-            body = self._codec.write(request) if request.changed else request.body
-            line.sent = self._house.now()
+            body = self._codec.write(request) if changed else request.body
+            line.sent, exchange.attempts = self._house.now(), 1
             outgoing = Outgoing("POST", worn.target, worn.headers, body, memo=worn.memo)
             self._arrival = self._house.link.begin(worn.upstream, outgoing, self._arrived)
-        except Exception as error:  # noqa: BLE001  every error becomes an answer, on the regular way
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  it becomes an answer, on the regular way
             self._hand_on(partial(_raise, error=error))
             return
         if self._arrival is None:
-            line.sent = 0.0
+            line.sent, exchange.attempts = 0.0, 0
             self._hand_on(partial(self._pipeline.go_on, response=None))
-            return
-        exchange.attempts = 1
 
     def cancel(self) -> None:
         """The caller has gone, or Weir stops."""
         if self._over:
             return
         self._over = True
-        self._exchange.outcome = "cancelled"
         if self._arrival is not None:
             self._arrival.close()
             self._house.pool.noted(self._track.target.upstream, "cancelled")
         with suppress(ConnectionError):
             self._reply.fail(Overloaded("Weir is shutting down"))
+        self._left()
+
+    def _left(self) -> None:
+        """Nobody waits for the answer any more."""
+        self._over = True
+        self._exchange.outcome = "cancelled"
         self._pipeline.ended()
         self._house.tasks.spawn("settle", self._settling())
 
@@ -252,20 +261,20 @@ class Ride:
         exchange.timeline.headers = now = self._house.now()
         try:
             good = 200 <= arrival.status < 300
-            if good and isinstance(arrival, Arrival) and arrival.whole and self._carry_back(arrival, now):
-                self._end()
-                return
-        except ConnectionError:  # the caller has gone
-            self.cancel()
+            carried = good and isinstance(arrival, Arrival) and arrival.whole and self._carry_back(arrival, now)
+        except ConnectionError:  # the caller has gone; its connection knows, or will be told
+            self._left()
             return
-        except Exception as error:  # noqa: BLE001  every error becomes an answer, on the regular way
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  it becomes an answer, on the regular way
             self._hand_on(partial(_raise, error=error))
             return
-        if getattr(arrival, "stale", False):  # nobody has seen the call: it goes out again
+        if carried:
+            self._end()
+        elif getattr(arrival, "stale", False):  # nobody has seen the call: it goes out again
             exchange.attempts, exchange.timeline.sent = 0, 0.0
-            self._hand_on(partial(self._pipeline.go_on, response=None))
-            return
-        self._hand_on(partial(self._pipeline.carry, answering=arrival))
+            self._hand_on(partial(self._pipeline.go_on, response=None), fresh=True)
+        else:
+            self._hand_on(partial(self._pipeline.carry, answering=arrival))
 
     def _carry_back(self, arrival: Arrival, now: float) -> bool:
         """False where that is not for here."""
@@ -274,11 +283,10 @@ class Ride:
             return False
         if kind is not None and kind[:17].lower() == "text/event-stream":
             return False
-        raw = arrival.rest
-        answer = self._codec.answer(raw)
+        raw, exchange, track = arrival.rest, self._exchange, self._track
+        answer = self._codec.answer(raw) if len(raw) <= exchange.snapshot.limits.answer_bytes else None
         if answer is None:
             return False
-        exchange, track = self._exchange, self._track
         self._house.pool.noted(track.target.upstream, "ok")
         line, doc = exchange.timeline, answer.doc
         line.upstream_end = now
@@ -302,13 +310,16 @@ class Ride:
     def _end(self) -> None:
         self._over = True
         self._pipeline.ended()
-        settling = self._settling()
-        if any(member.plugin.finish_waits(self._exchange) for member in self._track.route.lingering):
-            self._house.tasks.spawn("settle", settling)
+        try:
+            waits = any(member.plugin.finish_waits(self._exchange) for member in self._track.route.lingering)
+        except Exception:  # noqa: BLE001  the chain comes upon it as well, and there it is reported
+            waits = True
+        if waits:
+            self._house.tasks.spawn("settle", self._settling())
         else:
             try:
-                _at_once(settling)
-            except Exception:
+                _at_once(self._settling())
+            except (Exception, asyncio.CancelledError):
                 log.exception("settling a call failed", extra={"call": self._exchange.id})
         self._reply.over()
 
@@ -321,18 +332,19 @@ class Ride:
         assert codec is not None
         return codec
 
-    def _hand_on(self, work: Callable[[Trip], Coroutine[Any, Any, None]]) -> None:
-        """The regular way goes on with the call."""
+    def _hand_on(self, work: Callable[[Trip], Coroutine[Any, Any, None]], *, fresh: bool = False) -> None:
+        """The regular way goes on with the call. `fresh`: over a connection that nobody has used before."""
         self._over = True
         exchange, standing, track = self._exchange, self._standing, self._track
         trip = Trip(
-            exchange, standing.chain, self._incoming, self._reply, exchange.request.headers, codec=standing.codec,
+            exchange, standing.chain, self._incoming, self._reply, self._headers, codec=standing.codec,
             route=track.route, below=self._below, ours=standing.known.credential_is_ours, home=track.target.upstream,
+            fresh=fresh,
         )  # fmt: skip
         self._reply.go_on(self._pipeline.run(trip, work(trip)))
 
 
-async def _raise(trip: Trip, error: Exception) -> None:
+async def _raise(trip: Trip, error: BaseException) -> None:
     raise error
 
 

@@ -46,6 +46,8 @@ class Trip:
     withhold: bool = False
     """The provider was asked for usage by Weir; its event is not the caller's."""
     recorded: bool = True
+    fresh: bool = False
+    """The first try met a connection that had died: the next one goes over a new one."""
 
 
 class Identified(Protocol):

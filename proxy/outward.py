@@ -32,7 +32,8 @@ def builder(trip: Trip, codec: Codec) -> Callable[[Target, Upstream, bool], Outg
             upstream = replace(upstream, auth="none")
         sent = trip.coded if untouched and trip.coded is not None else body
         worn = dress(trip, target, upstream, inflated=trip.coded is not None and sent is body)
-        return Outgoing(request.method, worn.target, worn.headers, sent, memo=worn.memo)
+        fresh, trip.fresh = trip.fresh, False
+        return Outgoing(request.method, worn.target, worn.headers, sent, memo=worn.memo, fresh=fresh)
 
     return build
 

@@ -276,7 +276,11 @@ class Pipeline:
             if isinstance(user, str) and user:
                 exchange.caller = caller = replace(caller, user=user[:256])
         opening: Any = caller.session or doc.get("conversation") or codec.opening(doc)
-        unit = orjson.dumps([caller.tenant, caller.agent, caller.user, opening], default=str)
+        unit: Any = [caller.tenant, caller.agent, caller.user, opening]
+        try:
+            unit = orjson.dumps(unit, default=str)
+        except TypeError:  # integers of more than 64 bits
+            unit = repr(unit).encode()
         exchange.conversation = xxhash.xxh3_128_hexdigest(unit, seed=self._seed)
 
     async def _follow_held(self, exchange: Exchange) -> None:
@@ -337,6 +341,7 @@ class Pipeline:
     async def carry(self, trip: Trip, answering: Answering) -> None:
         """The answer (or the failure) of a first try that was made on the short way."""
         assert trip.codec is not None
+        self._check_rights(trip.exchange)
         send = partial(self._house.pool.resume, trip.exchange, answering, builder(trip, trip.codec))
         await self.delivery.upstream(trip, send)
 

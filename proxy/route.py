@@ -131,5 +131,5 @@ def _still(hook: Callable[..., Any]) -> bool:
     """Whether this is a coroutine function in which nothing is awaited: it ends as soon as it is begun."""
     if not inspect.iscoroutinefunction(hook):
         return False
-    found = dis.get_instructions(inspect.unwrap(hook))
-    return not any(instruction.opname in _WAITING for instruction in found)
+    code = getattr(hook, "__code__", None)
+    return code is not None and not any(found.opname in _WAITING for found in dis.get_instructions(code))

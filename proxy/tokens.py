@@ -24,6 +24,8 @@ from typing import TYPE_CHECKING, Any
 
 import xxhash
 
+from proxy.trim import trim
+
 if TYPE_CHECKING:
     import tiktoken
 
@@ -278,4 +280,5 @@ class Tokens:
         with self._lock:
             if table.name not in self._loaded:
                 self._loaded[table.name] = Counts(table)
+                trim()
             return self._loaded[table.name]

@@ -30,6 +30,7 @@ from proxy.processes import life
 from proxy.registry import find
 from proxy.telemetry.logs import Log, install
 from proxy.telemetry.page import Page
+from proxy.trim import trim
 
 
 def main(arguments: list[str]) -> int:
@@ -126,6 +127,7 @@ async def _until_stopped(control: Control, options: argparse.Namespace, page: Pa
     if options.ready_fd >= 0:
         told: dict[str, Any] = facts(control)
         life.ready(options.ready_fd, told)
+    trim()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
     gc.enable()

@@ -51,6 +51,7 @@ from proxy.telemetry.lag import Lag
 from proxy.telemetry.logs import Log, install
 from proxy.telemetry.page import Page
 from proxy.tokens import Tokens
+from proxy.trim import trim
 from proxy.upstream import tls
 from proxy.upstream.client import Client
 from proxy.upstream.pool import Pool
@@ -285,7 +286,7 @@ class Process:
         await self._worker.start(sock, self._tls())
         self._started = True
         self._catch_up()
-        gc.collect()
+        trim()
         gc.freeze()
         gc.enable()
         if self._options.ready_fd >= 0:

@@ -49,7 +49,7 @@ class Connection(asyncio.Protocol):
     """Implements what `Incoming`, `Framing` and `Reply` ask of their line."""
 
     __slots__ = (
-        "_deadline", "_framing", "_held", "_incoming", "_phase", "_reading", "_ride", "_ring_at", "_server", "_timer",
+        "_deadline", "_framing", "_held", "_incoming", "_phase", "_reading", "_rest", "_ride", "_ring_at", "_server", "_timer",
         "_waiters", "limits", "loop", "paused", "remote", "task", "transport",
     )  # fmt: skip
 
@@ -71,10 +71,17 @@ class Connection(asyncio.Protocol):
         """Answers the call at hand."""
         self._ride: Ride | None = None
         """So does this, without a task."""
+        self._rest = False
+        """The task goes on with what a ride has begun."""
         self._waiters: list[asyncio.Future[None]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._ring_at = 0.0
         self._deadline: float | None = None
+
+    @property
+    def at_hand(self) -> Incoming | None:
+        """The call that is being answered."""
+        return self._incoming
 
     @property
     def draining(self) -> bool:
@@ -129,8 +136,8 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> None:
         """A caller that says it will send no more has hung up: the answer is for nobody."""
-        self._gone()
         self.cut()
+        self._gone()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self.transport = None
@@ -188,10 +195,12 @@ class Connection(asyncio.Protocol):
             self._read_no_more()
         self._server.busy.add(self)
         reply, express = Reply(incoming, self), self._server.express
-        if express is not None and incoming.head is not None:
+        if express is not None and incoming.head is not None and not self.paused:
             ride = express(incoming, reply)
             if ride is not None:
                 self._ride = ride if self.task is None else None
+                if not self._reading:
+                    self.read_on()
                 return
         self.task = self.loop.create_task(self._answer(incoming, reply))
 
@@ -205,6 +214,7 @@ class Connection(asyncio.Protocol):
         self._ride = None
         incoming = self._incoming
         assert incoming is not None
+        self._rest = True
         self.task = self.loop.create_task(self._answer(incoming, reply, rest))
 
     async def _answer(self, incoming: Incoming, reply: Reply, rest: Coroutine[Any, Any, None] | None = None) -> None:
@@ -216,7 +226,7 @@ class Connection(asyncio.Protocol):
             self._answered(whole)
 
     def _answered(self, whole: bool) -> None:
-        self.task = None
+        self.task, self._rest = None, False
         incoming = self._incoming
         self._server.busy.discard(self)
         if incoming is None or self._phase != "busy":
@@ -272,8 +282,12 @@ class Connection(asyncio.Protocol):
         task = self.task
         if task is None:
             return
-        task.cancel()
-        if getcoroutinestate(cast(Any, task.get_coro())) == CORO_CREATED:
+        if getcoroutinestate(cast(Any, task.get_coro())) != CORO_CREATED:
+            task.cancel()
+        elif self._rest:
+            self.loop.call_soon(task.cancel)  # behind its first step: what has been begun has to be ended
+        else:
+            task.cancel()
             self._answered(whole=False)  # such a task ends without a step, and cannot tell
 
     # ---- time -------------------------------------------------------------------------------------------------------

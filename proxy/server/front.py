@@ -94,9 +94,10 @@ class Front:
         self._server.draining = True
         loop = asyncio.get_running_loop()
         end_s = loop.time() + cap_s
-        running = [connection.task for connection in self._server.busy if connection.task is not None]
-        if running:
-            await asyncio.wait(running, timeout=cap_s - min(LAST_S, cap_s / 2))
+        running = [(connection, connection.at_hand) for connection in self._server.busy]
+        last_s = end_s - min(LAST_S, cap_s / 2)
+        while any(call is not None and one.at_hand is call for one, call in running) and loop.time() < last_s:  # noqa: ASYNC110 time passes
+            await asyncio.sleep(min(TICK_S, max(last_s - loop.time(), 0)))
         self._deafen()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout_at(end_s):

@@ -105,7 +105,8 @@ class Line:
         total_s = self.upstream.timeouts.total_s
         end_s = self._now() + total_s if total_s > 0 else math.inf
         bodyless = outgoing.method == "HEAD"
-        connection = self._idle.pop() if self._idle else await self._acquire(end_s)
+        fresh = outgoing.fresh
+        connection = self._idle.pop() if self._idle and not fresh else await self._acquire(end_s, fresh=fresh)
         arrival = connection.begin(request, data, bodyless=bodyless, end_s=end_s)
         await _headers(connection, arrival)
         if arrival.stale and isinstance(outgoing.body, bytes):

@@ -23,6 +23,8 @@ class Outgoing:
     memo: dict[Any, bytes] | None = None
     """Where the link may keep what it makes of method, target and headers: they are the same for every call that
     brings this dict. Then `headers` say nothing of the body's length."""
+    fresh: bool = False
+    """Over a connection that nobody has used before."""
 
 
 @dataclass(slots=True)

@@ -94,7 +94,7 @@ class Pool:
         self, exchange: Exchange, answering: Answering, build: Build
     ) -> tuple[Answering, Target, Upstream]:
         """As `send`, where the first try has been made already, and this came of it."""
-        way, error = _first(exchange), getattr(answering, "broken", None)
+        way, error = _first(exchange), None if answering.status else getattr(answering, "error", None)
         if error is None:
             self._note(way.upstream.name, _outcome(answering.status), failed=retry.fails(answering.status))
             tried = Tried(answering, None, True)

@@ -19,8 +19,9 @@ SHAPES = 256
 NAMES_BYTES = 8 * 1024
 """Longer heads are not worth remembering."""
 DIGITS = 9
-_STATUS = rb"HTTP/1\.1 ([2-5][0-9]{2}) [\t\x20-\x7e]*\r\n"
-_VALUE = rb":[ \t]*([\t\x20-\x7e\x80-\xff]*)\r\n"
+_STATUS = rb"HTTP/1\.1 ([2-5][0-9]{2}) [\t\x20-\x7e]*+\r\n"
+_VALUE = rb":[ \t]*+([\t\x20-\x7e\x80-\xff]*+)\r\n"
+"""Possessive: what does not match is not tried again with one blank less."""
 _BODILESS = (b"204", b"304")
 _LISTS_NOTHING = (b"keep-alive", b"close")
 Values = Sequence[bytes]

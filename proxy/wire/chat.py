@@ -20,6 +20,7 @@ from proxy.wire.usage import normalised, reported
 _TYPES: Final = MappingProxyType(
     {"stream": bool, "n": int, "stream_options": dict, "tools": list, "max_tokens": int, "max_completion_tokens": int}
 )
+_TOLD_CHARS = 2048
 _SYSTEM = ("system", "developer")
 
 
@@ -76,13 +77,17 @@ class ChatCodec(DialectCodec):
         return {**doc, "messages": placed}
 
     def opening(self, doc: Json) -> Json:
-        messages = doc.get("messages") or []
-        at = 0
-        for message in messages:
-            at += 1
+        found: list[Json] = []
+        for message in doc.get("messages") or ():
+            content = message.get("content")
+            if type(content) is str and len(content) > _TOLD_CHARS:
+                # (enough to tell it from others, and texts may be long)
+                found.append([message.get("role"), len(content), content[:_TOLD_CHARS], content[-_TOLD_CHARS:]])
+            else:
+                found.append(message)
             if message.get("role") == "user":
                 break
-        return messages[:at]
+        return found
 
     def wants_usage(self, doc: Json) -> bool:
         options = doc.get("stream_options")

@@ -15,7 +15,8 @@ T = TypeVar("T")
 
 _ENCODABLE_DEPTH = 254
 """What orjson writes; it reads deeper than that."""
-_SMALL_BYTES = 4096
+FEW = 32
+"""Brackets that are looked for one by one."""
 _BLANKS = b" \t\r\n"
 _LOOKED_AT_BYTES = 65536
 _BRACKET_OR_STRING = re.compile(rb'[{}\[\]]|"(?:[^"\\]++|\\.)*+"', re.DOTALL)
@@ -74,7 +75,7 @@ def encode(doc: Json) -> bytes:
 
 def _dumped(doc: Json, raw: bytes, depth: int) -> bytes:
     """The document as orjson would write it; TypeError where it is too deep."""
-    if len(raw) <= _SMALL_BYTES and raw.count(b"{") + raw.count(b"[") <= depth:
+    if _opens_few(raw, min(depth, FEW)):
         return orjson.dumps(doc)
     # Wrapped in as many lists as orjson has levels to spare, so that its own limit is ours.
     wraps = max(0, _ENCODABLE_DEPTH - depth)
@@ -82,6 +83,18 @@ def _dumped(doc: Json, raw: bytes, depth: int) -> bytes:
         doc = [doc]
     dumped = orjson.dumps(doc)
     return dumped[wraps : len(dumped) - wraps]
+
+
+def _opens_few(raw: bytes, most: int) -> bool:
+    """Whether there are at most so many brackets, wherever they stand: then nothing is nested deeper."""
+    for bracket in (b"{", b"["):
+        at = raw.find(bracket)
+        while at >= 0:
+            most -= 1
+            if most < 0:
+                return False
+            at = raw.find(bracket, at + 1)
+    return True
 
 
 def _closely(raw: bytes) -> Json:

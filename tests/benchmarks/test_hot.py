@@ -9,7 +9,7 @@ import uvloop
 
 from benchmarks import hot
 
-BOUNDS = {"json": 490, "json-50k": 490, "looking": 900, "burst": 1300}
+BOUNDS = {"json": 350, "json-50k": 350, "looking": 670, "burst": 1200}
 """Functions entered per call, Python's and C's, with metering and audit on."""
 
 
