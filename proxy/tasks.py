@@ -82,12 +82,16 @@ class Tasks:
         while not self._stopped or self._begun:
             if not self._begun:
                 self._idle = asyncio.get_running_loop().create_future()
-                await self._idle
+                try:
+                    await self._idle
+                except asyncio.CancelledError:
+                    self._idle, self._starting = None, False
+                    raise
                 continue
             name, work = self._begun.popleft()
             try:
                 waiting = work.send(None)
-            except StopIteration:
+            except (StopIteration, asyncio.CancelledError):
                 continue
             except Exception as error:  # noqa: BLE001  whatever it is, it is reported
                 self._failed(name, error)

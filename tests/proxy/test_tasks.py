@@ -91,3 +91,46 @@ async def test_more_tasks_than_may_run_are_turned_away_and_reported() -> None:
     assert [name for name, _ in failures] == ["second"]
     gate.set()
     await tasks.stop(1.0)
+
+
+async def test_works_that_wait_do_not_hold_up_those_behind_them() -> None:
+    tasks, order, gate = Tasks(FakeMetrics(), Failures()), list[str](), asyncio.Event()
+
+    async def wait() -> None:
+        await gate.wait()
+        order.append("waited")
+
+    async def quick(name: str) -> None:
+        order.append(name)
+
+    tasks.spawn("slow", wait())
+    tasks.spawn("quick", quick("first"))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert order == ["first"]
+    tasks.spawn("quick", quick("second"))
+    gate.set()
+    await tasks.stop(1.0)
+    assert order == ["first", "second", "waited"]
+
+
+async def test_a_work_that_is_cancelled_or_fails_at_once_ends_only_itself() -> None:
+    failures, order = Failures(), list[str]()
+    tasks = Tasks(FakeMetrics(), failures)
+
+    async def cancelled() -> None:
+        raise asyncio.CancelledError
+
+    async def broken() -> None:
+        raise ValueError("broken")
+
+    async def quick() -> None:
+        assert asyncio.current_task() is not None
+        order.append("quick")
+
+    for work in (cancelled(), broken(), quick()):
+        tasks.spawn("work", work)
+    await asyncio.sleep(0)
+    tasks.spawn("work", quick())
+    await tasks.stop(1.0)
+    assert (order, failures) == (["quick", "quick"], [("work", "broken")])
