@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator
+from contextvars import Context
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 
 
 @types.coroutine
-def resumed(work: Coroutine[Any, Any, T], waiting: Any) -> Generator[Any, Any, T]:
+def resumed(work: Coroutine[Any, Any, T], waiting: Any, context: Context | None = None) -> Generator[Any, Any, T]:
     """Awaits the rest of a coroutine that was started with `send(None)` and waits for `waiting`. To be awaited by the
-    task in which it was started."""
+    task in which it was started. `context`: where its steps run, if not in the task's own."""
+    run = _here if context is None else context.run
     try:
         while True:
             try:
                 sent = yield waiting
             except BaseException as error:  # noqa: BLE001  it belongs to the coroutine, cancellation included
-                waiting = work.throw(error)
+                waiting = run(work.throw, error)
             else:
-                waiting = work.send(sent)
+                waiting = run(work.send, sent)
     except StopIteration as done:
         return done.value  # type: ignore[no-any-return]
+
+
+def _here(step: Callable[[Any], Any], value: Any) -> Any:
+    return step(value)

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from proxy import own, record
+from proxy.bells import Bells
 from proxy.errors import Forbidden, ProtocolViolation, Refused, UpstreamFailed, WeirError
 from proxy.exchange import Exchange, Response, Target
 from proxy.house import Trip
@@ -41,6 +42,7 @@ class Delivery:
         self._inflate = inflate
         self._remember = remember
         self._streaming = Streaming(now, remember)
+        self._bells = Bells()
 
     async def own(self, trip: Trip, response: Response) -> None:
         """An answer that a plugin made. Everything above the plugin's place still sees it; guards that judge beside
@@ -108,7 +110,7 @@ class Delivery:
     async def upstream(self, trip: Trip, send: Send) -> None:
         """Sends, and carries back what comes. Errors before the first byte are raised; later ones become events."""
         exchange = trip.exchange
-        pulse = Pulse(trip.reply, self._now, self._tasks, exchange)
+        pulse = Pulse(trip.reply, self._now, self._tasks, exchange, self._bells)
         try:
             if exchange.request.stream:
                 pulse.await_headers()
@@ -134,23 +136,11 @@ class Delivery:
             pulse.stop()
 
     async def _attempt(self, trip: Trip, send: Send, pulse: Pulse) -> tuple[Response | Target, int] | None:
+        exchange, answering = trip.exchange, None
         try:
-            return await self._answered(trip, send, pulse)
-        except UpstreamFailed as error:
-            shown = trip.reply.started and own.delivered(trip.exchange) and not pulse.holding
-            replaced = None if shown else await trip.chain.answer(trip.exchange, route_of(trip), trip.below, error)
-            if replaced is None:
-                if pulse.holding:
-                    await pulse.release()
-                raise
-            return replaced
-
-    async def _answered(self, trip: Trip, send: Send, pulse: Pulse) -> tuple[Response | Target, int] | None:
-        exchange = trip.exchange
-        answering, exchange.target, _ = await send()
-        if exchange.target in exchange.fallbacks:
-            exchange.fallbacks = exchange.fallbacks[exchange.fallbacks.index(exchange.target) + 1 :]
-        try:
+            answering, exchange.target, _ = await send()
+            if exchange.target in exchange.fallbacks:
+                exchange.fallbacks = exchange.fallbacks[exchange.fallbacks.index(exchange.target) + 1 :]
             if exchange.verdicts:
                 await trip.chain.verdicts(exchange)
             if answering.status >= 400:
@@ -158,8 +148,19 @@ class Delivery:
             if _is_events(answering):
                 return await self._streaming.carry(trip, answering, pulse)
             return await self._whole(trip, answering)
+        except UpstreamFailed as error:
+            if answering is not None:
+                answering.close()
+            shown = trip.reply.started and own.delivered(trip.exchange) and not pulse.holding
+            replaced = None if shown else await trip.chain.answer(trip.exchange, route_of(trip), trip.below, error)
+            if replaced is None:
+                if pulse.holding:
+                    await pulse.release()
+                raise
+            return replaced
         finally:
-            answering.close()
+            if answering is not None:
+                answering.close()
 
     async def _passed_on(self, trip: Trip, answering: Answering) -> tuple[Response | Target, int] | None:
         """An error of the provider, as it is."""

@@ -13,6 +13,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
@@ -117,7 +118,7 @@ class Express:
         incoming.taken()
         self.pipeline.began()
         ride = Ride(self, exchange, incoming, reply, standing, track)
-        ride.depart()
+        ride.context.run(ride.depart)
         return ride
 
     def _stand(self, incoming: Incoming, chain: Chain) -> Standing:
@@ -187,7 +188,7 @@ class Ride:
 
     __slots__ = (
         "_arrival", "_below", "_exchange", "_headers", "_house", "_incoming", "_over", "_pipeline", "_reply",
-        "_standing", "_track",
+        "_standing", "_track", "context",
     )  # fmt: skip
 
     def __init__(
@@ -211,6 +212,8 @@ class Ride:
         self._below = 0
         self._arrival: Answering | None = None
         self._over = False
+        self.context = copy_context()
+        """Of this call alone, on its way out and back."""
 
     def depart(self) -> None:
         exchange, track = self._exchange, self._track
@@ -255,8 +258,10 @@ class Ride:
 
     def _arrived(self, arrival: Answering) -> None:
         """The answer has come as a whole, or something else has."""
-        if self._over:
-            return
+        if not self._over:
+            self.context.run(self._return, arrival)
+
+    def _return(self, arrival: Answering) -> None:
         exchange = self._exchange
         exchange.timeline.headers = now = self._house.now()
         try:
@@ -319,7 +324,9 @@ class Ride:
         else:
             try:
                 _at_once(self._settling())
-            except (Exception, asyncio.CancelledError):
+            except asyncio.CancelledError:  # a hook's own: as where it runs beside
+                pass
+            except Exception:
                 log.exception("settling a call failed", extra={"call": self._exchange.id})
         self._reply.over()
 

@@ -54,6 +54,8 @@ TARGETS = 1024
 NOBODY = Caller()
 MODEL_CHARS = 512
 
+Work = Coroutine[Any, Any, "Coroutine[Any, Any, None] | None"]
+"""Of a call, and what is to be done after it."""
 
 _NAMES_USERS = frozenset({"metadata", "safety_identifier", "user"})
 
@@ -74,8 +76,9 @@ class Pipeline:
         self._in_flight = house.metrics.gauge("weir_in_flight")
         self.running = 0
 
-    async def handle(self, incoming: Incoming, reply: Reply) -> None:
-        """Never raises but for cancellation: every error becomes an answer, every call a record."""
+    def handle(self, incoming: Incoming, reply: Reply) -> Coroutine[Any, Any, None]:
+        """To be awaited at once. Never raises but for cancellation: every error becomes an answer, every call a
+        record."""
         house = self._house
         chain = house.chains.current
         at_s, headers = house.wall(), tuple(incoming.headers)
@@ -89,7 +92,7 @@ class Pipeline:
         )
         trip = Trip(exchange, chain, incoming, reply, headers)
         self.began()
-        await self.run(trip, self._serve(trip))
+        return self.run(trip, self._serve(trip))
 
     def began(self) -> None:
         """One call more is under way; `run` or `ended` says when it is not any longer."""
@@ -100,12 +103,17 @@ class Pipeline:
         self.running -= 1
         self._in_flight(self.running)
 
-    async def run(self, trip: Trip, work: Coroutine[Any, Any, None]) -> None:
-        """The rest of a call, to its end. Never raises but for cancellation."""
+    async def run(self, trip: Trip, work: Work) -> None:
+        """The rest of a call, to its end: `work`, and what that says is next. Never raises but for cancellation."""
         exchange = trip.exchange
         try:
             try:
-                await work
+                try:
+                    rest = await work
+                    if rest is not None:  # a stream that takes long keeps no step alive that it has behind it
+                        await rest
+                finally:
+                    trip.chain.drop_verdicts(exchange)
             except ConnectionError:
                 raise
             except Exception as error:  # noqa: BLE001  every error becomes an answer
@@ -129,7 +137,7 @@ class Pipeline:
         log.error("a call failed inside Weir", exc_info=error, extra={"call": trip.exchange.id})
         await self._fault(trip, WeirError("Weir failed on this call; its log says why"))
 
-    async def _serve(self, trip: Trip) -> None:
+    async def _serve(self, trip: Trip) -> Coroutine[Any, Any, None] | None:
         house, exchange, incoming = self._house, trip.exchange, trip.incoming
         request = exchange.request
         known = self.identify(trip.chain.snapshot, incoming)
@@ -140,26 +148,26 @@ class Pipeline:
         if local is not None:
             trip.recorded = False
             await local(trip)
-            return
+            return None
         dialect = wire.route(path)
         if dialect is None or (dialect == "chat" and incoming.method == "GET"):
             route = trip.chain.route(exchange.caller.agent, request.model, path)
             await watch(trip.chain, exchange, route, house.records)
             await house.relay(trip)
-            return
+            return None
         request.dialect = dialect
         if incoming.method != "POST":
             raise BadMethod(f"{incoming.method} is not known here; use POST", headers=[("allow", "POST")])
         trip.codec = self.codec(dialect, trip.chain.snapshot.limits.depth)
         deadline = exchange.caller.deadline_s
         if deadline is None:
-            await self._call(trip, trip.codec)
-            return
+            return await self._call(trip, trip.codec)
         try:
             async with asyncio.timeout(deadline):
-                await self._call(trip, trip.codec)
+                await (await self._call(trip, trip.codec))
         except TimeoutError as error:
             raise UpstreamTimeout("the deadline of this call has passed", code="deadline_exceeded") from error
+        return None
 
     def identify(self, snapshot: Snapshot, incoming: Incoming) -> Identified:
         """Who asks. For a head that has come before, what was found then."""
@@ -185,7 +193,8 @@ class Pipeline:
         endpoints, room = self._house.local, "/".join(path.split("/", 3)[:3])
         return endpoints.get(f"{method} {path}") or (endpoints.get(f"{method} {room}/") if path != room else None)
 
-    async def _call(self, trip: Trip, codec: Codec) -> None:
+    async def _call(self, trip: Trip, codec: Codec) -> Coroutine[Any, Any, None]:
+        """The way out. What is left to do is returned."""
         exchange, chain = trip.exchange, trip.chain
         await self._read(trip, codec)
         request = exchange.request
@@ -195,21 +204,20 @@ class Pipeline:
         trip.home = exchange.target.upstream
         trip.route = route = chain.route(exchange.caller.agent, request.model, request.path)
         self._look_for_unread(exchange, route, codec)
-        try:
-            response, trip.below = await chain.out(exchange, route)
-            await make_durable(exchange, self._house.records)
-            await self.go_on(trip, response)
-        finally:
-            chain.drop_verdicts(exchange)
+        response, trip.below = await chain.out(exchange, route)
+        await make_durable(exchange, self._house.records)
+        return self._onward(trip, response)
 
     async def go_on(self, trip: Trip, response: Response | None) -> None:
         """After the way out: with the answer of the plugin that gave one, or to the upstream."""
+        await self._onward(trip, response)
+
+    def _onward(self, trip: Trip, response: Response | None) -> Coroutine[Any, Any, None]:
         if response is not None:
-            await self.delivery.own(trip, response)
-            return
+            return self.delivery.own(trip, response)
         assert trip.codec is not None
         self._check_rights(trip.exchange)
-        await self.delivery.upstream(trip, partial(self._house.pool.send, trip.exchange, builder(trip, trip.codec)))
+        return self.delivery.upstream(trip, partial(self._house.pool.send, trip.exchange, builder(trip, trip.codec)))
 
     def resolve(self, snapshot: Snapshot, request: Request) -> tuple[Target, ...]:
         if self._targets_of is not snapshot or len(self._targets) >= TARGETS:

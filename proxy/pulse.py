@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 from collections.abc import Callable
 from contextlib import suppress
 
+from proxy.bells import Bells
 from proxy.exchange import Exchange
 from proxy.ports import Headers, Reply, Tasks
 
@@ -21,17 +21,39 @@ class Pulse:
     always falls between two."""
 
     __slots__ = (
-        "_due_s", "_exchange", "_headers", "_held", "_lines", "_now", "_reply", "_size", "_status", "_stopped",
-        "_streams", "_tasks", "_timer", "holding", "last_s",
+        "_bells",
+        "_due_s",
+        "_exchange",
+        "_headers",
+        "_held",
+        "_lines",
+        "_now",
+        "_reply",
+        "_size",
+        "_status",
+        "_stopped",
+        "_streams",
+        "_tasks",
+        "bell",
+        "holding",
+        "last_s",
     )  # fmt: skip
 
-    def __init__(self, reply: Reply, now: Callable[[], float], tasks: Tasks, exchange: Exchange) -> None:
+    def __init__(
+        self,
+        reply: Reply,
+        now: Callable[[], float],
+        tasks: Tasks,
+        exchange: Exchange,
+        bells: Bells | None = None,
+    ) -> None:
         self._reply = reply
         self._now = now
         self._tasks = tasks
         self._exchange = exchange
         self._streams = exchange.snapshot.streams
-        self._timer: asyncio.TimerHandle | None = None
+        self._bells = Bells() if bells is None else bells
+        self.bell = 0
         self._status = 200
         self._headers = EARLY
         self._lines = b""
@@ -101,27 +123,24 @@ class Pulse:
         self._disarm()
 
     def _disarm(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._bells.drop(self)
 
     def _arm(self, after_s: float) -> None:
         """A timer that rings earlier is left alone, and looks then what is left."""
         due_s = self._now() + after_s if after_s > 0 else math.inf
         before, self._due_s = self._due_s, due_s
-        if self._timer is not None:
+        if self.bell:
             if before <= due_s < math.inf:
                 return
             self._disarm()
         if after_s > 0:
-            self._timer = asyncio.get_running_loop().call_later(after_s, self._due)
+            self._bells.after(after_s, self)
 
-    def _due(self) -> None:
+    def rung(self) -> None:
         """One timer for all of it, re-armed when it fires: a stream that flows costs nothing."""
-        self._timer = None
         left_s = self._due_s - self._now()
         if left_s > 0.001:
-            self._timer = asyncio.get_running_loop().call_later(left_s, self._due)
+            self._bells.after(left_s, self)
             return
         if not self._reply.started:
             self._tasks.spawn("pulse", self._start())

@@ -56,7 +56,14 @@ class Streaming:
             await trip.chain.response(exchange, route_of(trip), trip.below)
             await self._open(trip, answering, pulse)
             flow = Flow(self._now, trip, passage, pulse)
-            if await self._tried(flow, answering, kept):
+            try:
+                await self._pump(flow, answering, kept)
+                failed = passage.inner.failed
+            except UpstreamFailed:
+                if not flow.unseen:
+                    raise
+                failed = True
+            if failed and flow.unseen:  # before any content, and there is another target to try
                 return exchange.fallbacks[0], trip.below
             if pulse.holding or not trip.reply.started:
                 await pulse.release()
@@ -107,17 +114,8 @@ class Streaming:
         else:
             await pulse.open(answering.status, headers, lines or b"")
 
-    async def _tried(self, flow: Flow, answering: Answering, kept: list[bytes] | None) -> bool:
-        """Bytes as they come. True: it failed before any content, and there is another target to try."""
-        try:
-            await self._pump(flow, answering, kept)
-        except UpstreamFailed:
-            if flow.unseen:
-                return True
-            raise
-        return flow.passage.inner.failed and flow.unseen
-
     async def _pump(self, flow: Flow, answering: Answering, kept: list[bytes] | None) -> None:
+        """Bytes as they come."""
         if flow.passage.plain:
             if isinstance(answering, Arrival) and kept is None:
                 pour: Pour = answering.pour

@@ -7,6 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import Context, copy_context
 from typing import Any, TypeVar
 
 from proxy.coroutines import resumed
@@ -38,7 +39,7 @@ class Tasks:
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="weir")
         self._room = threading.Semaphore(waiting)
         self._spawned = spawned
-        self._begun: deque[tuple[str, Coroutine[Any, Any, Any]]] = deque()
+        self._begun: deque[tuple[str, Coroutine[Any, Any, Any], Context]] = deque()
         """Works that nobody has looked at yet."""
         self._starting = False
         """Somebody will."""
@@ -63,7 +64,7 @@ class Tasks:
             work.close()
             self._failed(name, Overloaded("Too many tasks are running beside the calls."))
             return
-        self._begun.append((name, work))
+        self._begun.append((name, work, copy_context()))
         if self._idle is not None:
             self._idle.set_result(None)
             self._idle = None
@@ -88,9 +89,9 @@ class Tasks:
                     self._idle, self._starting = None, False
                     raise
                 continue
-            name, work = self._begun.popleft()
+            name, work, context = self._begun.popleft()
             try:
-                waiting = work.send(None)
+                waiting = context.run(work.send, None)
             except (StopIteration, asyncio.CancelledError):
                 continue
             except Exception as error:  # noqa: BLE001  whatever it is, it is reported
@@ -100,7 +101,7 @@ class Tasks:
             if self._begun:
                 self._start()
             try:
-                await resumed(work, waiting)
+                await resumed(work, waiting, context)
             except Exception as error:  # noqa: BLE001  whatever it is, it is reported
                 self._failed(name, error)
             return
@@ -126,7 +127,7 @@ class Tasks:
             task.cancel()
         if late:
             await asyncio.gather(*late, return_exceptions=True)
-        for _, work in self._begun:
+        for _, work, _ in self._begun:
             work.close()
         self._begun.clear()
         self._closed = True

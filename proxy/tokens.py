@@ -17,17 +17,20 @@ import re
 import secrets
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
+from importlib.machinery import PathFinder
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from importlib.util import find_spec, module_from_spec
+from typing import TYPE_CHECKING, Any, cast
 
 import xxhash
 
 from proxy.trim import trim
 
 if TYPE_CHECKING:
-    import tiktoken
+    from tiktoken._tiktoken import CoreBPE  # type: ignore[import-not-found]
 
 SLICE_CHARS = 16_384
 """One call of the tokenizer takes about this much: 0.3 to 4 ms."""
@@ -170,26 +173,48 @@ def with_breaths(ranks: dict[bytes, int]) -> dict[Any, int]:
     return {token if rank % BREATH_TOKENS else Breath(token): rank for token, rank in ranks.items()}
 
 
-def build(table: Table) -> tiktoken.Encoding:
-    import tiktoken  # noqa: PLC0415  heavy, and a worker that never counts does not need it
+@cache
+def core() -> type[CoreBPE]:
+    """tiktoken's compiled part. What is around it (a second engine of patterns, and the means to fetch tables) is of no
+    use here, and takes 4 MB. Heavy too, and a worker that never counts does not need it."""
+    package = find_spec("tiktoken")
+    places = package.submodule_search_locations if package is not None else None
+    spec = PathFinder.find_spec("_tiktoken", places)
+    if spec is None or spec.loader is None:
+        raise ImportError("tiktoken is not installed")
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return cast("type[CoreBPE]", module.CoreBPE)
 
-    encoding = tiktoken.Encoding(
-        table.name,
-        pat_str=table.pattern,
-        mergeable_ranks=with_breaths(read_ranks(table)),
-        special_tokens=dict(table.special),
-    )
-    encoding._mergeable_ranks = {}  # the Rust core has its own copy; this one only costs 20 MB
-    return encoding
+
+class Tokenizer:
+    """One encoding. It keeps a copy of the ranks of its own; what they were read into is thrown away."""
+
+    def __init__(self, table: Table) -> None:
+        made = core()(with_breaths(read_ranks(table)), dict(table.special), table.pattern)
+        self._encode: Callable[[str], list[int]] = made.encode_ordinary
+        self._decode: Callable[[list[int]], bytes] = made.decode_bytes
+
+    def encode_ordinary(self, text: str) -> list[int]:
+        """Special tokens in the text are the ordinary text they are."""
+        try:
+            return self._encode(text)
+        except UnicodeEncodeError:  # halves of characters: pairs of them are joined, others replaced
+            return self._encode(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+
+    def decode(self, tokens: list[int]) -> str:
+        return self._decode(tokens).decode("utf-8", "replace")
+
+
+build = Tokenizer
 
 
 class Counts:
     """One loaded encoding and the counts it remembers."""
 
     def __init__(self, table: Table) -> None:
-        encoding = build(table)
-        self._encode = encoding.encode_ordinary
-        self._decode = encoding.decode
+        made = build(table)
+        self._encode, self._decode = made.encode_ordinary, made.decode
         self._seed = secrets.randbits(64)  # colliding texts can be constructed only for a seed that is known
         self._known: dict[int, int] = {}
         self._lock = threading.Lock()

@@ -11,6 +11,7 @@ OK_BODY = (
     b'{"role":"assistant","content":"hello"},"finish_reason":"stop"}],'
     b'"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}}'
 )
+USUAL = (b"Content-Type: application/json", b"Date: today", b"X-Request-Id: r1")
 TURNS = 6
 """Turns of the event loop between two pieces: by then the one before has been read (loopback does not delay)."""
 Script = tuple[bytes | str, ...]
@@ -19,8 +20,7 @@ Script = tuple[bytes | str, ...]
 
 def answer(body: bytes = OK_BODY, *headers: bytes, status: bytes = b"200 OK") -> bytes:
     """A whole answer."""
-    usual = (b"Content-Type: application/json", b"Date: today", b"X-Request-Id: r1") if not headers else headers
-    lines = b"".join(line + b"\r\n" for line in usual)
+    lines = b"".join(line + b"\r\n" for line in headers or USUAL)
     return b"HTTP/1.1 %b\r\n%bContent-Length: %d\r\n\r\n%b" % (status, lines, len(body), body)
 
 

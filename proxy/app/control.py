@@ -30,11 +30,12 @@ from proxy.processes import life
 from proxy.registry import find
 from proxy.telemetry.logs import Log, install
 from proxy.telemetry.page import Page
-from proxy.trim import trim
+from proxy.trim import one_arena, trim
 
 
 def main(arguments: list[str]) -> int:
     """The process: the configuration's arguments, then `--run DIR --port N --ready-fd N --life-fd N`."""
+    one_arena()
     parser = argparse.ArgumentParser(prog="weir control")
     add_arguments(parser)
     parser.add_argument("--run", type=Path, required=True)

@@ -51,7 +51,7 @@ from proxy.telemetry.lag import Lag
 from proxy.telemetry.logs import Log, install
 from proxy.telemetry.page import Page
 from proxy.tokens import Tokens
-from proxy.trim import trim
+from proxy.trim import one_arena, trim
 from proxy.upstream import tls
 from proxy.upstream.client import Client
 from proxy.upstream.pool import Pool
@@ -181,6 +181,7 @@ def _task_failed(name: str, error: BaseException) -> None:
 def main(arguments: list[str]) -> int:
     """The process: `--fd N --slot I --run DIR ...` as the supervisor gives them, or `--talk-fd N` to hear them."""
     gc.set_threshold(50_000, 20, 100)
+    one_arena()
     _warm()
     given = _ordered(int(arguments[1])) if arguments[:1] == ["--talk-fd"] else arguments
     if given is None:

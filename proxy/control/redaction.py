@@ -11,11 +11,9 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from types import MappingProxyType
-
-from presidio_anonymizer import AnonymizerEngine
-from presidio_anonymizer.entities import OperatorConfig, RecognizerResult
+from typing import Any
 
 MARKS: Mapping[str, str] = MappingProxyType(
     {
@@ -64,8 +62,6 @@ class Redactor:
     """One per process; call it with a text."""
 
     def __init__(self) -> None:
-        self._engine = AnonymizerEngine()  # type: ignore[no-untyped-call]
-        self._operators = {kind: OperatorConfig("replace", {"new_value": mark}) for kind, mark in MARKS.items()}
         self._remembered = lru_cache(maxsize=REMEMBERED)(self._clean)
 
     def __call__(self, text: str) -> str:
@@ -88,11 +84,22 @@ class Redactor:
         return Redacted("".join(pieces) + text[begin:], Counter(kind for kind, _, _ in spans))
 
     def _anonymize(self, piece: str, spans: list[Span], offset: int) -> str:
-        results = [RecognizerResult(kind, start - offset, end - offset, 1.0) for kind, start, end in spans]
-        return self._engine.anonymize(piece, results, self._operators, merge_entities_with_spaces=False).text
+        engine, entities, operators = _presidio()
+        results = [entities.RecognizerResult(kind, start - offset, end - offset, 1.0) for kind, start, end in spans]
+        made: str = engine.anonymize(piece, results, operators, merge_entities_with_spaces=False).text
+        return made
 
     def _clean(self, text: str) -> str:
         return self.redact(text).text
+
+
+@cache
+def _presidio() -> tuple[Any, Any, Any]:
+    """The engine, what it is spoken to in, and what it is to do. Loaded at the first finding: it takes 8 MB."""
+    from presidio_anonymizer import AnonymizerEngine, entities  # noqa: PLC0415
+
+    operators = {kind: entities.OperatorConfig("replace", {"new_value": mark}) for kind, mark in MARKS.items()}
+    return AnonymizerEngine(), entities, operators  # type: ignore[no-untyped-call]
 
 
 def find(text: str) -> list[Span]:

@@ -8,8 +8,6 @@ from hashlib import blake2b
 from typing import Any
 
 import orjson
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 NONCE_BYTES = 12
 
@@ -18,6 +16,10 @@ class Vault:
     """Made from the secret behind `audit.content_key`."""
 
     def __init__(self, secret: str) -> None:
+        from cryptography.exceptions import InvalidTag  # noqa: PLC0415  7 MB, and most have no use for it
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415
+
+        self._tampered = InvalidTag
         self._cipher = AESGCM(blake2b(secret.encode(), digest_size=32, person=b"weir.content").digest())
 
     def lock(self, content: Any, call: str) -> dict[str, str]:
@@ -31,5 +33,5 @@ class Vault:
         try:
             raw = b64decode(kept["data"])
             return orjson.loads(self._cipher.decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], call.encode()))
-        except (InvalidTag, ValueError, KeyError, TypeError):
+        except (self._tampered, ValueError, KeyError, TypeError):
             return None

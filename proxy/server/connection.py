@@ -49,8 +49,8 @@ class Connection(asyncio.Protocol):
     """Implements what `Incoming`, `Framing` and `Reply` ask of their line."""
 
     __slots__ = (
-        "_deadline", "_framing", "_held", "_incoming", "_phase", "_reading", "_rest", "_ride", "_ring_at", "_server", "_timer",
-        "_waiters", "limits", "loop", "paused", "remote", "task", "transport",
+        "_deadline", "_framing", "_held", "_incoming", "_phase", "_reading", "_rest", "_ride", "_ring_at", "_server",
+        "_timer", "_waiters", "limits", "loop", "paused", "remote", "task", "transport",
     )  # fmt: skip
 
     def __init__(self, server: Server, loop: asyncio.AbstractEventLoop) -> None:
@@ -332,6 +332,9 @@ class Connection(asyncio.Protocol):
             transport.writelines((data, more))
         elif data:
             transport.write(data)
+        elif self._timer is not None and self._deadline is None:  # a stream begins, which may take long
+            self._timer.cancel()
+            self._timer = None
 
     async def drained(self) -> None:
         """Waits until the socket's buffer is below its mark; a caller who takes nothing for `stall_s` is cut off."""

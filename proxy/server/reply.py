@@ -108,14 +108,15 @@ class Reply:
             raise RuntimeError("this reply is not open for writing")
         if not data or self._mute:
             return True
+        size = len(data)
         if self._left is not None:
-            if len(data) > self._left:
+            if size > self._left:
                 self.abort()
                 raise RuntimeError("the body is longer than its Content-Length")
-            self._left -= len(data)
-        self.bytes_out += len(data)
+            self._left -= size
+        self.bytes_out += size
         if self._chunked:
-            data = b"%b%x\r\n%b\r\n" % (self._head, len(data), data)
+            data = b"%b%x\r\n%b\r\n" % (self._head, size, data)
         elif self._head:
             data = self._head + data
         self._head = b""

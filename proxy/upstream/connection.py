@@ -21,6 +21,7 @@ from typing import Protocol, cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
+from proxy.bells import Bells
 from proxy.live import Timeouts
 from proxy.ports import Clock
 from proxy.upstream import failure, head, tls
@@ -54,10 +55,17 @@ class Connection(Reading, asyncio.Protocol):
     __slots__ = (
         "_drained", "_due_s", "_end_s", "_heard", "_loop", "_moved_bytes", "_now", "_owner", "_paused", "_sink",
         "_timeouts", "_transport", "_upload", "_waiter", "_wanted_bytes", "_watch", "_watch_s", "_written_bytes",
-        "calls", "done", "held_bytes", "idle_since_s",
+        "bell", "calls", "done", "held_bytes", "idle_since_s",
     )  # fmt: skip
 
-    def __init__(self, owner: Owner, clock: Clock, timeouts: Timeouts, shapes: Shapes | None = None) -> None:
+    def __init__(
+        self,
+        owner: Owner,
+        clock: Clock,
+        timeouts: Timeouts,
+        shapes: Shapes | None = None,
+        bells: Bells | None = None,
+    ) -> None:
         super().__init__(Shapes() if shapes is None else shapes)
         self.calls = 0
         self.held_bytes = 0
@@ -80,7 +88,8 @@ class Connection(Reading, asyncio.Protocol):
         self._written_bytes = 0
         self._moved_bytes = -1
         self._due_s = self._end_s = self._watch_s = math.inf
-        self._watch: asyncio.TimerHandle | None = None
+        self._watch = Bells() if bells is None else bells
+        self.bell = 0
 
     @property
     def idle(self) -> bool:
@@ -159,9 +168,7 @@ class Connection(Reading, asyncio.Protocol):
         if self._phase == "closed":
             return
         self._phase = "closed"
-        if self._watch is not None:
-            self._watch.cancel()
-            self._watch = None
+        self._watch.drop(self)
         if self._upload is not None:
             self._upload.cancel()
             self._upload = None
@@ -362,16 +369,14 @@ class Connection(Reading, asyncio.Protocol):
             due_s = self._end_s
         self._due_s = due_s
         if due_s < self._watch_s:
-            if self._watch is not None:
-                self._watch.cancel()
             self._arm(due_s - now_s)
 
     def _arm(self, seconds: float) -> None:
         self._watch_s = self._due_s
-        self._watch = self._loop.call_later(max(seconds, 0), self._tick)
+        self._watch.after(seconds, self)
 
-    def _tick(self) -> None:
-        self._watch, self._watch_s = None, math.inf
+    def rung(self) -> None:
+        self._watch_s = math.inf
         if self._due_s == math.inf:
             return
         now_s = self._now()

@@ -13,6 +13,7 @@ import ssl
 from collections import deque
 from urllib.parse import urlsplit
 
+from proxy.bells import Bells
 from proxy.live import Upstream
 from proxy.ports import Clock
 from proxy.upstream import failure, tls
@@ -48,6 +49,7 @@ class Line:
         self._tls = tls.context(upstream) if url.scheme == "https" else None
         self._clock, self._now = clock, clock.monotonic_s
         self._shapes = Shapes()
+        self._bells = Bells()
         self._addresses: list[Address] = []
         self._addresses_until_s = -math.inf
         self._idle: list[Connection] = []
@@ -230,7 +232,7 @@ class Line:
         timeouts = self.upstream.timeouts
         try:
             _, connection = await asyncio.get_running_loop().create_connection(
-                lambda: Connection(self, self._clock, timeouts, self._shapes),
+                lambda: Connection(self, self._clock, timeouts, self._shapes, self._bells),
                 sock=sock,
                 ssl=self._tls,
                 server_hostname=self._host.rstrip(".") if self._tls is not None else None,

@@ -96,14 +96,7 @@ def open_files(pid: int) -> tuple[int, int]:
     return int(soft), int(hard)
 
 
-MISSED = pytest.mark.xfail(reason="32 KB plain, 83 to 93 KB over TLS were measured: benchmarks/NOTES.md", strict=False)
-
-
-@pytest.mark.parametrize(
-    ("tls", "most_kb"),
-    [pytest.param(False, 20, marks=MISSED), pytest.param(True, 90, marks=MISSED)],
-    ids=["plain", "tls"],
-)
+@pytest.mark.parametrize(("tls", "most_kb"), [(False, 20), (True, 90)], ids=["plain", "tls"])
 async def test_an_open_stream_takes_little_memory(tls: bool, most_kb: int, certificates: Certificates) -> None:
     options = ("--tls", str(certificates.server)) if tls else ()
     scheme, authority = ("https", certificates.authority) if tls else ("http", None)

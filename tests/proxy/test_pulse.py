@@ -180,5 +180,5 @@ async def test_zero_turns_them_off() -> None:
     beating.await_headers()
     beating.hold(200, [])
     await beating.release()
-    assert beating._timer is None
+    assert not beating.bell
     beating.stop()

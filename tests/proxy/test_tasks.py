@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from contextvars import ContextVar
 
 import pytest
 
@@ -112,6 +113,21 @@ async def test_works_that_wait_do_not_hold_up_those_behind_them() -> None:
     gate.set()
     await tasks.stop(1.0)
     assert order == ["first", "second", "waited"]
+
+
+async def test_a_work_runs_in_the_context_of_who_spawned_it_before_and_after_it_waits() -> None:
+    tasks, seen, var = Tasks(FakeMetrics(), Failures()), list[str](), ContextVar("var", default="none")
+
+    async def look() -> None:
+        seen.append(var.get())
+        await asyncio.sleep(0)
+        seen.append(var.get())
+
+    for value in ("one", "two"):
+        var.set(value)
+        tasks.spawn("look", look())
+    await tasks.stop(1.0)
+    assert sorted(seen) == ["one", "one", "two", "two"]
 
 
 async def test_a_work_that_is_cancelled_or_fails_at_once_ends_only_itself() -> None:
