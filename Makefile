@@ -15,7 +15,7 @@ help:
 	@echo "make run          start Weir on 127.0.0.1:8080, admin on 127.0.0.1:8081"
 	@echo "                  (PROVIDER=sim or PROVIDER=llama starts a local provider beside it)"
 	@echo "make test         all tests"
-	@echo "make check        style, types, structure"
+	@echo "make check        style, types, structure, what a call costs by count"
 	@echo "make bench        what a call costs, beside a bare relay (SPEED=--quick: within 90 s; SPEED=--help: more)"
 	@echo "make bench-peers  the same beside other gateways, which are installed into .venvs/"
 	@echo "make docs         write generated files anew: configuration, schema, parts of README and ARCHITECTURE"
@@ -41,7 +41,7 @@ check: $(STAMP)
 	$(BIN)/ruff format --check proxy plugins tests benchmarks
 	$(BIN)/ruff check proxy plugins tests benchmarks
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -q tests/test_architecture.py tests/test_imports.py
+	$(BIN)/python -m pytest -q tests/test_architecture.py tests/test_imports.py tests/benchmarks/test_hot.py
 
 bench: $(STAMP)
 	@$(BIN)/python -m benchmarks.speed $(SPEED)
