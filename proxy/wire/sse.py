@@ -16,6 +16,13 @@ _BOM = b"\xef\xbb\xbf"
 _BLANK_LINE = re.compile(rb"(?>\r\n|[\r\n])(?>\r\n|[\r\n])")
 
 
+def _has_end(data: bytearray, start: int) -> bool:
+    """Whether an event ends there; mostly by looking for two newlines, which is much the fastest."""
+    if data.find(b"\n\n", start) >= 0:
+        return True
+    return data.find(b"\r", start) >= 0 and _BLANK_LINE.search(data, start) is not None
+
+
 class Reader:
     """Cuts a stream into events; their `raw`, joined, is the stream. An event that grows past `max_bytes` raises
     `ProtocolViolation`. Comments and blank lines come as events without data."""
@@ -34,7 +41,7 @@ class Reader:
         if self.pending:
             self.pending += data
             # A blank line is at most four bytes: what was looked at before cannot hold the begin of another one.
-            if _BLANK_LINE.search(self.pending, max(0, self._scanned - 3)) is None:
+            if not _has_end(self.pending, max(0, self._scanned - 3)):
                 self._bound(len(self.pending))
                 self._scanned = len(self.pending)
                 return []
@@ -47,7 +54,7 @@ class Reader:
         be had from `feed(b"")` only: lines end in other ways than a newline, or there is very much."""
         if self.pending:
             self.pending += data
-            if _BLANK_LINE.search(self.pending, max(0, self._scanned - 3)) is None:
+            if not _has_end(self.pending, max(0, self._scanned - 3)):
                 self._bound(len(self.pending))
                 self._scanned = len(self.pending)
                 return b""
