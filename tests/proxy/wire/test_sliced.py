@@ -173,10 +173,13 @@ def test_scanning_is_linear_in_what_is_hostile(monkeypatch: pytest.MonkeyPatch) 
     costs = []
     for count in (80, 320):
         raw = b'{"a":[' + b",".join([unit] * count) + b"]}"
-        began = time.thread_time()
-        run(sliced.reading(raw))
-        costs.append(time.thread_time() - began)
-    assert costs[1] < costs[0] * 12
+        took = []
+        for _ in range(4):  # the least of several: what a neighbour adds is not this
+            began = time.thread_time()
+            run(sliced.reading(raw))
+            took.append(time.thread_time() - began)
+        costs.append(min(took))
+    assert costs[1] < costs[0] * 14, "four times as much, and quadratic would be sixteen"
 
 
 @pytest.mark.parametrize(
