@@ -19,13 +19,15 @@ import orjson
 
 from proxy.errors import MalformedBody
 from proxy.ports import Json
-from proxy.wire.coding import as_object, doubled, exact, load, parse, too_deep
+from proxy.wire.coding import as_object, compact, doubled, exact, load, parse, too_deep
 
 T = TypeVar("T")
 Steps = Generator[None, None, T]
 
 LONG_BYTES = 256 * 1024
 """Shorter bodies are read in one go: a few milliseconds at the very worst."""
+AT_ONCE_BYTES = 1024 * 1024
+"""Up to here a long text is tried in one go, where it promises to be quick."""
 PIECE_BYTES = 128 * 1024
 WINDOW_BYTES = 64 * 1024
 MARK_BYTES = 64
@@ -57,6 +59,8 @@ def reading(raw: bytes, *, depth: int = 128) -> Steps[dict[str, Json]]:
     """As `coding.parse`, refusals included."""
     if len(raw) < LONG_BYTES or raw[:4096].lstrip(_BLANKS)[:1] not in (b"{", b"["):
         return parse(raw, depth=depth)
+    if len(raw) <= AT_ONCE_BYTES and (doc := compact(raw, depth)) is not None:
+        return as_object(doc)
     return as_object((yield from _Reader(raw, depth).read()))
 
 
