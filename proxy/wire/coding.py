@@ -37,7 +37,7 @@ def parse(raw: bytes, *, depth: int = 128) -> dict[str, Json]:
 
 
 def compact(raw: bytes, depth: int) -> Json | None:
-    """What is read from `raw` in one go, where that is quick and loses nothing: few brackets and commas, so mostly text,
+    """What is read from `raw` in one go, where that is quick and loses nothing: few brackets and commas, mostly text,
     and written as orjson writes it. None: it has to be looked at more closely."""
     if not _opens_few(raw, MANY) or raw.count(b",") > MANY_VALUES:
         return None
