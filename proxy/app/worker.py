@@ -26,6 +26,7 @@ from proxy.ask import Asker
 from proxy.chain import Chain
 from proxy.channel.sender import Sender
 from proxy.clock import SystemClock
+from proxy.cork import Cork
 from proxy.errors import ConfigError
 from proxy.express import Express
 from proxy.held import Held
@@ -88,7 +89,8 @@ class Worker:
         self._first = first
         self.live = Live(first)
         self.tasks = Tasks(parts.metrics, _task_failed)
-        self.client = Client(self._clock)
+        self._cork = Cork()
+        self.client = Client(self._clock, cork=self._cork)
         self._lag = Lag(self._clock.monotonic_s, parts.metrics)
         self._asker = Asker()
         self._tokens = Tokens()
@@ -142,7 +144,11 @@ class Worker:
         probes = Probes(lambda: self.live.current, dict(parts.details))
         express = Express(house, self.pipeline)
         self.front = Front(
-            self.pipeline.handle, limits=lambda: self.live.current.limits, probes=probes, express=express.depart
+            self.pipeline.handle,
+            limits=lambda: self.live.current.limits,
+            probes=probes,
+            express=express.depart,
+            cork=self._cork,
         )
         self._version = parts.metrics.gauge("weir_settings_version")
         self._version(self.live.current.version)

@@ -49,14 +49,15 @@ class Connection(asyncio.Protocol):
     """Implements what `Incoming`, `Framing` and `Reply` ask of their line."""
 
     __slots__ = (
-        "_deadline", "_framing", "_held", "_incoming", "_phase", "_reading", "_rest", "_ride", "_ring_at", "_server",
-        "_timer", "_waiters", "limits", "loop", "paused", "remote", "task", "transport",
+        "_cork", "_deadline", "_framing", "_held", "_incoming", "_phase", "_reading", "_rest", "_ride", "_ring_at",
+        "_server", "_timer", "_waiters", "limits", "loop", "paused", "remote", "task", "transport",
     )  # fmt: skip
 
     def __init__(self, server: Server, loop: asyncio.AbstractEventLoop) -> None:
         self._server = server
         self.loop = loop
         self.limits = server.limits
+        self._cork = server.cork
         self.transport: asyncio.Transport | None = None
         self.remote = ""
         self.paused = False
@@ -248,7 +249,7 @@ class Connection(asyncio.Protocol):
 
     def _refuse(self, failure: Failure) -> None:
         if self.transport is not None and not self.transport.is_closing():
-            self.transport.write(refused(failure.error, failure.path, silent=failure.silent))
+            self.write(refused(failure.error, failure.path, silent=failure.silent))
         self._leave()
 
     def _leave(self) -> None:
@@ -263,6 +264,7 @@ class Connection(asyncio.Protocol):
         self._held = b""
         self._enter("linger", self.patience.lingering_s)
         if transport.can_write_eof():
+            self._cork.pull()
             transport.write_eof()
         self.read_on()
 
@@ -328,6 +330,8 @@ class Connection(asyncio.Protocol):
         transport = self.transport
         if transport is None or transport.is_closing():
             raise ConnectionResetError("the caller has gone")
+        if self._cork.full:
+            self._cork.pull()
         if more:
             transport.writelines((data, more))
         elif data:
@@ -335,6 +339,13 @@ class Connection(asyncio.Protocol):
         elif self._timer is not None and self._deadline is None:  # a stream begins, which may take long
             self._timer.cancel()
             self._timer = None
+
+    def answer(self, data: bytes) -> None:
+        """As `write`, of a whole answer for which nobody waits: it may go out with those of others."""
+        transport = self.transport
+        if transport is None or transport.is_closing():
+            raise ConnectionResetError("the caller has gone")
+        self._cork.downward(transport, data)
 
     async def drained(self) -> None:
         """Waits until the socket's buffer is below its mark; a caller who takes nothing for `stall_s` is cut off."""
@@ -367,6 +378,7 @@ class Connection(asyncio.Protocol):
             return
         if self._phase != "tunnel":
             self._enter("closed", self.patience.stall_s)
+        self._cork.pull()
         self.transport.close()
 
     def drop(self) -> None:
@@ -379,6 +391,7 @@ class Connection(asyncio.Protocol):
         transport, held = self.transport, self._held
         if transport is None or transport.is_closing():
             raise ConnectionResetError("the caller has gone")
+        self._cork.pull()
         self._enter("tunnel", None)
         self._held = b""
         self.read_on()

@@ -17,6 +17,7 @@ from pathlib import Path
 from ssl import SSLContext
 from typing import Any
 
+from proxy.cork import Cork
 from proxy.errors import BadMethod, Overloaded, WeirError
 from proxy.live import Limits
 from proxy.ports import Headers
@@ -48,11 +49,12 @@ class Front:
         probes: Probes,
         patience: Patience | None = None,
         express: Express | None = None,
+        cork: Cork | None = None,
     ) -> None:
         self._handle = handle
         self._probes = probes
         self._patience = patience or Patience()
-        self._server = Server(self._answer, limits, self._patience, express)
+        self._server = Server(self._answer, limits, self._patience, express, cork)
         self._listeners: list[asyncio.Server] = []
         self._handshakes = False
 

@@ -47,6 +47,10 @@ class Line(Protocol):
 
     def write(self, data: bytes, more: bytes = b"") -> None: ...
 
+    def answer(self, data: bytes) -> None:
+        """As `write`, of a whole answer: it may go out with those of others."""
+        ...
+
     async def drained(self) -> None:
         """Waits until the socket's buffer is below its mark; a caller who takes nothing for too long is cut off."""
         ...
@@ -161,7 +165,7 @@ class Reply:
             self.started = self.ended = True
             self.status = status
             self.bytes_out = length
-            self._line.write(b"%b%bContent-Length: %d\r\n\r\n%b" % (_begun_with(status), lines, length, body))
+            self._line.answer(b"%b%bContent-Length: %d\r\n\r\n%b" % (_begun_with(status), lines, length, body))
             return
         if not body and self._incoming.method == "HEAD":
             length = next((int(value) for name, value in headers if name.lower() == "content-length"), 0)
@@ -219,7 +223,7 @@ class Reply:
         head, self._head = self._head, b""
         transport = self._line.transport
         if head and transport is not None and not transport.is_closing():
-            transport.write(head)
+            self._line.write(head)
 
     def _opening(self, status: int, headers: Headers, length: int | None, given: bytes = b"") -> bytes:
         if self.started or self.ended:

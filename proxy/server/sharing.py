@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from proxy.cork import Cork
 from proxy.live import Limits
 from proxy.server.connection import Connection
 from proxy.server.heads import Known
@@ -44,7 +45,12 @@ class Server:
     """What the connections of a worker share; called for each new one."""
 
     def __init__(
-        self, serve: Serve, limits: Callable[[], Limits], patience: Patience, express: Express | None = None
+        self,
+        serve: Serve,
+        limits: Callable[[], Limits],
+        patience: Patience,
+        express: Express | None = None,
+        cork: Cork | None = None,
     ) -> None:
         self.serve = serve
         self.express = express
@@ -56,6 +62,8 @@ class Server:
         self.connections: set[Connection] = set()
         self.busy: set[Connection] = set()
         """Those that answer a call, also when its caller has gone."""
+        self.cork = Cork() if cork is None else cork
+        self.cork.calls = self.busy
         self.empty = asyncio.Event()
         """No connection is left."""
         self.empty.set()

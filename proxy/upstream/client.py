@@ -11,6 +11,7 @@ import importlib
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from proxy.cork import Cork
 from proxy.errors import Unreachable
 from proxy.live import Upstream
 from proxy.ports import Clock, Headers
@@ -33,9 +34,10 @@ def _odd(upstream: Upstream) -> bool:
 class Client:
     """`upstream.link.Link`."""
 
-    def __init__(self, clock: Clock, odd: Callable[[Upstream], bool] = _odd) -> None:
+    def __init__(self, clock: Clock, odd: Callable[[Upstream], bool] = _odd, cork: Cork | None = None) -> None:
         """`odd` says which upstreams are a detour."""
         self._clock = clock
+        self._cork = Cork() if cork is None else cork
         self._odd = odd
         self._ways: dict[str, Line | Detour] = {}
         self._tunnels: dict[str, Detour] = {}
@@ -103,7 +105,7 @@ class Client:
         if self._stopped:
             raise failure.stopping()
         try:
-            return Line(self._clock, upstream)
+            return Line(self._clock, upstream, self._cork)
         except OSError:
             raise Unreachable("A certificate file of this upstream cannot be read.") from None
 

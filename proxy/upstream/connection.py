@@ -22,6 +22,7 @@ from typing import Protocol, cast
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from proxy.bells import Bells
+from proxy.cork import Cork
 from proxy.live import Timeouts
 from proxy.ports import Clock
 from proxy.upstream import failure, head, tls
@@ -53,9 +54,9 @@ class Connection(Reading, asyncio.Protocol):
     """Carries one call at a time: `begin`, then `wait` for headers (0) or bytes; the `Arrival` has what came."""
 
     __slots__ = (
-        "_drained", "_due_s", "_end_s", "_heard", "_loop", "_moved_bytes", "_now", "_owner", "_paused", "_sink",
-        "_timeouts", "_transport", "_upload", "_waiter", "_wanted_bytes", "_watch", "_watch_s", "_written_bytes",
-        "bell", "calls", "done", "held_bytes", "idle_since_s",
+        "_cork", "_drained", "_due_s", "_end_s", "_heard", "_loop", "_moved_bytes", "_now", "_owner", "_paused",
+        "_sink", "_timeouts", "_transport", "_upload", "_waiter", "_wanted_bytes", "_watch", "_watch_s",
+        "_written_bytes", "bell", "calls", "done", "held_bytes", "idle_since_s",
     )  # fmt: skip
 
     def __init__(
@@ -65,6 +66,7 @@ class Connection(Reading, asyncio.Protocol):
         timeouts: Timeouts,
         shapes: Shapes | None = None,
         bells: Bells | None = None,
+        cork: Cork | None = None,
     ) -> None:
         super().__init__(Shapes() if shapes is None else shapes)
         self.calls = 0
@@ -88,8 +90,8 @@ class Connection(Reading, asyncio.Protocol):
         self._written_bytes = 0
         self._moved_bytes = -1
         self._due_s = self._end_s = self._watch_s = math.inf
-        self._watch = Bells() if bells is None else bells
-        self.bell = 0
+        self._watch, self.bell = Bells() if bells is None else bells, 0
+        self._cork = Cork() if cork is None else cork
 
     @property
     def idle(self) -> bool:
@@ -115,10 +117,9 @@ class Connection(Reading, asyncio.Protocol):
         else:
             self._phase = "first"
             if len(body) <= JOINED_BYTES:
-                self._transport.write(request + body)
+                self._cork.upward(self._transport, request + body)
             else:
-                self._transport.write(request)
-                self._transport.write(body)
+                self._transport.writelines((request, body))
         self._extend(self._timeouts.first_byte_s)
         return arrival
 

@@ -14,6 +14,7 @@ from collections import deque
 from urllib.parse import urlsplit
 
 from proxy.bells import Bells
+from proxy.cork import Cork
 from proxy.live import Upstream
 from proxy.ports import Clock
 from proxy.upstream import failure, tls
@@ -37,7 +38,7 @@ Dressed = bytes | Pieces | Upload
 class Line:
     """The pool of one upstream. Not kept when anything changes that a connection depends on."""
 
-    def __init__(self, clock: Clock, upstream: Upstream) -> None:
+    def __init__(self, clock: Clock, upstream: Upstream, cork: Cork | None = None) -> None:
         """Raises OSError where a certificate file cannot be read, ValueError for what is no address."""
         self.upstream = upstream
         url = urlsplit(upstream.url)
@@ -49,7 +50,7 @@ class Line:
         self._tls = tls.context(upstream) if url.scheme == "https" else None
         self._clock, self._now = clock, clock.monotonic_s
         self._shapes = Shapes()
-        self._bells = Bells()
+        self._bells, self._cork = Bells(), Cork() if cork is None else cork
         self._addresses: list[Address] = []
         self._addresses_until_s = -math.inf
         self._idle: list[Connection] = []
@@ -232,7 +233,7 @@ class Line:
         timeouts = self.upstream.timeouts
         try:
             _, connection = await asyncio.get_running_loop().create_connection(
-                lambda: Connection(self, self._clock, timeouts, self._shapes, self._bells),
+                lambda: Connection(self, self._clock, timeouts, self._shapes, self._bells, self._cork),
                 sock=sock,
                 ssl=self._tls,
                 server_hostname=self._host.rstrip(".") if self._tls is not None else None,

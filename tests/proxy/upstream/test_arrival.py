@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import sys
+from collections.abc import Iterable
 from typing import cast
 
 import pytest
@@ -34,6 +35,9 @@ class FakeTransport:
 
     def write(self, data: bytes) -> None:
         self.written.append(data)
+
+    def writelines(self, pieces: Iterable[bytes]) -> None:
+        self.written.extend(pieces)
 
     def get_extra_info(self, name: str) -> None:
         return None
