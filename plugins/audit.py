@@ -11,12 +11,15 @@ import itertools
 import os
 from typing import Any
 
-from proxy.exchange import DURABLE, Exchange, Response
+import orjson
+
+from proxy.exchange import DURABLE, AuditEntry, Exchange, Response
 from proxy.plugin import Kit, NoOptions, Plugin
 
 CONTENT_CHARS = 65_536
 """Of each side, input and output; longer texts are cut and say so."""
-
+KINDS = 512
+"""Kinds of calls whose manifests are remembered."""
 
 NOTHING = Response(status=0, source="")
 
@@ -27,70 +30,96 @@ class Audit(Plugin[NoOptions]):
     def __init__(self, kit: Kit) -> None:
         super().__init__(kit)
         self._worker = os.urandom(4).hex()
+        self._named = orjson.dumps(self._worker)
         self._numbers = itertools.count(1)
+        self._usual: dict[tuple[Any, ...], bytes] = {}
+        """Manifests behind their time, by all that they say."""
+
+    def needed(self, hook: str, snapshot: Any, agent: str) -> bool:
+        return hook != "request" or snapshot.audit_strict or snapshot.content_of(agent) != "none"
 
     async def request(self, exchange: Exchange) -> Response | None:
         if exchange.snapshot.content_of(exchange.caller.agent) != "none":
             exchange.wants_text = True
         if exchange.snapshot.audit_strict:
-            exchange.notes[DURABLE] = {"audit": _flat(exchange, self._entry(exchange, "llm.call.begin"))}
+            caller = exchange.caller
+            exchange.notes[DURABLE] = {
+                "audit": {
+                    "seq": next(self._numbers), "worker": self._worker, "call": exchange.id, "user": caller.user,
+                    "session": caller.session, "at": exchange.at_s, **_begun(exchange, "llm.call.begin"),
+                }
+            }  # fmt: skip
         return None
 
     async def finish(self, exchange: Exchange) -> None:
-        entry = self._entry(exchange, "llm.call")
-        response = exchange.response
-        manifest = entry["manifest"]
-        manifest["outcome"] = exchange.outcome
-        manifest["plugins"] = _plugins(exchange)
-        data, said = manifest["metadata"], response or NOTHING
-        data["status"] = said.status
-        data["answered_by"] = said.source
-        data["upstream"] = exchange.target.upstream if exchange.target else ""
-        data["served_model"] = said.model
-        data["finish"] = said.finish
-        data["complete"] = said.complete
-        findings = exchange.findings
-        data["findings"] = (
-            [[found.plugin, found.type, found.action, found.severity] for found in findings] if findings else []
-        )
-        data["uninspected"] = exchange.request.uninspected
+        manifest = b'{"at":%a,%b' % (exchange.at_s, self._said(exchange))
         mode = exchange.snapshot.content_of(exchange.caller.agent)
+        content = None
         if mode != "none" and exchange.request.doc is not None:
-            entry["content"] = {"mode": mode, "input": _input(exchange), "output": _output(exchange)}
-        exchange.audit = entry
+            content = {"mode": mode, "input": _input(exchange), "output": _output(exchange)}
+        exchange.audit = AuditEntry(self._named, next(self._numbers), manifest, content)
 
-    def _entry(self, exchange: Exchange, action: str) -> dict[str, Any]:
-        caller, request = exchange.caller, exchange.request
-        return {
-            "seq": next(self._numbers),
-            "worker": self._worker,
-            "manifest": {
-                "at": exchange.at_s,
-                "action": action,
-                "agent": caller.agent,
-                "tenant": caller.tenant,
-                "metadata": {
-                    "surface": request.dialect,
-                    "method": request.method,
-                    "path": request.path,
-                    "model": request.model,
-                    "stream": request.stream,
-                    "key": caller.key,
-                    "settings": exchange.snapshot.version,
-                },
-            },
-        }
+    def _said(self, exchange: Exchange) -> bytes:
+        """The manifest behind its time. Calls of one kind that came off alike have the same."""
+        request, caller = exchange.request, exchange.caller
+        if exchange.steps or exchange.findings or request.uninspected:
+            return orjson.dumps(_ended(exchange), default=str)[1:]
+        said, target = exchange.response or NOTHING, exchange.target
+        upstream = target.upstream if target is not None else ""
+        kind = (
+            caller.agent, caller.tenant, caller.key, request.dialect, request.method, request.path, request.model,
+            request.stream, exchange.snapshot.version, exchange.outcome, said.status, said.source, upstream,
+            said.model, said.finish, said.complete, *exchange.timeline.plugins,
+        )  # fmt: skip
+        usual = self._usual.get(kind)
+        if usual is None:
+            if len(self._usual) >= KINDS:
+                self._usual.clear()
+            usual = self._usual[kind] = orjson.dumps(_ended(exchange), default=str)[1:]
+        return usual
 
 
-def _flat(exchange: Exchange, entry: dict[str, Any]) -> dict[str, Any]:
-    """As it goes to control on its own, without a record beside it that says whose call it is."""
-    person = {"call": exchange.id, "user": exchange.caller.user, "session": exchange.caller.session}
-    return {"seq": entry["seq"], "worker": entry["worker"], **person, **entry["manifest"]}
+def _begun(exchange: Exchange, action: str) -> dict[str, Any]:
+    """What is known before a call goes out, but for its time."""
+    caller, request = exchange.caller, exchange.request
+    return {
+        "action": action,
+        "agent": caller.agent,
+        "tenant": caller.tenant,
+        "metadata": {
+            "surface": request.dialect,
+            "method": request.method,
+            "path": request.path,
+            "model": request.model,
+            "stream": request.stream,
+            "key": caller.key,
+            "settings": exchange.snapshot.version,
+        },
+    }
+
+
+def _ended(exchange: Exchange) -> dict[str, Any]:
+    """What is known in the end, but for the time of the beginning."""
+    said = exchange.response or NOTHING
+    manifest = _begun(exchange, "llm.call")
+    manifest["outcome"] = exchange.outcome
+    manifest["plugins"] = _plugins(exchange)
+    manifest["metadata"] |= {
+        "status": said.status,
+        "answered_by": said.source,
+        "upstream": exchange.target.upstream if exchange.target else "",
+        "served_model": said.model,
+        "finish": said.finish,
+        "complete": said.complete,
+        "findings": [[found.plugin, found.type, found.action, found.severity] for found in exchange.findings],
+        "uninspected": exchange.request.uninspected,
+    }
+    return manifest
 
 
 def _plugins(exchange: Exchange) -> dict[str, list[str]]:
     """By plugin: what it did; an empty list means it ran and let pass."""
-    found: dict[str, list[str]] = {name: [] for name in exchange.timeline.plugins}
+    found: dict[str, list[str]] = {name: [] for name in (Audit.name, *exchange.timeline.plugins)}
     for step in exchange.steps:
         found.setdefault(step.plugin, []).append(f"{step.hook} {step.what}")
     return found

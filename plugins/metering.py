@@ -17,6 +17,8 @@ from proxy.ports import Metrics
 K = TypeVar("K")
 V = TypeVar("V")
 Add = Callable[[float], None]
+Kind = tuple[str, str, str, bool, str, str, str]
+"""Of calls that are counted alike: agent, surface, outcome, stream, upstream, model, whose usage it is."""
 KINDS = 4096
 """Kinds of calls whose series are remembered."""
 THREAD_CHARS = 8192
@@ -37,8 +39,7 @@ class Metering(Plugin[MeteringOptions]):
 
     def __init__(self, kit: Kit) -> None:
         super().__init__(kit)
-        self._calls: dict[tuple[str, str, str, bool, str], _Calls] = {}
-        self._tokens: dict[tuple[str, str, str], _Tokens] = {}
+        self._series: dict[Kind, _Series] = {}
         self._plugins: dict[str, Callable[[float], None]] = {}
 
     async def response(self, exchange: Exchange) -> None:
@@ -113,21 +114,22 @@ class Metering(Plugin[MeteringOptions]):
         exchange.cost_nano_usd, exchange.price_source = cost, source
 
     def _count(self, exchange: Exchange) -> None:
-        line, request = exchange.timeline, exchange.request
-        upstream = exchange.target.upstream if exchange.target is not None else ""
-        key = (exchange.caller.agent, request.dialect, exchange.outcome, request.stream, upstream)
-        calls = self._calls.get(key)
-        if calls is None:
-            calls = _kept(self._calls, key, _Calls(self.kit.metrics, *key))
-        calls.ended()
-        calls.response(line.ended - line.start)
-        if request.stream and line.first:
-            calls.first(line.first - line.start)
+        line, request, response, target = exchange.timeline, exchange.request, exchange.response, exchange.target
+        upstream, model = ("", request.model) if target is None else (target.upstream, target.model)
+        source = "none" if response is None else response.usage_source
+        kind = (exchange.caller.agent, request.dialect, exchange.outcome, request.stream, upstream, model, source)
+        series = self._series.get(kind)
+        if series is None:
+            series = _kept(self._series, kind, _Series(self.kit.metrics, kind))
+        series.ended()
+        series.response(line.ended - line.start)
         if line.sent:
-            calls.queue(line.queue_s)
-            if calls.upstream is not None and line.upstream_end:
-                calls.upstream(line.upstream_end - line.sent)
-        calls.own(line.own_s)
+            series.queue(line.queue_s)
+            if line.upstream_end and series.upstream is not None:
+                series.upstream(line.upstream_end - line.sent)
+        series.own(line.own_s)
+        if request.stream and line.first:
+            series.first(line.first - line.start)
         plugins = self._plugins
         for plugin, spent in line.plugins.items():
             observe = plugins.get(plugin)
@@ -139,44 +141,27 @@ class Metering(Plugin[MeteringOptions]):
             self._add("weir_plugin_outcomes_total", plugin=step.plugin, what=_word(step.what))
         for what in request.uninspected:
             self._add("weir_uninspected_total", what=what)
-        self._count_usage(exchange)
-
-    def _count_usage(self, exchange: Exchange) -> None:
-        response = exchange.response
-        if response is None or response.usage is None or response.usage_source == "none":
-            return
-        usage = response.usage
-        model = exchange.target.model if exchange.target else exchange.request.model
-        key = (exchange.caller.agent, model, response.usage_source)
-        tokens = self._tokens.get(key)
-        if tokens is None:
-            tokens = _kept(self._tokens, key, _Tokens(self.kit.metrics, *key))
-        if usage.input:
-            (tokens.input or tokens.of("input"))(usage.input)
-        if usage.output:
-            (tokens.output or tokens.of("output"))(usage.output)
-        if usage.cache_read:
-            (tokens.cache_read or tokens.of("cache_read"))(usage.cache_read)
-        if usage.cache_write:
-            (tokens.cache_write or tokens.of("cache_write"))(usage.cache_write)
-        cost = exchange.cost_nano_usd
-        if cost is None:
-            self._add("weir_unknown_price_total", model=model)
-        elif cost:
-            (tokens.cost or tokens.of_cost())(cost / 1e9)
+        if response is not None and response.usage is not None and source != "none":
+            series.used(response.usage)
+            cost = exchange.cost_nano_usd
+            if cost is None:
+                self._add("weir_unknown_price_total", model=model)
+            elif cost:
+                series.spent(cost / 1e9)
 
     def _add(self, metric: str, **labels: str) -> None:
         self.kit.metrics.counter(metric, **labels).add()
 
 
-class _Calls:
-    """The series of one kind of call, looked up once."""
+class _Series:
+    """The series of one kind of call, each looked up once: those that count every call at first, those of tokens and
+    money when there is something to add."""
 
-    __slots__ = ("ended", "first", "own", "queue", "response", "upstream")
+    __slots__ = ("_adds", "_cost", "_kind", "_metrics", "ended", "first", "own", "queue", "response", "upstream")
 
-    def __init__(
-        self, metrics: Metrics, agent: str, surface: str, outcome: str, stream: bool, upstream: str
-    ) -> None:  # fmt: skip
+    def __init__(self, metrics: Metrics, kind: Kind) -> None:
+        agent, surface, outcome, stream, upstream, _, _ = kind
+        self._metrics, self._kind = metrics, kind
         self.ended = metrics.counter("weir_requests_total", agent=agent, surface=surface, outcome=outcome).add
         streams = "true" if stream else "false"
         self.response = metrics.histogram("weir_response_seconds", surface=surface, stream=streams).observe
@@ -184,32 +169,31 @@ class _Calls:
         self.queue = metrics.histogram("weir_queue_seconds").observe
         self.own = metrics.histogram("weir_overhead_seconds", surface=surface).observe
         self.upstream = metrics.histogram("weir_upstream_seconds", upstream=upstream).observe if upstream else None
+        self._adds: dict[str, Add] = {}
+        self._cost: Add | None = None
 
+    def used(self, usage: Usage) -> None:
+        adds = self._adds
+        if usage.input:
+            (adds.get("input") or self._tokens("input"))(usage.input)
+        if usage.output:
+            (adds.get("output") or self._tokens("output"))(usage.output)
+        if usage.cache_read:
+            (adds.get("cache_read") or self._tokens("cache_read"))(usage.cache_read)
+        if usage.cache_write:
+            (adds.get("cache_write") or self._tokens("cache_write"))(usage.cache_write)
 
-class _Tokens:
-    """The series of what one agent uses of one model, each looked up when there is something to add."""
+    def spent(self, usd: float) -> None:
+        if self._cost is None:
+            agent, *_, model, _ = self._kind
+            self._cost = self._metrics.counter("weir_cost_usd_total", agent=agent, model=model).add
+        self._cost(usd)
 
-    __slots__ = ("_labels", "_metrics", "cache_read", "cache_write", "cost", "input", "output")
-
-    def __init__(self, metrics: Metrics, agent: str, model: str, source: str) -> None:
-        self._metrics = metrics
-        self._labels = (agent, model, source)
-        self.input: Add | None = None
-        self.output: Add | None = None
-        self.cache_read: Add | None = None
-        self.cache_write: Add | None = None
-        self.cost: Add | None = None
-
-    def of(self, kind: str) -> Add:
-        agent, model, source = self._labels
-        counter = self._metrics.counter("weir_tokens_total", agent=agent, model=model, type=kind, source=source)
-        setattr(self, kind, counter.add)
-        return counter.add
-
-    def of_cost(self) -> Add:
-        agent, model, _ = self._labels
-        self.cost = self._metrics.counter("weir_cost_usd_total", agent=agent, model=model).add
-        return self.cost
+    def _tokens(self, type: str) -> Add:
+        agent, *_, model, source = self._kind
+        counter = self._metrics.counter("weir_tokens_total", agent=agent, model=model, type=type, source=source)
+        add = self._adds[type] = counter.add
+        return add
 
 
 def _kept(kept: dict[K, V], key: K, made: V) -> V:

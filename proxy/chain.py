@@ -79,7 +79,9 @@ class Chain:
                 continue
             if self.snapshot.bypass and entry.name not in BYPASSED:
                 continue
-            hooks = frozenset(hook for hook in HOOKS if overrides(plugin, hook))
+            hooks = frozenset(
+                hook for hook in HOOKS if overrides(plugin, hook) and plugin.needed(hook, self.snapshot, agent)
+            )
             members.append(Member(plugin, entry, place, hooks))
         return Route.of(members)
 

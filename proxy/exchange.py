@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
+from proxy.findings import AuditEntry as AuditEntry
+from proxy.findings import Finding as Finding
+from proxy.findings import Step as Step
 from proxy.notes import Key as Key
 from proxy.notes import Notes as Notes
 from proxy.timeline import Timeline
@@ -314,29 +317,6 @@ DURABLE: Key[dict[str, Any]] = Key("durable")
 """A line that must be on disk before the upstream is called (`audit.strict`)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What a guard found: becomes a security event. Never holds the text."""
-
-    plugin: str
-    type: str
-    severity: Literal["low", "medium", "high", "critical"]
-    action: str
-    score: float = 1.0
-    reasons: tuple[str, ...] = ()
-    counts: tuple[tuple[str, int], ...] = ()
-
-
-@dataclass(slots=True)
-class Step:
-    """What one plugin did with this call, for audit and explain."""
-
-    plugin: str
-    hook: str
-    what: str
-    """edited n, answered, refused CODE, failed KIND, skipped WHY, would ..."""
-
-
 class Exchange:
     """One call and its answer, from the first byte to the record."""
 
@@ -370,9 +350,8 @@ class Exchange:
         self.variant = ""
         self.parent: str | None = None
         self.purpose = ""
-        self.audit: dict[str, Any] | None = None
-        """What the audit plugin wants chained, becomes part of the record: `seq` and `worker` (its number), `manifest`
-        (what is chained: nobody's name, no text), `content` (texts, where they are kept)."""
+        self.audit: AuditEntry | None = None
+        """What the audit plugin wants chained, becomes part of the record."""
         self.cost_nano_usd: int | None = None
         self.price_source = "none"
         self.place = -1

@@ -138,6 +138,11 @@ class Plugin(Generic[OptionsT]):
         waits costs less."""
         return True
 
+    def needed(self, hook: str, snapshot: Any, agent: str) -> bool:
+        """Whether this hook has anything to do in calls of this agent under these settings. Asked once for each kind of
+        call; a hook that is not needed costs such calls nothing."""
+        return True
+
     def scan(self, row: dict[str, Any], options: OptionsT) -> dict[str, Any]:
         """The pure judgement behind `weir scan`, tune and explain: what to add to a row with `text` (and `role`)."""
         raise NotImplementedError(f"{self.name} has no scan")

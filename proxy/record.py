@@ -114,51 +114,8 @@ UNUSED, NOWHERE = _Unused(), Target("", "")
 NOTHING = Response(status=0, source="")
 
 
-def of(exchange: Exchange) -> Record:
-    """The record of an exchange that has ended."""
-    head, rest = _values(exchange)
-    found: Any = {
-        **dict(zip(HEAD, head, strict=True)),
-        **dict(zip(REST, rest, strict=True)),
-        **(_extra(exchange) or {}),
-    }
-    if exchange.audit is not None:
-        entry = {name: value for name, value in exchange.audit.items() if name != "manifest"}
-        person = {"call": exchange.id, "user": exchange.caller.user, "session": exchange.caller.session}
-        found["audit"] = {**entry, **person, **exchange.audit["manifest"]}
-    return found  # type: ignore[no-any-return]  # names and order are those of `Record`
-
-
-def _values(exchange: Exchange) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-    """In the order of `HEAD` and of `REST`."""
-    line, caller, request = exchange.timeline, exchange.caller, exchange.request
-    response, error = exchange.response or NOTHING, exchange.error
-    target, usage = exchange.target or NOWHERE, response.usage or UNUSED
-    head = (
-        exchange.id, exchange.at_s, caller.agent, exchange.outcome, request.model, target.model, response.model,
-        request.path, None if error is None else str(error), response.status,
-        round((line.ended - line.start) * 1000, 3),
-        exchange.cost_nano_usd, usage.input, usage.output, caller.user, caller.session,
-    )  # fmt: skip
-    rest = (
-        caller.tenant, exchange.conversation, caller.key, caller.credential, request.dialect, request.method,
-        request.stream, target.upstream, exchange.variant, None if error is None else getattr(error, "code", None),
-        exchange.attempts, response.source, response.finish, response.complete,
-        _ms(line.first - line.start) if line.first and request.stream else None,
-        _ms(line.queue_s) if line.queue_s else 0.0,
-        round((line.upstream_end - line.sent) * 1000, 3) if line.upstream_end else None, round(line.own_s * 1000, 3),
-        usage.cache_read,
-        usage.cache_write, usage.reasoning, response.usage_source, exchange.price_source, len(request.body),
-        response.delivered_bytes, exchange.parent, exchange.purpose, exchange.snapshot.version,
-        {name: round(spent * 1e6) for name, spent in line.plugins.items()}, request.uninspected,
-    )  # fmt: skip
-    return head, rest
-
-
-def _extra(exchange: Exchange) -> dict[str, Any] | None:
+def _extra(exchange: Exchange) -> dict[str, Any]:
     """What most calls do not have."""
-    if not (exchange.steps or exchange.findings):
-        return None
     found: dict[str, Any] = {}
     if exchange.steps:
         found["steps"] = [[step.plugin, step.hook, step.what] for step in exchange.steps]
@@ -193,10 +150,6 @@ def steps_line(exchange: Exchange) -> str:
     return json.dumps({"steps": steps, "plugins_us": spent, "attempts": exchange.attempts})
 
 
-def _ms(seconds: float) -> float:
-    return round(seconds * 1000, 3)
-
-
 SUMMARY = (
     "id", "at", "agent", "surface", "model", "upstream", "target_model", "served_model", "status", "outcome", "stream",
     "finish", "complete", "total_ms", "ttft_ms", "queue_ms", "upstream_ms", "overhead_ms", "plugins_us", "input_tokens",
@@ -215,15 +168,39 @@ def summary_of(found: Any) -> dict[str, Any]:
 
 
 def line(exchange: Exchange) -> bytes:
-    """The record of an exchange as it goes to control: JSON parts, separated by tabs, which JSON has none of. Head,
-    rest; where there is an audit entry also its worker, its number and its manifest; where that has content, the
-    content.
+    """The record of an exchange that has ended, as it goes to control: JSON parts, separated by tabs, which JSON has
+    none of. Head, rest; where there is an audit entry also its worker, its number and its manifest; where that has
+    content, the content.
 
     Control reads the head and keeps the other parts as they are, so none of it is written twice."""
-    head, rest = _values(exchange)
-    parts = [orjson.dumps(head, default=str), orjson.dumps((_extra(exchange), *rest), default=str)]
+    line, caller, request = exchange.timeline, exchange.caller, exchange.request
+    response, error = exchange.response or NOTHING, exchange.error
+    target, usage = exchange.target or NOWHERE, response.usage or UNUSED
+    head = (
+        exchange.id, exchange.at_s, caller.agent, exchange.outcome, request.model, target.model, response.model,
+        request.path, None if error is None else str(error), response.status,
+        round((line.ended - line.start) * 1000, 3),
+        exchange.cost_nano_usd, usage.input, usage.output, caller.user, caller.session,
+    )  # fmt: skip
+    rest = (
+        _extra(exchange) if exchange.steps or exchange.findings else None,
+        caller.tenant, exchange.conversation, caller.key, caller.credential, request.dialect, request.method,
+        request.stream, target.upstream, exchange.variant, None if error is None else getattr(error, "code", None),
+        exchange.attempts, response.source, response.finish, response.complete,
+        round((line.first - line.start) * 1000, 3) if line.first and request.stream else None,
+        round(line.queue_s * 1000, 3) if line.queue_s else 0.0,
+        round((line.upstream_end - line.sent) * 1000, 3) if line.upstream_end else None, round(line.own_s * 1000, 3),
+        usage.cache_read, usage.cache_write, usage.reasoning, response.usage_source, exchange.price_source,
+        len(request.body), response.delivered_bytes, exchange.parent, exchange.purpose, exchange.snapshot.version,
+        {name: round(spent * 1e6) for name, spent in line.plugins.items()}, request.uninspected,
+    )  # fmt: skip
     entry = exchange.audit
-    return b"\t".join(parts if entry is None else parts + _entry(entry, entry["manifest"]))
+    written = b"%b\t%b" % (orjson.dumps(head, default=str), orjson.dumps(rest, default=str))
+    if entry is None:
+        return written
+    worker, seq, manifest, content = entry
+    written = b"%b\t%b\t%d\t%b" % (written, worker, seq, manifest)
+    return written if content is None else b"%b\t%b" % (written, orjson.dumps(content, default=str))
 
 
 def line_of(found: Record) -> bytes:
@@ -232,15 +209,11 @@ def line_of(found: Record) -> bytes:
     extra = {name: value for name, value in found.items() if name not in KNOWN} or None
     parts = [orjson.dumps(_head(found), default=str), orjson.dumps((extra, *_rest(found)), default=str)]
     if entry is not None:
-        parts += _entry(entry, {name: entry[name] for name in entry if name not in APART})
+        manifest = {name: value for name, value in entry.items() if name not in APART}
+        parts += (orjson.dumps(entry["worker"]), b"%d" % entry["seq"], orjson.dumps(manifest, default=str))
+        if "content" in entry:
+            parts.append(orjson.dumps(entry["content"], default=str))
     return b"\t".join(parts)
-
-
-def _entry(entry: dict[str, Any], manifest: dict[str, Any]) -> list[bytes]:
-    parts = [orjson.dumps(entry["worker"]), b"%d" % entry["seq"], orjson.dumps(manifest, default=str)]
-    if "content" in entry:
-        parts.append(orjson.dumps(entry["content"], default=str))
-    return parts
 
 
 def parsed(text: bytes) -> Record:
@@ -250,9 +223,14 @@ def parsed(text: bytes) -> Record:
     found: Any = {**dict(zip(HEAD, orjson.loads(head), strict=True)), **dict(zip(REST, values, strict=True))}
     found |= extra or {}
     if audit:
-        worker, seq, manifest, *content = (orjson.loads(part) for part in audit)
-        person = {"user": found["user"], "session": found["session"]}
-        found["audit"] = {"seq": seq, "worker": worker, "call": found["id"], **person, **manifest}
-        if content:
-            found["audit"]["content"] = content[0]
+        worker, seq, manifest, *content = audit
+        said = orjson.loads(content[0]) if content else None
+        found["audit"] = _entry_of(found, worker, int(seq), manifest, said)
     return found  # type: ignore[no-any-return]  # names and order are those of `Record`
+
+
+def _entry_of(found: Record, worker: bytes, seq: int, manifest: bytes, content: Any) -> dict[str, Any]:
+    """An audit entry with the names that stand beside it."""
+    person = {"call": found["id"], "user": found["user"], "session": found["session"]}
+    entry = {"seq": seq, "worker": orjson.loads(worker), **person, **orjson.loads(manifest)}
+    return entry if content is None else {**entry, "content": content}

@@ -37,12 +37,17 @@ class ChatCodec(DialectCodec):
         for name, value in doc.items():
             if name in _TYPES and type(value) is not _TYPES[name]:
                 expect(doc, name, _TYPES[name])
+        for message in doc["messages"]:
+            if type(message) is not dict or "tool_calls" in message:
+                break
+            if type(message.get("content")) is not str or type(message.get("role")) is not str:
+                break
+        else:  # most are like this
+            return
         for position, message in enumerate(doc["messages"]):
-            if type(message) is not dict:
-                wrong(f"messages[{position}]", message, dict)
-            if type(message.get("content")) is str is type(message.get("role")) and "tool_calls" not in message:
-                continue  # most are like this
             where = f"messages[{position}]"
+            if type(message) is not dict:
+                wrong(where, message, dict)
             expect(message, "role", str, where=where)
             expect(message, "content", str, list, where=where)
             expect(message, "tool_calls", list, where=where)
@@ -98,8 +103,11 @@ class ChatCodec(DialectCodec):
 
     def understood(self, body: bytes, doc: Json) -> Answer | None:
         choices = doc.get("choices") if type(doc) is dict else None
-        if type(choices) is not list or not all(type(choice) is dict for choice in choices):
+        if type(choices) is not list:
             return None
+        for choice in choices:
+            if type(choice) is not dict:
+                return None
         return Answer(body, doc, partial(_texts, choices), normalised(doc), named(doc), finish_of(choices))
 
     def settle(self, answer: Answer, changed: list[Segment]) -> list[tuple[Any, Any, Json]]:

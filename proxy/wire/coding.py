@@ -17,6 +17,8 @@ _ENCODABLE_DEPTH = 254
 """What orjson writes; it reads deeper than that."""
 FEW = 32
 """Brackets that are looked for one by one."""
+_COUNTED_BYTES = 65_536
+"""Up to here counting all of them is faster."""
 MANY, MANY_VALUES = 2_000, 30_000
 """Brackets, and commas, that a long text may have and still be read in a millisecond or two."""
 _BLANKS = b" \t\r\n"
@@ -101,6 +103,8 @@ def _dumped(doc: Json, raw: bytes, depth: int) -> bytes:
 
 def _opens_few(raw: bytes, most: int) -> bool:
     """Whether there are at most so many brackets, wherever they stand: then nothing is nested deeper."""
+    if len(raw) <= _COUNTED_BYTES:
+        return raw.count(b"{") + raw.count(b"[") <= most
     for bracket in (b"{", b"["):
         at = raw.find(bracket)
         while at >= 0:

@@ -104,7 +104,7 @@ async def test_a_long_text_is_cut_and_says_so() -> None:
     call.response = Response()
     await audit.finish(call)
     assert call.audit is not None
-    kept = call.audit["content"]["input"]
+    kept = call.audit.content["input"]
     assert [len(one["text"]) for one in kept] == [CONTENT_CHARS, len("3 more texts")]
     assert kept[1] == {"role": "", "kind": "cut", "text": "3 more texts"}
 

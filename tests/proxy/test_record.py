@@ -24,7 +24,7 @@ from tests import kit
 
 
 def test_a_call_that_never_reached_a_provider_has_nothing_where_nothing_is_known() -> None:
-    made = record.of(kit.exchange())
+    made = record.parsed(record.line(kit.exchange()))
     for name in ("ttft_ms", "upstream_ms", "input_tokens", "output_tokens", "cost_nano_usd", "error", "error_code"):
         assert made[name] is None
     assert (made["usage_source"], made["price_source"], made["outcome"]) == ("none", "none", "ok")
@@ -38,7 +38,7 @@ def test_times_are_told_from_the_request_line_on_and_own_time_is_what_is_left() 
     call.target, line = Target("sim", "m2"), call.timeline
     line.read, line.sent, line.headers = 0.010, 0.012, 0.5
     line.first, line.upstream_end, line.ended, line.queue_s = 0.6, 1.0, 1.003, 0.001
-    made = record.of(call)
+    made = record.parsed(record.line(call))
     assert (made["total_ms"], made["ttft_ms"], made["queue_ms"], made["upstream_ms"]) == (1003.0, 600.0, 1.0, 988.0)
     assert made["overhead_ms"] == pytest.approx(1.0 + 3.0)
     assert (made["upstream"], made["target_model"], made["bytes_out"]) == ("sim", "m2", 9)
@@ -50,16 +50,16 @@ def test_times_are_told_from_the_request_line_on_and_own_time_is_what_is_left() 
 def test_only_streams_have_a_time_to_first_token() -> None:
     call = kit.exchange()
     call.timeline.first = 0.5
-    assert record.of(call)["ttft_ms"] is None
+    assert record.parsed(record.line(call))["ttft_ms"] is None
 
 
 def test_findings_and_steps_are_told_without_texts() -> None:
     call = kit.exchange()
     call.find(Finding("g", "injection", "high", "refuse", reasons=("rule 7",)))
     call.step("g", "request", "refused x")
-    made = record.of(call)
+    made = record.parsed(record.line(call))
     assert made["steps"] == [["g", "request", "refused x"]]
-    assert made["findings"][0]["reasons"] == ("rule 7",)
+    assert made["findings"][0]["reasons"] == ["rule 7"]
     assert b"hello" not in orjson.dumps(made)
 
 

@@ -21,7 +21,7 @@ from tests.proxy.control import records
 
 def made(number: int = 1, **fields: object) -> Record:
     """A whole record, as the pipeline makes it, with its entry."""
-    found = record.of(kit.exchange())
+    found = record.parsed(record.line(kit.exchange()))
     found |= {"id": f"wr_{number:08d}", "at": 1_700_001_000.5 + number, "user": "u1"}
     found["audit"] = records.entry(number, user="u1")
     found |= fields  # type: ignore[typeddict-item]
