@@ -90,32 +90,32 @@ class Chain:
         back begins: that of the answering plugin, or below them all."""
         now, plugins = self.now, exchange.timeline.plugins
         start = now()
-        for member in route.by_hook["request"]:
-            if (request := member.brief.get("request")) is not None:
-                exchange.place = member.place
+        for member, place, name, brief, limit_s in route.stops["request"]:
+            if brief is not None:
+                exchange.place = place
                 try:
-                    answer = await request(exchange)
+                    answer = await brief(exchange)
                 except Exception as error:  # noqa: BLE001  any failure of a plugin is its envelope's matter
                     answer = None
                     self._stumbled(exchange, member, "request", start, error)
                 end = now()
-                plugins[member.name] = spent = end - start
+                plugins[name] = spent = end - start
                 start = end  # of the next one
-                if member.overruns or spent > member.limit_s > 0:
+                if spent > limit_s > 0 or member.overruns:
                     self.measure(exchange, member, "request", spent)
             else:
                 if member.partial and skipped(exchange, member):
                     continue
-                exchange.place = member.place
+                exchange.place = place
                 if member.entry.overlap and not member.shadow and not acts(exchange.request):
                     self._judge_beside(exchange, member)
                     continue
                 answer = await self.call(exchange, member, "request", member.plugin.request)
                 start = now()
             if answer is not None:
-                exchange.step(member.name, "request", "answered")
-                answer.source = member.name
-                return answer, member.place
+                exchange.step(name, "request", "answered")
+                answer.source = name
+                return answer, place
         below = len(self.snapshot.chain)
         exchange.place = below
         return None, below
@@ -138,25 +138,27 @@ class Chain:
 
     async def response(self, exchange: Exchange, route: Route, below: int) -> None:
         now, plugins = self.now, exchange.timeline.plugins
-        for member in route.upward["response"]:
-            if member.place >= below:
+        start = now()
+        for member, place, name, brief, _ in route.stops["response"]:
+            if place >= below:
                 continue
-            if (hook := member.brief.get("response")) is not None:
-                start = now()
+            if brief is not None:
                 try:
-                    await hook(exchange)
+                    await brief(exchange)
                 except Exception as error:  # noqa: BLE001  any failure of a plugin is its envelope's matter
                     self._stumbled(exchange, member, "response", start, error)
-                name = member.name
-                plugins[name] = plugins.get(name, 0.0) + now() - start
+                end = now()
+                plugins[name] = plugins.get(name, 0.0) + end - start
+                start = end  # of the next one
             elif not (member.partial and skipped(exchange, member)):
                 await self.call(exchange, member, "response", member.plugin.response)
+                start = now()
 
     async def answer(
         self, exchange: Exchange, route: Route, below: int, error: Exception | None
     ) -> tuple[Response | Target, int] | None:
         """The first replacement (and the place it came from) that a plugin has for a whole answer or a failure."""
-        for member in route.upward["answer"]:
+        for member in route.answering:
             if member.place >= below or (member.partial and skipped(exchange, member)):
                 continue
             found = await self.call(exchange, member, "answer", partial(_ask_answer, member.plugin, error))
@@ -169,27 +171,27 @@ class Chain:
 
     async def finish(self, exchange: Exchange, route: Route) -> None:
         """Always, for whoever was entered, bottom to top. Failures are recorded; nobody is left to tell."""
-        now, plugins, place = self.now, exchange.timeline.plugins, exchange.place
+        now, plugins, entered = self.now, exchange.timeline.plugins, exchange.place
         start = now()
-        for member in route.upward["finish"]:
-            if member.place > place:
+        for member, place, name, brief, _ in route.stops["finish"]:
+            if place > entered:
                 continue
-            hook = member.brief.get("finish")
+            hook = brief
             if hook is None and member.prompt and not member.plugin.finish_waits(exchange):
                 hook = member.plugin.finish
             if hook is not None:
                 try:
                     await hook(exchange)
                 except Exception as error:  # noqa: BLE001  nobody is left to tell
-                    exchange.step(member.name, "finish", f"failed {type(error).__name__}")
-                name, end = member.name, now()
+                    exchange.step(name, "finish", f"failed {type(error).__name__}")
+                end = now()
                 plugins[name] = plugins.get(name, 0.0) + end - start
                 start = end  # of the next one
             elif not (member.partial and skipped(exchange, member)):
                 try:
                     await self.call(exchange, member, "finish", member.plugin.finish)
                 except (PluginFailed, Refused, Limited) as error:
-                    exchange.step(member.name, "finish", f"failed {type(error).__name__}")
+                    exchange.step(name, "finish", f"failed {type(error).__name__}")
                 start = now()
 
     async def call(

@@ -61,8 +61,15 @@ class Member:
         plain = self.hooks <= {"request", "response", "finish"} and self.hooks - {"finish"} <= self.still
         return plain and not (self.shadow or self.partial or self.entry.overlap)
 
+    def stop(self, hook: str) -> Stop:
+        return self, self.place, self.name, self.brief.get(hook), self.limit_of(hook)
+
     def limit_of(self, hook: str) -> float:
         return self.finish_limit_s if hook == "finish" else self.limit_s
+
+
+Stop = tuple[Member, int, str, Callable[[Exchange], Coroutine[Any, Any, Any]] | None, float]
+"""A member where one of its hooks is called: place, name, the hook where it is called in brief, limit (s)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +79,10 @@ class Route:
     members: tuple[Member, ...]
     by_hook: dict[str, tuple[Member, ...]]
     """Top to bottom."""
-    upward: dict[str, tuple[Member, ...]]
-    """Bottom to top."""
+    answering: tuple[Member, ...]
+    """Those that may replace an answer, bottom to top."""
+    stops: dict[str, tuple[Stop, ...]]
+    """`request` top to bottom, `response` and `finish` bottom to top."""
     reads_answers: bool
     """Somebody looks into the texts or bytes of an answer on its way."""
     refuses_unread: bool
@@ -89,7 +98,12 @@ class Route:
         return cls(
             tuple(members),
             by_hook,
-            {hook: found[::-1] for hook, found in by_hook.items()},
+            by_hook["answer"][::-1],
+            {
+                "request": tuple(member.stop("request") for member in by_hook["request"]),
+                "response": tuple(member.stop("response") for member in by_hook["response"][::-1]),
+                "finish": tuple(member.stop("finish") for member in by_hook["finish"][::-1]),
+            },
             reads_answers=bool(by_hook["filter"] or by_hook["tape"]),
             refuses_unread=any(
                 member.plugin.positions and member.entry.on_error == "closed" and not member.shadow
