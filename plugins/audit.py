@@ -35,8 +35,9 @@ class Audit(Plugin[NoOptions]):
         self._usual: dict[tuple[Any, ...], bytes] = {}
         """Manifests behind their time, by all that they say."""
 
-    def needed(self, hook: str, snapshot: Any, agent: str) -> bool:
-        return hook != "request" or snapshot.audit_strict or snapshot.content_of(agent) != "none"
+    def needed(self, hook: str, snapshot: Any, agent: Any) -> bool:
+        content = snapshot.content if agent is None else agent.content
+        return hook != "request" or snapshot.audit_strict or content != "none"
 
     async def request(self, exchange: Exchange) -> Response | None:
         if exchange.snapshot.content_of(exchange.caller.agent) != "none":

@@ -27,13 +27,13 @@ class Ringer(Protocol):
 class Bells:
     """Of one event loop. A ringer has one bell at a time: a new one takes the place of the one before."""
 
-    __slots__ = ("_last", "_rings_s", "_row", "_stale", "_timer")
+    __slots__ = ("_last", "_ringers", "_rings_s", "_row", "_timer")
 
     def __init__(self) -> None:
-        self._row: list[tuple[float, int, Ringer]] = []
+        self._row: list[tuple[float, int]] = []
+        """Of bells: when they are due, and their numbers; some nobody waits for any more."""
+        self._ringers: dict[int, Ringer] = {}
         self._last = 0
-        self._stale = 0
-        """At most so many in the row are for nobody."""
         self._timer: asyncio.TimerHandle | None = None
         self._rings_s = math.inf
 
@@ -44,19 +44,20 @@ class Bells:
         due_s = loop.time() + max(seconds, 0)
         self._last += 1
         who.bell = self._last
-        heappush(self._row, (due_s, self._last, who))
+        self._ringers[self._last] = who
+        heappush(self._row, (due_s, self._last))
         if due_s < self._rings_s:
             self._arm(loop, due_s)
 
     def drop(self, who: Ringer) -> None:
         if not who.bell:
             return
+        self._ringers.pop(who.bell, None)
         who.bell = 0
-        self._stale += 1
-        if self._stale > STALE and 2 * self._stale > len(self._row):
-            self._row = [one for one in self._row if one[2].bell == one[1]]
+        stale = len(self._row) - len(self._ringers)
+        if stale > STALE and 2 * stale > len(self._row):
+            self._row = [one for one in self._row if one[1] in self._ringers]
             heapify(self._row)
-            self._stale = 0
 
     def _arm(self, loop: asyncio.AbstractEventLoop, due_s: float) -> None:
         if self._timer is not None:
@@ -69,11 +70,9 @@ class Bells:
         loop = asyncio.get_running_loop()
         until_s = loop.time() + COARSE_S
         while self._row and self._row[0][0] <= until_s:
-            _, bell, who = heappop(self._row)
-            if who.bell == bell:
+            who = self._ringers.pop(heappop(self._row)[1], None)
+            if who is not None:
                 who.bell = 0
                 who.rung()
-            else:
-                self._stale = max(0, self._stale - 1)
         if self._row and self._row[0][0] < self._rings_s:
             self._arm(loop, self._row[0][0])

@@ -80,7 +80,7 @@ class Chain:
             if self.snapshot.bypass and entry.name not in BYPASSED:
                 continue
             hooks = frozenset(
-                hook for hook in HOOKS if overrides(plugin, hook) and plugin.needed(hook, self.snapshot, agent)
+                hook for hook in HOOKS if overrides(plugin, hook) and plugin.needed(hook, self.snapshot, own)
             )
             members.append(Member(plugin, entry, place, hooks))
         return Route.of(members)
@@ -139,7 +139,7 @@ class Chain:
     async def response(self, exchange: Exchange, route: Route, below: int) -> None:
         now, plugins = self.now, exchange.timeline.plugins
         start = now()
-        for member, place, name, brief, _ in route.stops["response"]:
+        for member, place, name, brief, limit_s in route.stops["response"]:
             if place >= below:
                 continue
             if brief is not None:
@@ -148,8 +148,11 @@ class Chain:
                 except Exception as error:  # noqa: BLE001  any failure of a plugin is its envelope's matter
                     self._stumbled(exchange, member, "response", start, error)
                 end = now()
-                plugins[name] = plugins.get(name, 0.0) + end - start
+                spent = end - start
+                plugins[name] = plugins.get(name, 0.0) + spent
                 start = end  # of the next one
+                if spent > limit_s > 0 or member.overruns:
+                    self.measure(exchange, member, "response", spent)
             elif not (member.partial and skipped(exchange, member)):
                 await self.call(exchange, member, "response", member.plugin.response)
                 start = now()
@@ -223,7 +226,8 @@ class Chain:
 
     def _stumbled(self, exchange: Exchange, member: Member, hook: str, start: float, error: Exception) -> None:
         """A hook that was called in brief has raised. Raises what is to be raised of it."""
-        exchange.timeline.plugins[member.name] = self.now() - start
+        plugins = exchange.timeline.plugins
+        plugins[member.name] = plugins.get(member.name, 0.0) + self.now() - start
         if isinstance(error, (Refused, Limited)):
             exchange.step(member.name, hook, f"refused {error.code}")
             raise error

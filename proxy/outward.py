@@ -42,7 +42,7 @@ def dress(trip: Trip, target: Target, upstream: Upstream, *, inflated: bool) -> 
     """What the call looks like on its way to this upstream. For a head that has come before, what was found then."""
     request, head = trip.exchange.request, trip.incoming.head
     model = target.model if "{model}" in upstream.url else ""
-    key = (upstream.name, request.path, inflated)
+    key = (upstream.name, request.path, request.query, inflated)
     if head is not None and request.headers is trip.headers:
         kept: Dress | None = head.memo.get(key)
         if kept is not None and kept.upstream is upstream and kept.model == model and kept.ours is trip.ours:

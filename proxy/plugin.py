@@ -138,9 +138,10 @@ class Plugin(Generic[OptionsT]):
         waits costs less."""
         return True
 
-    def needed(self, hook: str, snapshot: Any, agent: str) -> bool:
-        """Whether this hook has anything to do in calls of this agent under these settings. Asked once for each kind of
-        call; a hook that is not needed costs such calls nothing."""
+    def needed(self, hook: str, snapshot: Any, agent: Any) -> bool:
+        """Whether this hook has anything to do under these settings (`live.Snapshot`), in calls of an agent that has
+        these of its own (`live.Agent`; None: of any other agent). Asked once for each kind of call; a hook that is not
+        needed costs such calls nothing."""
         return True
 
     def scan(self, row: dict[str, Any], options: OptionsT) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -392,3 +393,17 @@ class FailsToStop(Plugin[NoOptions]):
 
     async def stop(self) -> None:
         raise RuntimeError("stuck")
+
+
+LEFT: ContextVar[str] = ContextVar("left", default="")
+FOUND: list[str] = []
+
+
+class Leaves(Plugin[NoOptions]):
+    """Leaves something in the air, and notes what was there."""
+
+    name = "leaves"
+
+    async def request(self, exchange: Exchange) -> None:
+        FOUND.append(LEFT.get())
+        LEFT.set(exchange.id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import weakref
 
 import pytest
 
@@ -72,3 +73,13 @@ async def test_what_is_dropped_does_not_ring_and_is_let_go(count: int) -> None:
     assert len(bells._row) <= 2 * STALE + 2
     await last.done.wait()
     assert not any(ringer.rang for ringer in ringers)
+
+
+async def test_whoever_waits_no_more_is_not_held() -> None:
+    bells = Bells()
+    ringer = Ringer(bells)
+    bells.after(10.0, ringer)
+    bells.drop(ringer)
+    held = weakref.ref(ringer)
+    del ringer
+    assert held() is None
