@@ -1,5 +1,6 @@
 """Verifies the audit trail: finds any change, removal, insertion, reordering or cut, and says where.
 
+Entries are signed by the block, so a change is told as that of all entries of its block.
 `verify` reads the file alone, so it works while Weir runs and long after. It trusts the signed head beside the trail;
 whoever puts both files back to an older state is found by a checkpoint that was exported, and only by that.
 """
@@ -8,23 +9,26 @@ from __future__ import annotations
 
 import sqlite3
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
-from hashlib import blake2b
 from pathlib import Path
+from struct import error as StructError
 from typing import Any, Literal
 
 import orjson
 
 from proxy.control import chain
 from proxy.control.chain import NONE, Checkpoint, load_key, parse_checkpoint
-from proxy.store.journal import reader, scan, scan_texts
+from proxy.store.block import Block, lines, parsed
+from proxy.store.journal import reader, refuse_old, scan, scan_parts
 
 __all__ = ["Problem", "Report", "load_key", "parse_checkpoint", "verify"]
 
 Kind = Literal["changed", "missing", "cut", "fork", "head", "text", "person", "short", "headless", "key", "unreadable"]
 MAX_PROBLEMS = 1_000
+LAST = 2**63 - 1
+"""The greatest number that an entry can have."""
 SENTENCES: dict[Kind, str] = {
     "changed": "changed, moved or put in: not what was signed there",
     "missing": "missing: removed from the trail",
@@ -63,7 +67,7 @@ class Report:
     erased_texts: int = 0
     erased_persons: int = 0
     mac: str = ""
-    """Signature of the last entry (hex)."""
+    """Signature of the last block (hex)."""
     checkpoint: int = 0
     """Entries that a signed head vouches for."""
     problems: list[Problem] = field(default_factory=list)
@@ -108,21 +112,52 @@ class Erasures:
                 yield n
 
 
+class Beside:
+    """The erasable parts of one kind as they are left, read along with the blocks."""
+
+    def __init__(self, kind: Literal["text", "person"], rows: Iterator[tuple[Any, ...]]) -> None:
+        self.kind: Literal["text", "person"] = kind
+        self.hashes: dict[int, bytes] = {}
+        """What the block at hand has signed of them."""
+        self._rows = rows
+        self._next = next(rows, None)
+
+    def compare(self, last: int, report: Report, gone: list[int], *, known: bool) -> None:
+        """The parts up to this entry; not `known`: it was told already that their entries are not what was signed."""
+        while self._next is not None and self._next[0] <= last:
+            n, salt, body, sound = self._next
+            self._next = next(self._rows, None)
+            signed = self.hashes.pop(n, None)
+            if known and not (sound and _sealed(salt, body) == signed):
+                report.add(self.kind, n)
+        gone.extend(self.hashes)
+        self.hashes.clear()
+
+
+def _sealed(salt: bytes, body: bytes) -> bytes:
+    try:
+        return chain.seal(salt, body).hex().encode()
+    except ValueError:  # no salt is that long
+        return b""
+
+
 def verify(path: Path, key: bytes, checkpoint: Checkpoint | None = None) -> Report:
-    """Reads the whole trail. `checkpoint`: a head that was exported earlier; else the one beside the file counts."""
+    """Reads the whole trail. `checkpoint`: a head that was exported earlier; else the one beside the file counts.
+    ConfigError where the trail is one of an older Weir."""
     report = Report()
     heads = [head for head in (checkpoint, _head_beside(path)) if head is not None]
     marks = {head.count: head.mac for head in heads if chain.genuine(key, head)}
     if not heads or not all(chain.genuine(key, head) for head in heads):
         report.add("head", 0)
+    erasures = Erasures()
     try:
         with closing(reader(path)) as file:
+            refuse_old(file)
             file.text_factory = bytes
+            file.execute("BEGIN")  # all of it as of one moment, while Weir may be writing
             if not _same_key(file, key):
                 return Report(problems=[Problem("key", 1, 1)])
-            erasures = Erasures()
-            _entries(file, key, report, marks, erasures)
-            _texts(file, report, erasures)
+            _blocks(file, key, report, marks, erasures)
     except (sqlite3.DatabaseError, ValueError, TypeError):
         report.add("unreadable", 1)
         return report
@@ -136,63 +171,64 @@ def verify(path: Path, key: bytes, checkpoint: Checkpoint | None = None) -> Repo
     return report
 
 
-def _entries(file: sqlite3.Connection, key: bytes, report: Report, marks: dict[int, str], erasures: Erasures) -> None:
+def _blocks(file: sqlite3.Connection, key: bytes, report: Report, marks: dict[int, str], erasures: Erasures) -> None:
     """One pass over the chain. After a problem it goes on from both signatures, the one stored and the one that should
     be there, so that each problem is told once and at its place."""
-    expected, previous, repaired = 1, chain.genesis(key), b""
-    for n, ref, manifest, person, content, mac, salt, private in scan(file):
-        if n < 1:
-            report.add("changed", n)
+    persons, texts = Beside("person", scan_parts(file, "persons")), Beside("text", scan_parts(file, "texts"))
+    end, previous, repaired = 0, chain.genesis(key), b""
+    for row in scan(file):
+        block, sound = Block(*row[:-1]), row[-1]
+        if block.last < 1:
+            report.add("changed", block.last)
             continue
-        if n != expected:
-            report.add("missing", expected, n - 1)
-        parts = (person or NONE, content or NONE, ref, manifest)
-        signature = _signature(key, previous, n, parts)
-        genuine = signature == mac
-        if not genuine and repaired:
-            genuine = _signature(key, repaired, n, parts) == mac
-        if not genuine and n == expected:
-            report.add("changed", n)
-        if person is not None or private is not None:
-            _person(n, person, salt, private, report, erasures)
-        if genuine and b'"by":' in manifest:
-            _told(n, orjson.loads(manifest), report, erasures)
-        expected, previous, repaired = n + 1, mac if isinstance(mac, bytes) else NONE, b"" if genuine else signature
-        if n in marks and marks[n] != previous.hex():
-            report.add("fork", n)
-    report.entries = expected - 1
-    report.mac = previous.hex() if report.entries else ""
+        signature = _signature(key, previous, block)
+        genuine = sound and signature == block.mac
+        if sound and not genuine and repaired:
+            genuine = _signature(key, repaired, block) == block.mac
+        begin = end + 1
+        if genuine:
+            _signed(block, persons, texts, report, erasures)
+        elif sound and begin < block.first <= block.last:
+            report.add("missing", begin, block.first - 1)
+            begin = block.first
+        else:
+            report.add("changed", begin, block.last)
+        persons.compare(block.last, report, erasures.gone["persons"], known=genuine)
+        texts.compare(block.last, report, erasures.gone["texts"], known=genuine)
+        mac = block.mac if isinstance(block.mac, bytes) else NONE
+        for n in marks:
+            if begin <= n <= block.last and (n < block.last or marks[n] != mac.hex()):
+                report.add("fork", n)
+        end, previous, repaired = block.last, mac, b"" if genuine else signature
+    report.entries, report.mac = end, previous.hex() if end else ""
+    known = end >= max(marks, default=0)
+    persons.compare(LAST, report, erasures.gone["persons"], known=known)
+    texts.compare(LAST, report, erasures.gone["texts"], known=known)
 
 
-def _signature(key: bytes, previous: bytes, n: int, parts: tuple[Any, ...]) -> bytes:
-    """`chain.sign`, spelled out for speed; empty where a column holds something that was never written there."""
-    person, content, ref, manifest = parts
+def _signature(key: bytes, previous: bytes, block: Block) -> bytes:
+    """What the block's should be."""
+    refs: Any = (block.earliest, block.latest)
     try:
-        message = b"".join((previous, n.to_bytes(8, "big"), person, content, ref, b"\0", manifest))
-    except TypeError:
-        return b""
-    return blake2b(message, key=key, digest_size=32, person=chain.ENTRY).digest()
+        return chain.sign(key, previous, (block.first, block.last, block.chained), refs, block.body)
+    except (StructError, TypeError):  # columns of a kind that was never written there
+        return NONE
 
 
-def _person(n: int, person: Any, salt: Any, private: Any, report: Report, erasures: Erasures) -> None:
-    if private is None and salt is None:
-        erasures.gone["persons"].append(n)
-    elif not isinstance(private, bytes) or not isinstance(salt, bytes) or chain.seal(salt, private) != person:
-        report.add("person", n)
-
-
-def _texts(file: sqlite3.Connection, report: Report, erasures: Erasures) -> None:
-    for n, content, salt, body in scan_texts(file):
-        if body is None and salt is None:
-            erasures.gone["texts"].append(n)
-        elif not isinstance(body, bytes) or not isinstance(salt, bytes) or chain.seal(salt, body) != content:
-            report.add("text", n)
+def _signed(block: Block, persons: Beside, texts: Beside, report: Report, erasures: Erasures) -> None:
+    """What a genuine block says: of the parts beside it, and in Weir's own entries."""
+    for n, line in enumerate(lines(block), block.first):
+        _, worker, _, person, content, manifest = parsed(line)
+        if person:
+            persons.hashes[n] = person
+        if content:
+            texts.hashes[n] = content
+        if not worker:
+            _told(n, orjson.loads(manifest), report, erasures)
 
 
 def _told(n: int, entry: dict[str, Any], report: Report, erasures: Erasures) -> None:
     """What Weir's own entries say: erased, lost, cut. A worker's entry (it names its worker) has no say in that."""
-    if "worker" in entry:
-        return
     details = entry.get("details") or {}
     match entry.get("action"):
         case "erase":

@@ -1,8 +1,10 @@
-"""What is signed in the audit trail, and how: keyed BLAKE2b over each entry and the signature before it.
+"""What is signed in the audit trail, and how: keyed BLAKE2b over each block of entries and the signature before it.
 
-An entry's signature covers the one before, its number, its reference, its manifest and the hashes of its two erasable
-parts (who, and what was said). The hashes are salted with what is erased along with the part, so that nothing can be
-guessed back from them. A checkpoint is a signed head: so many entries, ending in this signature.
+A block's signature covers the one before, the numbers of its first and last entry, when it was chained, and the stored
+bytes of its entries: what is read is verified before it is unpacked, and no bit of it can differ. Of each entry these
+bytes have its reference, its manifest and the hashes of its two erasable parts (who, and what was said). The hashes are
+salted with what is erased along with the part, so that nothing can be guessed back from them. A checkpoint is a signed
+head: so many entries, ending in this signature.
 """
 
 from __future__ import annotations
@@ -13,21 +15,23 @@ from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from hmac import compare_digest
 from pathlib import Path
+from struct import Struct
 from typing import Any
 
 import orjson
 
 from proxy.errors import ConfigError
 
-ENTRY, HEAD, KEY = b"weir.entry", b"weir.head", b"weir.key"
+BLOCK, HEAD, KEY = b"weir.block", b"weir.head", b"weir.key"
 NONE = bytes(32)
-"""Stands where an entry has no such part."""
+"""Stands where a signature before should be and is none."""
+PLACE = Struct(">QQd")
 KEY_CHARS = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """The chain had `count` entries, and the last was signed `mac` (hex)."""
+    """The chain had `count` entries, and the block of the last was signed `mac` (hex)."""
 
     count: int
     mac: str
@@ -64,15 +68,16 @@ def load_key(data: Path, environment: Mapping[str, str]) -> bytes:
     return _derived(text, "audit.key")
 
 
-def sign(key: bytes, previous: bytes, n: int, ref: bytes, manifest: bytes, parts: bytes) -> bytes:
-    """The signature of an entry. `parts`: the hashes of who and what, 32 bytes each (`NONE` where there is none)."""
-    message = b"".join((previous, n.to_bytes(8, "big"), parts, ref, b"\0", manifest))
-    return blake2b(message, key=key, digest_size=32, person=ENTRY).digest()
+def sign(key: bytes, previous: bytes, place: tuple[int, int, float], refs: tuple[bytes, bytes], body: bytes) -> bytes:
+    """The signature of a block: `place` is its first and last number and when it was chained, `refs` the earliest and
+    the latest reference in it (no NUL in them)."""
+    message = b"".join((previous, PLACE.pack(*place), refs[0], b"\0", refs[1], b"\0", body))
+    return blake2b(message, key=key, digest_size=32, person=BLOCK).digest()
 
 
 def genesis(key: bytes) -> bytes:
-    """What the first entry has for a signature before it."""
-    return blake2b(b"genesis", key=key, digest_size=32, person=ENTRY).digest()
+    """What the first block has for a signature before it."""
+    return blake2b(b"genesis", key=key, digest_size=32, person=BLOCK).digest()
 
 
 def fingerprint(key: bytes) -> str:

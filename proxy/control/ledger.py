@@ -1,7 +1,8 @@
 """The audit trail as it grows: numbers and signs entries, notices lost ones, keeps the signed head, erases texts.
 
 Belongs to the writer's thread. Workers number their entries; a number that does not come within `GRACE_S` of its
-successor is lost, and a signed entry says so. Everything an administrator does is an entry as well.
+successor is lost, and a signed entry says so. Everything an administrator does is an entry as well. What is committed
+together is signed together, as one block.
 """
 
 from __future__ import annotations
@@ -12,15 +13,16 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 
 from proxy.control import chain
-from proxy.control.chain import NONE, Checkpoint, seal, sign
+from proxy.control.chain import Checkpoint, seal, sign
 from proxy.errors import ConfigError
 from proxy.ports import Clock
-from proxy.store.journal import Journal, Link, Rows
+from proxy.store.block import Block, packed, parsed
+from proxy.store.journal import Journal, Part, Writing
 
 LOG = logging.getLogger("weir.audit")
 GRACE_S = 5.0
@@ -28,28 +30,17 @@ SAVE_S = 1.0
 NUMBERED = "numbered"
 """The fact that says up to which entry the saved states of the workers' numbers go."""
 SALT_BYTES = 16
+SALTS = 256
+"""Drawn at once."""
+BLOCK_ENTRIES = 1_000
+"""More than that become several blocks: one block is unpacked to read one entry."""
 APART = frozenset(("content", "user", "session", "call", "worker", "seq", "chained"))
-"""Of a worker's entry: erasable (or the reference) beside the manifest, or set at its beginning here."""
+"""Of a worker's entry: erasable (or the reference) beside the manifest, or set in its line here."""
 
 Entry = Mapping[str, Any]
-
-
-class Prepared(NamedTuple):
-    """A worker's entry as its line has it. `worker` is a JSON string, `manifest` an object without worker and number:
-    both stay as they are."""
-
-    ref: str
-    worker: str
-    seq: int
-    manifest: str
-    user: Any = None
-    session: Any = None
-    content: Any = None
-
-
-Part = tuple[bytes | None, bytes | None, bytes | None]
-"""Hash, salt and the bytes of an erasable part; the last two go when it is erased."""
-NO_PART: Part = (None, None, None)
+Prepared = tuple[str, str, int, str, Any, Any, Any]
+"""A worker's entry as its line has it: reference, worker (a JSON string), number, manifest (an object without the two;
+both stay as they are), user, session, content. There is no tab and no newline in the first four."""
 
 
 @dataclass(slots=True)
@@ -93,6 +84,7 @@ class Ledger:
         self._head_path = data / "audit.head"
         self._written: Checkpoint | None = None
         self._saved_s = 0.0
+        self._salts: list[bytes] = []
         try:
             self.journal = Journal(data / "audit.db")
             self._count, mac = self.journal.head()
@@ -113,51 +105,90 @@ class Ledger:
         """As `extend`, of entries as plain mappings."""
         return self.extend([prepared(entry) for entry in entries], durable=durable)
 
-    def extend(self, entries: Iterable[Prepared], *, durable: bool = False) -> int:
+    def extend(self, entries: Sequence[Prepared], *, durable: bool = False) -> int:
         """Chains the workers' entries that are not there yet, commits, and returns how many those were."""
-        now_s, key = self._clock.monotonic_s(), self._key
-        begin = f'{{"chained":{round(self._clock.wall_s(), 3)!r},"worker":'
+        now_s = self._clock.monotonic_s()
         touched, by_worker = self._touched, self._by_worker
-        rows: list[tuple[Any, ...]] = []
-        bodies: list[tuple[Any, ...]] = []
-        count, mac = self._count, self._mac
-        for ref, worker, seq, manifest, user, session, content in entries:
+        seen: list[int] = []
+        for place, entry in enumerate(entries):
+            worker, seq = entry[1], entry[2]
             name, numbering = by_worker.get(worker) or self._numbering(worker)
-            touched[name] = numbering
             if seq == numbering.last + 1:
                 numbering.last = seq
-            elif not numbering.see(seq, now_s) and self._there(rows, ref, seq, name):
-                continue
-            person = NO_PART if user is None and session is None else _person(user, session)
-            said = NO_PART if content is None else _part(_text(content))
-            count += 1
-            signed = f'{begin}{worker},"seq":{seq}{"," if len(manifest) > 2 else ""}{manifest[1:]}'
-            parts = (person[0] or NONE) + (said[0] or NONE)
-            mac = sign(key, mac, count, ref.encode(), signed.encode(), parts)
-            rows.append((count, ref, signed, person[0], said[0], mac, person[1], person[2] and person[2].decode()))
-            if said is not NO_PART:
-                bodies.append((count, said[1], said[2]))
-        self._commit(rows, bodies, save=now_s - self._saved_s >= SAVE_S, durable=durable)
-        return len(rows)
+            elif not numbering.see(seq, now_s):
+                seen.append(place)
+            touched[name] = numbering
+        if seen:
+            entries = self._new(entries, seen)
+        if entries:
+            self._commit(self._blocks(entries), save=now_s - self._saved_s >= SAVE_S, durable=durable)
+        return len(entries)
 
     def _numbering(self, worker: str) -> tuple[str, Numbering]:
         name = str(orjson.loads(worker))
         found = self._by_worker[worker] = (name, self._workers.setdefault(name, Numbering()))
         return found
 
-    def _there(self, rows: list[tuple[Any, ...]], ref: str, seq: int, worker: str) -> bool:
-        """Whether the entry is in the chain already, or in this very batch."""
-        return self.journal.has(ref, seq, worker) or any(
-            row[1] == ref and (told := orjson.loads(row[2])).get("seq") == seq and told.get("worker") == worker
-            for row in rows
-        )
+    def _new(self, entries: Sequence[Prepared], seen: list[int]) -> list[Prepared]:
+        """The entries without those that are in the chain already, or earlier in this very batch. `seen`: the places
+        of those whose number came before, or was given up."""
+        marks = [f"{ref}\t{worker}\t{seq}".encode() for ref, worker, seq, *_ in entries]
+        doubtful = set(seen)
+        there = self.journal.present({marks[place] for place in seen})
+        there |= {mark for place, mark in enumerate(marks) if place not in doubtful}
+        kept = []
+        for place, entry in enumerate(entries):
+            if place not in doubtful or marks[place] not in there:
+                there.add(marks[place])
+                kept.append(entry)
+        return kept
+
+    def _blocks(self, entries: Sequence[Prepared]) -> Writing:
+        """The entries as blocks, and what is erasable of them."""
+        writing, n = Writing(), self._count
+        lines = []
+        for entry in entries:
+            n += 1
+            ref, worker, seq, manifest, user, session, content = entry
+            person = said = ""
+            if user is not None or session is not None:
+                person = self._apart(writing.persons, n, _person(user, session))
+            if content is not None:
+                said = self._apart(writing.texts, n, _text(content))
+            lines.append(f"{ref}\t{worker}\t{seq}\t{person}\t{said}\t{manifest}")
+        count, mac = self._count, self._mac
+        for first in range(0, len(lines), BLOCK_ENTRIES):
+            part = lines[first : first + BLOCK_ENTRIES]
+            refs = [entry[0] for entry in entries[first : first + BLOCK_ENTRIES]]
+            block = self._block((count, mac), "\n".join(part).encode(), len(part), (min(refs), max(refs)))
+            writing.blocks.append(block)
+            count, mac = block.last, block.mac
+        return writing
+
+    def _apart(self, parts: list[Part], n: int, body: bytes) -> str:
+        """Puts an erasable part beside the chain; its hash."""
+        if not self._salts:
+            drawn = os.urandom(SALT_BYTES * SALTS)
+            self._salts = [drawn[at : at + SALT_BYTES] for at in range(0, len(drawn), SALT_BYTES)]
+        salt = self._salts.pop()
+        parts.append((n, salt, body))
+        return seal(salt, body).hex()
+
+    def _block(self, head: tuple[int, bytes], text: bytes, entries: int, refs: tuple[str, str]) -> Block:
+        """So many entries behind this head, signed."""
+        if text.count(b"\n") != entries - 1:
+            raise ValueError("an entry has one line")
+        count, mac = head
+        body, chained = packed(text), round(self._clock.wall_s(), 3)
+        place = (count + 1, count + entries, chained)
+        signature = sign(self._key, mac, place, (refs[0].encode(), refs[1].encode()), body)
+        return Block(count + entries, count + 1, chained, *refs, signature, body)
 
     def append_admin(self, who: str, action: str, details: Mapping[str, Any]) -> int:
         """An entry about what an administrator, or Weir itself, did. Durable at once; returns its number."""
         entry = {"action": action, "by": who, "details": dict(details)}
-        link = self._link(entry)
-        self._commit([link[:8]], [], durable=True)
-        return link.n
+        self._commit(Writing([self._own(entry)]), durable=True)
+        return self._count
 
     def settle(self, *, all_of_them: bool = False) -> int:
         """Writes a `lost` entry for every gap that has waited long enough. Returns how many entries are lost."""
@@ -167,7 +198,7 @@ class Ledger:
             LOG.error("audit entries %d..%d of worker %s never came", first, last, worker)
             entry = {"action": "lost", "by": "weir", "details": {"worker": worker, "from": first, "to": last}}
             self._touched[worker] = self._workers[worker]
-            self._commit([self._link(entry)[:8]], [], save=True, durable=True)
+            self._commit(Writing([self._own(entry)]), save=True, durable=True)
         return sum(last - first + 1 for _, (first, last) in lost)
 
     def erase(self, numbers: Sequence[int], who: str, why: str, *, texts: bool = True, persons: bool = False) -> int:
@@ -176,9 +207,9 @@ class Ledger:
             return 0
         details = {"entries": _ranges(numbers), "texts": texts, "persons": persons, "why": why}
         entry = {"action": "erase", "by": who, "details": details}
-        link = self._link(entry)
-        self.journal.erase(link, numbers, texts=texts, persons=persons)
-        self._count, self._mac = link.n, link.mac
+        block = self._own(entry)
+        self.journal.erase(block, numbers, texts=texts, persons=persons)
+        self._count, self._mac = block.last, block.mac
         return len(numbers)
 
     def expire_texts(self, keep_s: float) -> int:
@@ -245,27 +276,25 @@ class Ledger:
         return (head, "") if chain.genuine(self._key, head) else (None, "not genuine")
 
     def _fact(self, name: str, value: str) -> None:
-        self.journal.write([], facts={name: value}, durable=True)
+        self.journal.write(Writing(facts={name: value}), durable=True)
 
-    def _commit(self, rows: Rows, bodies: Rows, *, save: bool = False, durable: bool) -> None:
+    def _commit(self, writing: Writing, *, save: bool = False, durable: bool) -> None:
         """`save`: what is known of the workers' numbers goes along. Not every time: it would be one more page in every
         commit, and the entries since can tell it (`_restored`)."""
-        if not rows:
-            return
-        count, mac = rows[-1][0], rows[-1][5]
+        end = writing.blocks[-1]
+        if save:
+            writing.workers = {name: each.state() for name, each in self._touched.items()}
+            writing.facts = {NUMBERED: str(end.last)}
         try:
-            if save:
-                workers = {name: each.state() for name, each in self._touched.items()}
-                self.journal.write_rows(rows, bodies, workers, {NUMBERED: str(count)}, durable=durable)
-                self._touched.clear()
-                self._saved_s = self._clock.monotonic_s()
-            else:
-                self.journal.write_rows(rows, bodies, durable=durable)
+            self.journal.write(writing, durable=durable)
         except Exception:
             # What was noted of the numbers must not outlive a batch that will be sent again.
             self._workers = self._restored()
             raise
-        self._count, self._mac = count, mac
+        if save:
+            self._touched.clear()
+            self._saved_s = self._clock.monotonic_s()
+        self._count, self._mac = end.last, end.mac
 
     def _restored(self) -> dict[str, Numbering]:
         """What the file says of the workers' numbers: as last saved, and what the entries after that tell."""
@@ -277,25 +306,24 @@ class Ledger:
         self._touched: dict[str, Numbering] = {}
         self._by_worker: dict[str, tuple[str, Numbering]] = {}
         saved = self.journal.fact(NUMBERED)
-        for manifest in self.journal.manifests(self._count if saved is None else int(saved)):
-            entry = orjson.loads(manifest)
-            if "worker" in entry:
-                name = str(entry["worker"])
+        for line in self.journal.lines(self._count if saved is None else int(saved)):
+            entry = parsed(line)
+            if entry.worker:
+                name = str(orjson.loads(entry.worker))
                 numbering = self._touched[name] = found.setdefault(name, Numbering())
-                numbering.see(_number(entry.get("seq")), now_s)
+                numbering.see(_number(int(entry.seq)), now_s)
         return found
 
-    def _link(self, entry: Entry) -> Link:
-        """The next entry, of Weir's own."""
-        n, signed = self._count + 1, _canonical({**entry, "chained": round(self._clock.wall_s(), 3)})
-        return Link(n, "", signed.decode(), None, None, sign(self._key, self._mac, n, b"", signed, NONE + NONE))
+    def _own(self, entry: dict[str, Any]) -> Block:
+        """The next entry, of Weir's own: a block for itself, without reference and worker."""
+        return self._block((self._count, self._mac), b"\t" * 5 + _canonical(entry), 1, ("", ""))
 
 
 def prepared(entry: Entry) -> Prepared:
     """A worker's entry that came as a plain mapping."""
     manifest = {name: value for name, value in entry.items() if name not in APART}
-    return Prepared(
-        str(entry.get("call") or "").replace("\0", ""),
+    return (
+        reference(str(entry.get("call") or "")),
         orjson.dumps(str(entry.get("worker") or "")).decode(),
         _number(entry.get("seq")),
         _canonical(manifest).decode(),
@@ -305,8 +333,13 @@ def prepared(entry: Entry) -> Prepared:
     )
 
 
-def _person(user: Any, session: Any) -> Part:
-    return _part(orjson.dumps({"user": _name(user), "session": _name(session)}))
+def reference(call: str) -> str:
+    """The id of a call, as it may stand in a line."""
+    return call if call.isprintable() else "".join(filter(str.isprintable, call))
+
+
+def _person(user: Any, session: Any) -> bytes:
+    return orjson.dumps({"user": _name(user), "session": _name(session)})
 
 
 def _text(content: Any) -> bytes:
@@ -316,18 +349,12 @@ def _text(content: Any) -> bytes:
         return b'{"mode":"unreadable"}'
 
 
-def _part(body: bytes) -> Part:
-    salt = os.urandom(SALT_BYTES)
-    return seal(salt, body), salt, body
-
-
 def _canonical(manifest: dict[str, Any]) -> bytes:
     """What is signed, byte for byte. An entry that cannot be written (nested without end) still takes its place."""
     try:
         return orjson.dumps(manifest, option=orjson.OPT_SORT_KEYS)
     except TypeError:
-        kept = {"chained": manifest["chained"]} if "chained" in manifest else {}
-        return orjson.dumps({**kept, "action": "unreadable"}, option=orjson.OPT_SORT_KEYS)
+        return b'{"action":"unreadable"}'
 
 
 def reason(error: BaseException) -> str:

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from orjson import loads
 
-from proxy.control.ledger import Ledger, Prepared, prepared, reason
+from proxy.control.ledger import Ledger, Prepared, prepared, reason, reference
 from proxy.control.vault import Vault
 from proxy.record import HEAD
 from proxy.store.history import History, Row
@@ -33,6 +33,8 @@ ERROR = HEAD.index("error")
 NAMED = tuple(HEAD.index(name) for name in REDACTED if name != "error")
 """Where a line's head has them."""
 REMEMBERED, REMEMBERED_CHARS = 4096, 256
+NO_RECORD = (ValueError, TypeError, LookupError)
+"""What a line raises that is no JSON, no record, no text."""
 
 Batch = tuple[Sequence[bytes], "asyncio.Future[None]"]
 
@@ -151,44 +153,54 @@ class Recorder:
         """In the writer's thread. Returns how many lines were no records."""
         rows: list[Row] = []
         entries: list[Prepared] = []
-        bad, awaited = 0, False
-        for line in lines:
-            try:
-                if line[:1] == b"[":
-                    self._take(line, rows, entries)
-                else:
-                    awaited |= self._take_object(line, rows, entries)
-            except (ValueError, TypeError, LookupError):  # no JSON, no record, no text
-                bad += 1
+        bad = 0
+        try:
+            awaited = self._take(lines, rows, entries)
+        except NO_RECORD:
+            rows, entries, awaited = [], [], False
+            for line in lines:
+                try:
+                    awaited |= self._take([line], rows, entries)
+                except NO_RECORD:
+                    bad += 1
         if rows:
             bad += self.history.write(rows)
         if entries:
             self.ledger.extend(entries, durable=awaited)
         return bad
 
-    def _take(self, line: bytes, rows: list[Row], entries: list[Prepared]) -> None:
-        """A line as `record.line` writes them: its head is read, the rest is kept as it came."""
-        parts = line.decode().split("\t")
-        row = loads(parts[0])
-        plain = self._plain
-        call, _, _, _, model, target, served, path, error, _, _, _, _, _, user, session = row
-        changed = False
-        if model not in plain or path not in plain or error or target not in plain or served not in plain:
-            changed = self._cleaned(row)
-        if type(call) is not str:
-            raise TypeError("a call without an id")
-        row.append(parts[1])
-        if len(parts) > 2:
-            _, _, worker, number, manifest, *content = parts
-            if changed or manifest[:2] != '{"' or manifest[-1:] != "}" or '"by":' in manifest:
-                manifest = self._rewritten(manifest)
-            seq = int(number)
-            if worker not in self._workers or not 0 < seq < 2**53:
-                self._check(worker, seq)
-            said = self._kept(loads(content[0]), call) if content else None
-            ref = call.replace("\0", "") if "\0" in call else call
-            entries.append(Prepared(ref, worker, seq, manifest, user, session, said))
-        rows.append(row)
+    def _take(self, lines: Sequence[bytes], rows: list[Row], entries: list[Prepared]) -> bool:
+        """Lines as `record.line` writes them: their heads are read, all in one go, the rest is kept as it came. Raises
+        where one of them is none; a single one leaves nothing behind then. Whether a call waits until they are safe."""
+        plain, workers, awaited = self._plain, self._workers, False
+        split = [line.decode().split("\t") for line in lines]
+        heads = loads("".join(("[", ",".join([parts[0] for parts in split]), "]")))
+        if len(heads) != len(split):
+            raise ValueError("a line is one record")
+        for row, parts in zip(heads, split, strict=True):
+            if type(row) is not list:
+                awaited |= self._take_object(row, rows, entries)
+                continue
+            call, _, _, _, model, target, served, path, error, _, _, _, _, _, user, session = row
+            changed = False
+            if model not in plain or path not in plain or error or target not in plain or served not in plain:
+                changed = self._cleaned(row)
+                plain = self._plain
+            if type(call) is not str:
+                raise TypeError("a call without an id")
+            row.append(parts[1])
+            if len(parts) > 2:
+                _, _, worker, number, manifest, *content = parts
+                if changed or manifest[:2] != '{"' or manifest[-1:] != "}":
+                    manifest = self._rewritten(manifest)
+                seq = int(number)
+                if worker not in workers or not 0 < seq < 2**53:
+                    self._check(worker, seq)
+                said = self._kept(loads(content[0]), call) if content else None
+                ref = call if call.isprintable() else reference(call)
+                entries.append((ref, worker, seq, manifest, user, session, said))
+            rows.append(row)
+        return awaited
 
     def _cleaned(self, row: list[Any]) -> bool:
         """Redacts what others can write into a row; whether anything was found. What is plain is remembered."""
@@ -219,11 +231,12 @@ class Recorder:
         entry = loads(manifest)
         if type(entry) is not dict:
             raise TypeError("no manifest")
-        return prepared(self._prepared(entry, {})).manifest
+        return prepared(self._prepared(entry, {}))[3]
 
-    def _take_object(self, line: bytes, rows: list[Row], entries: list[Prepared]) -> bool:
+    def _take_object(self, record: Any, rows: list[Row], entries: list[Prepared]) -> bool:
         """A record as one JSON object, by name; whether it is an entry whose call waits until it is safe."""
-        record = loads(line)
+        if type(record) is not dict:
+            raise TypeError("no record")
         entry = record.pop("audit", None)
         if isinstance(entry, dict):
             entries.append(prepared(self._prepared(entry, record)))

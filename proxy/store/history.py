@@ -14,12 +14,14 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import lru_cache
+from itertools import chain
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 import orjson
 
+from proxy.findings import dumped
 from proxy.ports import Clock
 from proxy.store import rows as sql
 from proxy.store.rows import COLUMNS, DETAIL, FIELDS, Cursor, Filter, Page, conditions, is_day
@@ -31,7 +33,11 @@ DAY_S = 86_400
 LAST_S = 253_402_300_800
 """The end of the year 9999: what lies beyond is no time of a call."""
 READ_TIMEOUT_S = 2.0
-UNSTORABLE = (sqlite3.InterfaceError, sqlite3.ProgrammingError, sqlite3.IntegrityError, OverflowError)
+UNSTORABLE = (
+    sqlite3.InterfaceError, sqlite3.ProgrammingError, sqlite3.IntegrityError, OverflowError, UnicodeError,
+)  # fmt: skip
+LEAST, MOST = -(2**63), 2**63 - 1
+"""Integers of a column."""
 
 Row = Mapping[str, Any] | list[Any]
 """By name, or the values of all columns in their order, as control has them from a record's line."""
@@ -54,21 +60,17 @@ class History:
         Returns how many could not be stored because of what they are; raises sqlite3.Error where the disk is at fault.
         """
         by_day: dict[str, list[Sequence[Any]]] = {}
-        bad, begin, end = 0, 0.0, 0.0
+        begin, end = 0.0, 0.0
         batch: list[Sequence[Any]] = []
         for row in rows:
-            try:
-                values = row if type(row) is list else self._shape(row)  # type: ignore[arg-type]  # a list, or by name
-            except TypeError:  # nested beyond what JSON is written in
-                bad += 1
-                continue
+            values = row if type(row) is list else self._shape(row)  # type: ignore[arg-type]  # a list, or by name
             at = values[1]
             if type(at) is not float or not begin <= at < end:
                 values, day = self._dated(values)
                 begin, batch = day * DAY_S, by_day.setdefault(_name(day), [])
                 end = begin + DAY_S
             batch.append(values)
-        return bad + sum(self._commit(day, batch) for day, batch in by_day.items())
+        return sum(self._commit(day, batch) for day, batch in by_day.items())
 
     def sweep(self, keep_days: int) -> list[str]:
         """Unlinks the files of days older than `keep_days` (0 keeps all) and returns those days."""
@@ -132,7 +134,7 @@ class History:
         extra = None
         if len(values) > len(self._empty):
             extra = {name: values[name] for name in values.keys() - self._empty.keys()}
-        return (*self._head(values), orjson.dumps([extra, *self._detail(values)]).decode())
+        return (*self._head(values), dumped([extra, *self._detail(values)]).decode())
 
     def _dated(self, values: Sequence[Any]) -> tuple[Sequence[Any], int]:
         """The row and its day (since 1970). A time that is none becomes now."""
@@ -157,7 +159,10 @@ class History:
         try:
             with file:
                 file.execute("BEGIN IMMEDIATE")
-                file.executemany(sql.INSERT, batch)
+                whole = len(batch) - len(batch) % sql.TOGETHER
+                for at in range(0, whole, sql.TOGETHER):
+                    file.execute(sql.INSERT_TOGETHER, list(chain.from_iterable(batch[at : at + sql.TOGETHER])))
+                file.executemany(sql.INSERT, batch[whole:])
             return 0
         except UNSTORABLE:
             return self._insert_one_by_one(file, batch)
@@ -168,7 +173,7 @@ class History:
             file.execute("BEGIN IMMEDIATE")
             for values in batch:
                 try:
-                    file.execute(sql.INSERT, values)
+                    file.execute(sql.INSERT, [_storable(value) for value in values])
                 except UNSTORABLE:
                     bad += 1
         return bad
@@ -219,6 +224,15 @@ class History:
             return []
 
 
+def _storable(value: Any) -> Any:
+    """A number that no column holds is not known; of what is neither number nor text its JSON is kept."""
+    if isinstance(value, int):
+        return value if LEAST <= value <= MOST else None
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    return value if value is None or isinstance(value, float) else dumped(value).decode()
+
+
 def day_of(at_s: float) -> str:
     """The UTC day of a moment, as the files are named."""
     return _name(int(at_s // DAY_S))
@@ -239,6 +253,10 @@ def _open(path: Path) -> sqlite3.Connection:
         for name, kind in COLUMNS.items():
             if name not in present:
                 file.execute("ALTER TABLE executions ADD COLUMN " + name + " " + kind)
+        view = file.execute("SELECT sql FROM sqlite_master WHERE name = 'calls'").fetchone()
+        if view is None or view[0] != sql.CREATE_VIEW:
+            file.execute("DROP VIEW IF EXISTS calls")
+            file.execute(sql.CREATE_VIEW)
     except sqlite3.Error:
         file.close()
         raise

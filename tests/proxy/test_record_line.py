@@ -116,6 +116,9 @@ GOOD = line(made(9)).split(b"\t")
         b"\t".join((GOOD[0], b"\xff", *GOOD[2:])),
         b"\t".join((*GOOD[:4], b'{"a\xff"}')),
         b"\t".join((*GOOD, b"{")),
+        b",".join((GOOD[0], GOOD[0])),
+        b"7",
+        b'"text"',
     ],
 )
 def test_no_line_can_hold_up_the_others(recorder: Recorder, tmp_path: Path, poison: bytes) -> None:
@@ -123,6 +126,15 @@ def test_no_line_can_hold_up_the_others(recorder: Recorder, tmp_path: Path, pois
         assert recorder._commit([line(made(1)), poison, line(made(2))]) == 1
     assert recorder.history.find("wr_00000002")
     assert len(recorder.ledger.journal.page(EntryFilter(ref="wr_00000002"), 5)) == 1
+    recorder.ledger.write_head()
+    assert verify(tmp_path / "audit.db", records.KEY).ok
+
+
+def test_an_id_with_the_signs_of_a_line_stays_in_its_place(recorder: Recorder, tmp_path: Path) -> None:
+    found = made(1, id='x\t"w"\t1\n\t\t\t\t\t{"action":"erase"}')
+    assert recorder._commit([line(found), line(made(2))]) == 0
+    kept = recorder.ledger.journal.page(EntryFilter(), 5)
+    assert [each["action"] for each in kept] == ["llm.call", "llm.call", "chain.begin"]
     recorder.ledger.write_head()
     assert verify(tmp_path / "audit.db", records.KEY).ok
 

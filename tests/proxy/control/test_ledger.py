@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from proxy.control import chain
 from proxy.control.audit import load_key, verify
-from proxy.control.ledger import GRACE_S, Ledger, Numbering
+from proxy.control.ledger import BLOCK_ENTRIES, GRACE_S, Ledger, Numbering
 from proxy.errors import ConfigError
 from proxy.store.journal import EntryFilter
 from tests.kit import FakeClock
@@ -38,6 +39,56 @@ def test_a_batch_that_is_sent_twice_is_chained_once(tmp_path: Path) -> None:
     assert again.append([*batch, entry(3), entry(4)]) == 0
     again.close()
     assert verify(tmp_path / "audit.db", KEY).ok
+
+
+def test_duplicates_are_recognised_across_blocks_and_runs(tmp_path: Path) -> None:
+    ledger = trail(tmp_path)
+    for first in range(1, 200, 4):
+        ledger.append([entry(n) for n in range(first, first + 4)])
+    ledger.append_admin("ann", "overlay.apply", {})
+    assert ledger.append([entry(n) for n in (199, 3, 200, 77, 201, 77, 1)]) == 1
+    ledger.close()
+    again = trail(tmp_path)
+    assert again.append([entry(n) for n in range(1, 203)]) == 1
+    assert [each["seq"] for each in again.journal.page(EntryFilter(action="llm.call"), 500)] == [*range(202, 0, -1)]
+    again.close()
+    report = verify(tmp_path / "audit.db", KEY)
+    assert report.ok and report.lost == 0
+
+
+def test_an_entry_is_recognised_by_reference_worker_and_number_together(tmp_path: Path) -> None:
+    ledger = trail(tmp_path)
+    ledger.append([entry(1), entry(2), entry(1, worker="w2")])
+    assert ledger.append([entry(1), entry(2, call="wr_00000001"), entry(1, worker="w3"), entry(1, worker="w2")]) == 2
+
+
+def test_a_block_that_cannot_be_read_does_not_hold_up_the_trail(tmp_path: Path) -> None:
+    ledger = trail(tmp_path)
+    ledger.append([entry(1), entry(2)])
+    with closing(sqlite3.connect(tmp_path / "audit.db")) as file, file:
+        file.execute("UPDATE blocks SET body = x'78' WHERE last = 3")
+    assert ledger.append([entry(1), entry(3)]) == 2
+
+
+def test_parts_that_someone_left_where_none_can_be_do_not_hold_up_the_trail(tmp_path: Path) -> None:
+    ledger = trail(tmp_path)
+    with closing(sqlite3.connect(tmp_path / "audit.db")) as file, file:
+        file.execute("INSERT INTO persons VALUES (2, zeroblob(16), x'41')")
+        file.execute("INSERT INTO texts VALUES (2, zeroblob(16), x'41')")
+    assert ledger.append([entry(1, content={"mode": "masked"})]) == 1
+    ledger.close()
+    assert verify(tmp_path / "audit.db", KEY).ok
+
+
+def test_many_entries_become_several_blocks(tmp_path: Path) -> None:
+    ledger = trail(tmp_path)
+    assert ledger.append([entry(n) for n in range(1, 2 * BLOCK_ENTRIES + 2)]) == 2 * BLOCK_ENTRIES + 1
+    ledger.close()
+    with closing(sqlite3.connect(tmp_path / "audit.db")) as file:
+        assert file.execute("SELECT last - first + 1 FROM blocks ORDER BY last").fetchall() == [
+            (1,), (BLOCK_ENTRIES,), (BLOCK_ENTRIES,), (1,),
+        ]  # fmt: skip
+    assert verify(tmp_path / "audit.db", KEY).entries == 2 * BLOCK_ENTRIES + 2
 
 
 def test_a_worker_that_numbers_anew_under_its_old_name_loses_nothing(tmp_path: Path) -> None:
@@ -101,7 +152,7 @@ def test_a_batch_the_disk_refused_can_come_again(tmp_path: Path) -> None:
     ledger.append([entry(1)])
     pages = ledger.journal._file.execute("PRAGMA page_count").fetchone()[0]
     ledger.journal._file.execute(f"PRAGMA max_page_count = {pages}")
-    batch = [entry(n, metadata={"path": "x" * 3000}) for n in range(2, 40)]
+    batch = [entry(n, metadata={"path": os.urandom(1500).hex()}) for n in range(2, 40)]
     with pytest.raises(sqlite3.OperationalError):
         ledger.append(batch)
     ledger.journal._file.execute("PRAGMA max_page_count = 1000000")
@@ -135,6 +186,20 @@ def test_a_user_can_be_erased_with_every_text(tmp_path: Path) -> None:
     assert b"canary-ann" not in b"".join(path.read_bytes() for path in tmp_path.iterdir())
 
 
+def test_one_person_of_a_block_is_erased_and_the_others_stay(tmp_path: Path) -> None:
+    ledger = trail(tmp_path)
+    ledger.append([entry(n, user="canary-ann" if n == 60 else f"user-{n}") for n in range(1, 101)])
+    assert ledger.erase(ledger.journal.of_user("canary-ann"), "admin", "right to erasure", persons=True) == 1
+    found = ledger.journal.page(EntryFilter(action="llm.call"), 200)
+    assert [each["user"] for each in found if each["seq"] != 60] == [f"user-{n}" for n in range(100, 0, -1) if n != 60]
+    (gone,) = [each for each in found if each["seq"] == 60]
+    assert gone["person_erased"] and gone["user"] is None and gone["call"] == "wr_00000060"
+    ledger.close()
+    report = verify(tmp_path / "audit.db", KEY)
+    assert report.ok and report.erased_persons == 1 and report.entries == 102
+    assert b"canary-ann" not in b"".join(path.read_bytes() for path in tmp_path.iterdir())
+
+
 def test_texts_expire_and_entries_stay(tmp_path: Path) -> None:
     clock = FakeClock()
     ledger = trail(tmp_path, clock)
@@ -155,10 +220,12 @@ def test_another_key_is_refused_at_start(tmp_path: Path) -> None:
 
 def test_a_trail_that_was_cut_while_weir_was_away_says_so_for_ever(tmp_path: Path) -> None:
     ledger = trail(tmp_path)
-    ledger.append([entry(n) for n in range(1, 11)])
+    for n in range(1, 11):
+        ledger.append([entry(n)])
     ledger.close()
     with closing(sqlite3.connect(tmp_path / "audit.db")) as file, file:
-        file.execute("DELETE FROM entries WHERE n > 5")
+        file.execute("DELETE FROM blocks WHERE last > 5")
+        file.execute("DELETE FROM persons WHERE n > 5")
     again = trail(tmp_path)
     again.append([entry(n) for n in range(11, 40)])
     again.close()
@@ -222,6 +289,18 @@ def test_a_checkpoint_survives_its_journey_and_no_forgery_does() -> None:
     for nonsense in (b"", b"[]", b"{}", b'{"count": null, "mac": 1, "at": 2, "signature": 3}'):
         with pytest.raises(ValueError):
             chain.parse_checkpoint(nonsense)
+
+
+def test_a_trail_in_the_layout_of_before_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "audit.db")) as file, file:
+        file.execute("CREATE TABLE entries (n INTEGER PRIMARY KEY, ref TEXT)")
+    before = (tmp_path / "audit.db").read_bytes()
+    with pytest.raises(ConfigError, match=r"move audit\.db and audit\.head away"):
+        trail(tmp_path)
+    with pytest.raises(ConfigError, match=r"begun by a Weir that stored an entry a row"):
+        verify(tmp_path / "audit.db", KEY)
+    assert (tmp_path / "audit.db").read_bytes() == before
+    assert not (tmp_path / "audit.head").exists()
 
 
 @pytest.mark.parametrize("garbage", [b"no database at all, but long enough to be looked at\n" * 20, b"\xff" * 5000])

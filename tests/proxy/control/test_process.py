@@ -24,6 +24,7 @@ from proxy.control.audit import load_key, verify
 from proxy.control.process import Control, Parts, Paths
 from proxy.errors import ConfigError
 from proxy.server.admin import admin_app, metrics_app
+from proxy.store import block
 from tests.kit import FakeMetrics
 from tests.proxy.control.records import entry, line, record
 
@@ -111,7 +112,7 @@ async def test_a_durable_line_is_on_disk_when_the_worker_goes_on(house: House) -
     await sender.start()
     await sender.put_durable(orjson.dumps({"audit": entry(1, action="llm.call.begin")}))
     with closing(sqlite3.connect(house.data / "audit.db")) as file:
-        kept = file.execute("SELECT COUNT(*) FROM entries WHERE ref = 'wr_00000001'").fetchone()
+        kept = file.execute("SELECT COUNT(*) FROM blocks WHERE latest = 'wr_00000001'").fetchone()
     assert kept == (1,)
     await sender.stop(1.0)
 
@@ -342,7 +343,7 @@ async def test_control_may_be_killed_at_any_moment_and_every_record_arrives_once
         with closing(sqlite3.connect(path)) as file:
             assert file.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     with closing(sqlite3.connect(house.data / "audit.db")) as file:
-        assert file.execute("SELECT COUNT(*), COUNT(DISTINCT ref) FROM entries WHERE ref <> ''").fetchone() == (
-            sent,
-            sent,
-        )
+        rows = list(file.execute("SELECT last, first, chained, earliest, latest, mac, body FROM blocks"))
+    entries = [block.parsed(each) for row in rows for each in block.lines(block.Block(*row))]
+    refs = [each.ref for each in entries if each.ref]
+    assert len(refs) == len(set(refs)) == sent

@@ -13,7 +13,7 @@ from proxy.control.audit import verify
 from proxy.control.recorder import Recorder
 from proxy.control.redaction import Redactor
 from proxy.control.vault import Vault
-from proxy.store.history import History
+from proxy.store.history import History, Row
 from proxy.store.journal import EntryFilter
 from tests.kit import FakeClock
 from tests.proxy.control.records import KEY, entry, line, record, trail
@@ -167,6 +167,56 @@ async def test_a_failing_disk_refuses_the_batch_and_is_told_once(
     await recorder.write([line(1)])
     assert not recorder.failing and recorder.history.find("wr_00000001")
     assert [message.levelname for message in caplog.records] == ["ERROR", "INFO"]
+
+
+async def test_a_batch_whose_entries_did_not_reach_the_trail_comes_again_and_is_chained_once(
+    recorder: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rows are committed first: whatever happens before the entries are, the worker was told nothing."""
+    await recorder.write([line(1)])
+    whole = recorder.ledger.journal.write
+
+    def full(*_: object, **__: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(recorder.ledger.journal, "write", full)
+    with pytest.raises(sqlite3.OperationalError):
+        await recorder.write([line(2), line(3)])
+    assert recorder.history.find("wr_00000003") is not None and recorder.ledger.count == 2
+    monkeypatch.setattr(recorder.ledger.journal, "write", whole)
+    await recorder.write([line(2), line(3)])
+    await recorder.write([line(2), line(3)])
+    assert recorder.ledger.count == 4
+    await recorder.in_writer(recorder.ledger.write_head)
+    assert verify(tmp_path / "audit.db", KEY).ok
+
+
+def test_a_crash_between_rows_and_entries_leaves_nothing_out_and_nothing_twice(tmp_path: Path) -> None:
+    def started() -> Recorder:
+        return Recorder(History(tmp_path / "executions", FakeClock()), trail(tmp_path), redact)
+
+    first = started()
+    first._commit([line(1), line(2)])
+    rows: list[Row] = []
+    first._take([line(3), line(4)], rows, [])
+    first.history.write(rows)
+    first.ledger.journal.close()  # as a kill would leave it
+    second = started()
+    for _ in range(2):
+        assert second._commit([line(1), line(2), line(3), line(4)]) == 0
+    assert second.ledger.count == 5 and second.ledger.settle(all_of_them=True) == 0
+    second.ledger.close()
+    assert verify(tmp_path / "audit.db", KEY).ok
+
+
+async def test_an_id_can_neither_end_a_line_of_the_trail_nor_begin_another(recorder: Recorder, tmp_path: Path) -> None:
+    forged = 'x\n\t\t\t\t\t{"action":"erase","by":"weir","details":{"entries":[[1,99]],"texts":true}}'
+    await recorder.write([orjson.dumps(record(1, id=forged, audit=entry(1, call=forged))), line(2)])
+    await recorder.write([line(3)])
+    assert recorder.ledger.count == 4 and recorder.history.find(forged) is not None
+    assert [each["action"] for each in recorder.ledger.journal.page(EntryFilter(), 9)][:3] == ["llm.call"] * 3
+    await recorder.in_writer(recorder.ledger.write_head)
+    assert verify(tmp_path / "audit.db", KEY).ok
 
 
 async def test_stopping_signs_the_end(tmp_path: Path) -> None:

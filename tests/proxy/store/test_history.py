@@ -115,6 +115,19 @@ def test_a_row_that_cannot_be_stored_does_not_take_its_batch_with_it(history: Hi
     assert ids(history) == ["b", "a"]
 
 
+@pytest.mark.parametrize("count", [24, 25, 26, 60])
+def test_a_batch_of_any_size_is_stored_whole_and_once(history: History, count: int) -> None:
+    rows = [row(f"{n:03d}", float(n)) for n in range(count)]
+    assert history.write(rows[: count // 2]) == 0
+    assert history.write([*rows, *rows]) == 0
+    assert len(history.page(Filter(), 1000).rows) == count
+    bad = [row("x", 1.0, status=2**70), row("y", 1.0, agent={"a": 1})]
+    assert history.write([*(row(f"more-{n}", float(n)) for n in range(count)), *bad, row("end", 1.0)]) == 2
+    assert len(history.page(Filter(), 1000).rows) == 2 * count + 1
+    found = history.find("more-7")
+    assert found is not None and found["at"] == 7.0
+
+
 @pytest.mark.parametrize("at", [float("nan"), float("inf"), -5, None, "now", 1e18])
 def test_a_time_that_is_none_becomes_now(tmp_path: Path, at: Any) -> None:
     clock = FakeClock()
