@@ -29,3 +29,13 @@ def resumed(work: Coroutine[Any, Any, T], waiting: Any, context: Context | None 
 
 def _here(step: Callable[[Any], Any], value: Any) -> Any:
     return step(value)
+
+
+def at_once(work: Coroutine[Any, Any, T]) -> T:
+    """Runs a coroutine that does not wait."""
+    try:
+        work.send(None)
+    except StopIteration as done:
+        return done.value  # type: ignore[no-any-return]
+    work.close()
+    raise RuntimeError("a hook that cannot wait has waited")

@@ -15,6 +15,7 @@ from proxy import own, record
 from proxy.bells import Bells
 from proxy.errors import Forbidden, ProtocolViolation, Refused, UpstreamFailed, WeirError
 from proxy.exchange import Exchange, Response, Target
+from proxy.held import is_kept
 from proxy.house import Trip
 from proxy.live import Upstream
 from proxy.ports import Headers, Tasks
@@ -204,7 +205,7 @@ class Delivery:
         response.finish, response.complete, response.body = answer.finish, True, plain
         response.id = _id_of(answer.doc)
         route = route_of(trip)
-        if exchange.request.dialect == "responses":
+        if exchange.request.dialect == "responses" and is_kept(answer.doc):
             await self._remember(exchange, response.id)
         if route.by_hook["answer"]:
             replaced = await trip.chain.answer(exchange, route, trip.below, None)

@@ -16,15 +16,18 @@ from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from proxy import own, wire
+from proxy.boarding import Boarding, Ticket
 from proxy.chain import Chain
+from proxy.coroutines import at_once
 from proxy.errors import Overloaded, WeirError
-from proxy.exchange import Caller, Dialect, Exchange, Request, Response, Target
-from proxy.house import House, Identified, Trip
+from proxy.exchange import Dialect, Exchange, Request, Response, Target
+from proxy.held import is_kept, named_id
+from proxy.house import House, Identified, Nobody, Trip
 from proxy.pipeline import Pipeline, model_of, names_parts
-from proxy.ports import Incoming, ShortReply
+from proxy.ports import Incoming, Json, ShortReply
 from proxy.route import Route
 from proxy.upstream import endpoint
 from proxy.upstream.arrival import Arrival
@@ -32,13 +35,9 @@ from proxy.upstream.link import Answering, Dress, Outgoing
 from proxy.wire import sliced
 from proxy.wire.codec import Codec
 
-T = TypeVar("T")
 log = logging.getLogger("weir")
 MODELS = 64
 """Models remembered for one head."""
-
-
-NOBODY = Caller()
 
 
 @dataclass(slots=True)
@@ -72,29 +71,58 @@ class Express:
         self.pipeline = pipeline
         self._now, self._wall = house.now, house.wall
 
-    def depart(self, incoming: Incoming, reply: ShortReply) -> Ride | None:
-        """The call, on its way; None where it has to take the regular way, as if it had never been here."""
-        head, body = incoming.head, incoming.whole()
-        if head is None or body is None:
+    def depart(self, incoming: Incoming, reply: ShortReply) -> Ride | Boarding | None:
+        """The call, on its way or waiting for the rest of its body; None where it has to take the regular way, as if it
+        had never been here."""
+        if incoming.head is None:
             return None
-        house = self.house
-        chain = house.chains.current
+        standing = self._standing(incoming)
+        if standing.codec is None:
+            return None
+        at_s, start = self._wall(), self._now()
+        body = incoming.whole()
+        if body is not None:
+            return self._leave(incoming, reply, standing, body, (at_s, start, start))
+        if not incoming.gather(standing.body_bytes):
+            return None
+
+        def leave(body: bytes) -> Ride | None:
+            if standing.chain is not self.house.chains.current:
+                return None
+            return self._leave(incoming, reply, standing, body, (at_s, start, self._now()))
+
+        ticket = Ticket(incoming, reply, standing.known, standing.chain, at_s, start)
+        return Boarding(ticket, self.pipeline, self.house.tasks, leave)
+
+    def _standing(self, incoming: Incoming) -> Standing:
+        chain, head = self.house.chains.current, incoming.head
+        assert head is not None
         key = ("express", incoming.remote)
         standing: Standing | None = head.memo.get(key)
         if standing is None or standing.chain is not chain:
             standing = self._stand(incoming, chain)
             head.keep(key, standing)
-        codec = standing.codec
+        return standing
+
+    def _leave(
+        self, incoming: Incoming, reply: ShortReply, standing: Standing, body: bytes, times: tuple[float, float, float]
+    ) -> Ride | None:
+        """With a body that is there. `times`: when the call came by wall time, by the monotonic one, and when the body
+        was there."""
+        codec, chain, (at_s, start, read) = standing.codec, standing.chain, times
         if codec is None or len(body) > standing.body_bytes:
             return None
-        at_s, start = self._wall(), self._now()
         try:
-            doc = codec.read(body)
+            doc = codec.read(body) if len(body) < sliced.LONG_BYTES else codec.read_quickly(body)
+            if doc is None:
+                return None
             model = model_of(doc)
         except WeirError:
             return None
         track = standing.tracks.get(model)
         if track is None and (track := self._lay(incoming, standing, model)) is None:
+            return None
+        if codec.dialect == "responses" and (doc.get("background") or named_id(doc) is not None):
             return None
         if doc.get("stream") or not (codec.plain(doc) or not (standing.refuses_unread or names_parts(body))):
             return None
@@ -110,7 +138,7 @@ class Express:
             start=start,
             snapshot=chain.snapshot,
         )
-        exchange.timeline.read = start
+        exchange.timeline.read = read
         exchange.target = track.target
         if track.fallbacks:
             exchange.fallbacks = list(track.fallbacks)
@@ -131,10 +159,10 @@ class Express:
         dialect = wire.route(known.path)
         told = {name.lower() for name, _ in incoming.headers}
         odd = known.caller.debug or known.caller.deadline_s is not None or "content-encoding" in told
-        if dialect is None or dialect == "responses" or incoming.method != "POST" or odd or snapshot.audit_strict:
+        if dialect is None or incoming.method != "POST" or odd or snapshot.audit_strict:
             return Standing(chain, known, None)
         codec = self.pipeline.codec(dialect, snapshot.limits.depth)
-        most = min(snapshot.limits.body_bytes, sliced.LONG_BYTES - 1)
+        most = min(snapshot.limits.body_bytes, sliced.AT_ONCE_BYTES)
         return Standing(chain, known, codec, most, snapshot.uninspected == "refuse")
 
     def _lay(self, incoming: Incoming, standing: Standing, model: str) -> Track | None:
@@ -174,15 +202,6 @@ class Express:
         return Track(route, target, fallbacks, Dress(upstream, "", ours, path, headers))
 
 
-@dataclass(frozen=True, slots=True)
-class Nobody:
-    """Of a head that identity refuses."""
-
-    caller: Caller = NOBODY
-    path: str = ""
-    credential_is_ours: bool = False
-
-
 class Ride:
     """One call on the short way."""
 
@@ -219,7 +238,7 @@ class Ride:
         exchange, track = self._exchange, self._track
         line = exchange.timeline
         try:
-            response, self._below = _at_once(self._standing.chain.out(exchange, track.route))
+            response, self._below = at_once(self._standing.chain.out(exchange, track.route))
             request, worn = exchange.request, track.dress
             changed = request.changed
             turned = exchange.target is not track.target or (changed and "model" in request.edits)
@@ -237,12 +256,15 @@ class Ride:
             line.sent, exchange.attempts = 0.0, 0
             self._hand_on(partial(self._pipeline.go_on, response=None))
 
+    def came(self) -> None:
+        """The body was there before."""
+
     def cancel(self) -> None:
         """The caller has gone, or Weir stops."""
         if self._over:
             return
         self._over = True
-        if self._arrival is not None:
+        if self._arrival is not None:  # (None: its answer has come, and waits to be remembered)
             self._arrival.close()
             self._house.pool.noted(self._track.target.upstream, "cancelled")
         with suppress(ConnectionError):
@@ -262,55 +284,78 @@ class Ride:
             self.context.run(self._return, arrival)
 
     def _return(self, arrival: Answering) -> None:
-        exchange = self._exchange
-        exchange.timeline.headers = now = self._house.now()
+        self._exchange.timeline.headers = now = self._house.now()
         try:
-            good = 200 <= arrival.status < 300
-            carried = good and isinstance(arrival, Arrival) and arrival.whole and self._carry_back(arrival, now)
-        except ConnectionError:  # the caller has gone; its connection knows, or will be told
-            self._left()
-            return
+            whole = arrival if isinstance(arrival, Arrival) and arrival.whole and 200 <= arrival.status < 300 else None
+            doc = None if whole is None else self._taken(whole, now)
+            stays = whole is not None and doc is not None and self._stays(whole, doc)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  it becomes an answer, on the regular way
             self._hand_on(partial(_raise, error=error))
             return
-        if carried:
-            self._end()
+        if stays:
+            return
+        if whole is not None and doc is not None:
+            self._deliver(whole)
         elif getattr(arrival, "stale", False):  # nobody has seen the call: it goes out again
-            exchange.attempts, exchange.timeline.sent = 0, 0.0
+            self._exchange.attempts, self._exchange.timeline.sent = 0, 0.0
             self._hand_on(partial(self._pipeline.go_on, response=None), fresh=True)
         else:
             self._hand_on(partial(self._pipeline.carry, answering=arrival))
 
-    def _carry_back(self, arrival: Arrival, now: float) -> bool:
-        """False where that is not for here."""
-        kind, lines = arrival.header("content-type"), arrival.lines(False)
-        if lines is None or arrival.header("content-encoding") is not None:
-            return False
+    def _taken(self, arrival: Arrival, now: float) -> Json | None:
+        """The answer, read and noted; None where that is not for here."""
+        kind = arrival.header("content-type")
+        if arrival.shape is None or arrival.header("content-encoding") is not None:
+            return None
         if kind is not None and kind[:17].lower() == "text/event-stream":
-            return False
-        raw, exchange, track = arrival.rest, self._exchange, self._track
+            return None
+        raw, exchange = arrival.rest, self._exchange
         answer = self._codec.answer(raw) if len(raw) <= exchange.snapshot.limits.answer_bytes else None
         if answer is None:
-            return False
-        self._house.pool.noted(track.target.upstream, "ok")
-        line, doc = exchange.timeline, answer.doc
-        line.upstream_end = now
+            return None
+        self._house.pool.noted(self._track.target.upstream, "ok")
+        exchange.timeline.upstream_end = now
         response = exchange.response = Response(arrival.status)
         response.said, response.usage, response.model = answer.texts, answer.usage, answer.model
         response.usage_source = "none" if answer.usage is None else "provider"
         response.finish, response.complete, response.body = answer.finish, True, raw
-        response.id = named if type(named := doc.get("id")) is str else ""
-        _at_once(self._standing.chain.response(exchange, track.route, self._below))
-        line.first = now = self._house.now()
-        line.close(now)
-        response.delivered_bytes = len(raw)
-        ours = own.lines(exchange)
-        if ours is None:
-            headers = endpoint.answer_headers(arrival.headers, changed=False)
-            self._reply.put(arrival.status, headers + own.headers(exchange, whole=True), raw)
+        response.id = named if type(named := answer.doc.get("id")) is str else ""
+        return answer.doc
+
+    def _stays(self, arrival: Arrival, doc: Json) -> bool:
+        """Whether the answer has to wait until its id is remembered."""
+        exchange, response = self._exchange, self._exchange.response
+        if exchange.request.dialect != "responses" or response is None or not is_kept(doc):
+            return False
+        self._arrival = None  # it is over, whoever leaves now
+        return not self._house.held.remembered(exchange, response.id, partial(self._remembered, arrival))
+
+    def _remembered(self, arrival: Arrival) -> None:
+        if not self._over:
+            self.context.run(self._deliver, arrival)
+
+    def _deliver(self, arrival: Arrival) -> None:
+        """To the caller, past the hooks that see what it gets."""
+        exchange, raw = self._exchange, arrival.rest
+        response, line = exchange.response, exchange.timeline
+        assert response is not None
+        try:
+            at_once(self._standing.chain.response(exchange, self._track.route, self._below))
+            line.first = now = self._house.now()
+            line.close(now)
+            response.delivered_bytes = len(raw)
+            ours, theirs = own.lines(exchange), arrival.lines(False)
+            if ours is None or theirs is None:
+                headers = endpoint.answer_headers(arrival.headers, changed=False)
+                self._reply.put(arrival.status, headers + own.headers(exchange, whole=True), raw)
+            else:
+                self._reply.put(arrival.status, [], raw, theirs + ours)
+        except ConnectionError:  # the caller has gone; its connection knows, or will be told
+            self._left()
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  it becomes an answer, on the regular way
+            self._hand_on(partial(_raise, error=error))
         else:
-            self._reply.put(arrival.status, [], raw, lines + ours)
-        return True
+            self._end()
 
     def _end(self) -> None:
         self._over = True
@@ -323,7 +368,7 @@ class Ride:
             self._house.tasks.spawn("settle", self._settling())
         else:
             try:
-                _at_once(self._settling())
+                at_once(self._settling())
             except asyncio.CancelledError:  # a hook's own: as where it runs beside
                 pass
             except Exception:
@@ -353,13 +398,3 @@ class Ride:
 
 async def _raise(trip: Trip, error: BaseException) -> None:
     raise error
-
-
-def _at_once(work: Coroutine[Any, Any, T]) -> T:
-    """Runs a coroutine that does not wait."""
-    try:
-        work.send(None)
-    except StopIteration as done:
-        return done.value  # type: ignore[no-any-return]
-    work.close()
-    raise RuntimeError("a hook that cannot wait has waited")

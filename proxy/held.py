@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
+from collections.abc import Callable
 from contextlib import suppress
 
 import orjson
@@ -11,25 +14,76 @@ from proxy.exchange import Exchange, Json
 from proxy.ports import Store
 from proxy.upstream.endpoint import takes_credential
 
+log = logging.getLogger("weir")
 TTL_S = 30 * 86_400.0
 """As long as providers keep stored responses by default."""
+BATCH = 64
+"""Ids that are written in one go, at most."""
 
 
 class Held:
-    """Ids seen in answers go where they live, and only for the credential that made them."""
+    """Ids seen in answers go where they live, and only for the credential that made them.
+
+    An answer waits until its id is in the store, since its caller may build on it at once, through another worker.
+    What comes while a write is under way goes into the next one, with all that came meanwhile; no more can wait than
+    there are calls."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._waiting: list[tuple[dict[str, bytes], Callable[[], None]]] = []
+        self._writing: asyncio.Task[None] | None = None
 
     async def remember(self, exchange: Exchange, id: str) -> None:
         """Of answers of the dialect that has such ids."""
+        done = asyncio.get_running_loop().create_future()
+        if not self.remembered(exchange, id, lambda: None if done.done() else done.set_result(None)):
+            await done
+
+    def remembered(self, exchange: Exchange, id: str, then: Callable[[], None]) -> bool:
+        """`remember` for those who cannot wait. False: it takes a moment, and `then` is called behind it."""
         if not id or exchange.target is None or exchange.request.dialect != "responses":
-            return
+            return True
         caller = exchange.caller
-        value = orjson.dumps([exchange.target.upstream, caller.credential])
-        with suppress(StoreDown):  # such an id is then as unknown as one from before Weir
-            await self._store.put(_key(caller.tenant, id), value, TTL_S)
-            await self._store.put(_key("", id), b"1", TTL_S)
+        values = {_key(caller.tenant, id): orjson.dumps([exchange.target.upstream, caller.credential])}
+        values.setdefault(_key("", id), b"1")
+        if getattr(self._store, "at_once", False) and self._put(values):
+            return True
+        self._waiting.append((values, then))
+        if self._writing is None:
+            self._writing = asyncio.get_running_loop().create_task(self._write(), name="held")
+        return False
+
+    def _put(self, values: dict[str, bytes]) -> bool:
+        """Into a store that does not wait."""
+        work = self._store.put_all(values, TTL_S)
+        try:
+            work.send(None)
+        except StopIteration:
+            return True
+        except StoreDown:
+            return True
+        work.close()
+        return False
+
+    async def _write(self) -> None:
+        try:
+            await self._write_all()
+        finally:
+            self._writing = None
+
+    async def _write_all(self) -> None:
+        call_soon = asyncio.get_running_loop().call_soon
+        while self._waiting:
+            batch, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
+            values = {key: value for one, _ in batch for key, value in one.items()}
+            try:
+                with suppress(StoreDown):  # such ids are then as unknown as those from before Weir
+                    await self._store.put_all(values, TTL_S)
+            except Exception:  # it is told here, and costs no caller the answer
+                log.exception("ids of stored answers could not be remembered")
+            finally:
+                for _, then in batch:
+                    call_soon(then)
 
     async def upstream_of(self, exchange: Exchange, id: str) -> str | None:
         """The upstream that keeps `id`; None where Weir has not seen it. Raises BadRequest (404), as if it did not
@@ -73,6 +127,11 @@ def named_id(doc: Json) -> str | None:
     if isinstance(conversation, dict):
         conversation = conversation.get("id")
     return conversation if isinstance(conversation, str) and conversation else None
+
+
+def is_kept(answer: Json) -> bool:
+    """Whether the provider may have kept its answer: only its own word counts that it has not."""
+    return answer.get("store") is not False
 
 
 def _key(tenant: str, id: str) -> str:

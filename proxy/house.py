@@ -61,6 +61,15 @@ class Identified(Protocol):
     def credential_is_ours(self) -> bool: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Nobody:
+    """Of a head that identity refuses."""
+
+    caller: Caller = Caller()  # noqa: RUF009  it is frozen
+    path: str = ""
+    credential_is_ours: bool = False
+
+
 class Pool(Protocol):
     def noted(self, upstream: str, outcome: str) -> None: ...
     async def resume(
@@ -84,7 +93,6 @@ class Chains(Protocol):
     def current(self) -> Chain: ...
 
 
-Send = Callable[[], Awaitable[tuple[Answering, Target, Upstream]]]
 Local = Callable[[Trip], Awaitable[None]]
 
 

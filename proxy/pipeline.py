@@ -76,18 +76,21 @@ class Pipeline:
         self._in_flight = house.metrics.gauge("weir_in_flight")
         self.running = 0
 
-    def handle(self, incoming: Incoming, reply: Reply) -> Coroutine[Any, Any, None]:
+    def handle(
+        self, incoming: Incoming, reply: Reply, begun: tuple[float, float] | None = None
+    ) -> Coroutine[Any, Any, None]:
         """To be awaited at once. Never raises but for cancellation: every error becomes an answer, every call a
-        record."""
+        record. `begun`: by wall time and by the monotonic one, if it was not just now."""
         house = self._house
         chain = house.chains.current
-        at_s, headers = house.wall(), tuple(incoming.headers)
+        at_s, start = begun or (house.wall(), house.now())
+        headers = tuple(incoming.headers)
         exchange = Exchange(
             self.call_id(at_s),
             NOBODY,
             Request("relay", incoming.method, incoming.path, incoming.query, headers, b""),
             at_s=at_s,
-            start=house.now(),
+            start=start,
             snapshot=chain.snapshot,
         )
         trip = Trip(exchange, chain, incoming, reply, headers)
@@ -202,8 +205,9 @@ class Pipeline:
         if codec.dialect == "responses":
             await self._follow_held(exchange)
         trip.home = exchange.target.upstream
-        trip.route = route = chain.route(exchange.caller.agent, request.model, request.path)
+        route = chain.route(exchange.caller.agent, request.model, request.path)
         self._look_for_unread(exchange, route, codec)
+        trip.route = route  # from here on it is the chain's matter who sees the end
         response, trip.below = await chain.out(exchange, route)
         await make_durable(exchange, self._house.records)
         return self._onward(trip, response)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
@@ -31,6 +31,10 @@ class Store(Protocol):
     async def get(self, key: str) -> bytes | None: ...
 
     async def put(self, key: str, value: bytes, ttl_s: float | None = None) -> None: ...
+
+    async def put_all(self, values: Mapping[str, bytes], ttl_s: float | None = None) -> None:
+        """Many at the cost of one."""
+        ...
 
     async def put_if(self, key: str, value: bytes, expected: bytes | None, ttl_s: float | None = None) -> bool:
         """Writes only where the present value equals `expected` (None: absent). True if written."""
@@ -176,7 +180,12 @@ class Incoming(Protocol):
     def chunks(self) -> AsyncIterator[bytes]: ...
 
     def whole(self) -> bytes | None:
-        """The body, where all of it has come in one piece. It stays."""
+        """The body, where all of it has come. It stays."""
+        ...
+
+    def gather(self, most: int) -> bool:
+        """Makes room for the whole body, while nobody waits for it. False where that is not for here: more than `most`,
+        of no known length, not asked for yet, or broken."""
         ...
 
     def taken(self) -> None:
@@ -213,7 +222,6 @@ class Reply(Protocol):
         ...
 
 
-Ask = Callable[..., Awaitable[Any]]
 Labels = Mapping[str, str]
 
 

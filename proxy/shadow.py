@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from proxy.chain import SHADOW
@@ -29,6 +29,9 @@ class ShadowStore:
 
     async def put(self, key: str, value: bytes, ttl_s: float | None = None) -> None:
         await self._store.put(_own(key), value, ttl_s)
+
+    async def put_all(self, values: Mapping[str, bytes], ttl_s: float | None = None) -> None:
+        await self._store.put_all({_own(key): value for key, value in values.items()}, ttl_s)
 
     async def put_if(self, key: str, value: bytes, expected: bytes | None, ttl_s: float | None = None) -> bool:
         return await self._store.put_if(_own(key), value, expected, ttl_s)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
 
-from proxy.live import Agent, Entry, Limits, Timeouts
+from proxy.live import Agent, CallerKey, Entry, Identity, Limits, Timeouts
 from tests.scripted import OK_BODY, Script, answer, chunked
 
 HEADERS = (b"Host: 127.0.0.1", b"Authorization: Bearer sk-canary", b"Content-Type: application/json", b"X-Case: Kept")
-CHAT, MESSAGES = b"/v1/chat/completions", b"/v1/messages"
+CHAT, MESSAGES, RESPONSES = b"/v1/chat/completions", b"/v1/messages", b"/v1/responses"
 TALK = [{"role": "user", "content": "Say hello."}]
 
 
@@ -40,6 +42,8 @@ class Case:
     second: Sequence[Script] = ()
     """What the other provider says."""
     usual: Script = (answer(),)
+    alone: bool = False
+    """There is one upstream and no alias."""
 
 
 LONG = OK_BODY.replace(b"hello", b"h" * 100_000)
@@ -58,7 +62,62 @@ MESSAGE = (
     b'],"stop_reason":"end_turn","stop_sequence":null,"usage":{"input_tokens":4,"output_tokens":2}}'
 )
 
+RESPONSE = (
+    b'{"id":"resp_1","object":"response","status":"completed","model":"m","output":[{"type":"message","id":"msg_1","s'
+    b'tatus":"completed","role":"assistant","content":[{"type":"output_text","text":"hi","annotations":[]}]}],"usage":'
+    b'{"input_tokens":4,"output_tokens":2,"total_tokens":6}}'
+)
+
+
+def respond(model: str = "m", **more: Any) -> bytes:
+    return call(orjson.dumps({"model": model, "input": "hi", **more}), RESPONSES)
+
+
+def responding(stored: bytes = b"") -> Script:
+    return (answer(RESPONSE.replace(b'"status"', b'"store":%b,"status"' % stored, 1) if stored else RESPONSE),)
+
+
+BUILT_ON: dict[str, dict[str, Any]] = {
+    "another": {"previous_response_id": "resp_0"},
+    "their own": {"previous_response_id": "resp_1"},
+    "a conversation": {"conversation": "conv_1"},
+    "a conversation's id": {"conversation": {"id": "conv_1"}},
+}
+NOBODY_SAYS: dict[str, Any] = {"previous_response_id": None, "conversation": None, "background": False}
+STORED = {
+    "nothing said": Case(first=respond(), usual=responding()),
+    "store": Case(first=respond(store=True), usual=responding(b"true")),
+    "do not store": Case(first=respond(store=False), usual=responding(b"false")),
+    "do not store, and no word of it": Case(first=respond(store=False), usual=responding()),
+    "do not store, and it does": Case(first=respond(store=False), usual=responding(b"true")),
+    "names that name nothing": Case(first=respond(**NOBODY_SAYS), usual=responding()),
+    "a conversation without a name": Case(first=respond(conversation={}), usual=responding()),
+    "no id": Case(first=respond(), usual=(answer(RESPONSE.replace(b'"resp_1"', b"null")),)),
+    "items": Case(
+        first=respond(input=[{"role": "user", "content": [{"type": "input_text", "text": "x"}]}]), usual=responding()
+    ),
+    "a key of weir's": Case(
+        first=call(b'{"model":"m","input":"hi"}', RESPONSES, (HEADERS[0], b"Authorization: Bearer weir-key")),
+        usual=responding(),
+        changes={
+            "identity": Identity(keys=(CallerKey("k", hashlib.sha256(b"weir-key").hexdigest(), tenant="t1"),)),
+            "upstream": {"key": "sk-theirs"},
+        },
+    ),
+    "not an answer": Case([respond(n=1)], [(answer(b"{}"),)], first=respond(), usual=responding()),
+    "500, and a fallback": Case(
+        [respond(n=1)], [(answer(ERROR, status=b"500 Oh"),)], first=respond(), usual=responding(), second=[responding()]
+    ),
+}
+STORED |= {
+    f"{name}, one upstream": replace(STORED[name], alone=True)
+    for name in ("nothing said", "do not store", "500, and a fallback")
+}
+WAITING = ("nothing said", "do not store", "500, and a fallback", "a key of weir's")
+
 SURFACES = {
+    "responses": Case(first=respond(), usual=responding()),
+    "responses, to one upstream": Case(first=respond(), usual=responding(), alone=True),
     "chat": Case(calls=[call(doc(temperature=0, user="u1")), call(doc(tools=[]))]),
     "completions": Case(
         first=call(b'{"model":"m","prompt":"Say yes"}', b"/v1/completions"), usual=(answer(COMPLETED),)
@@ -83,6 +142,31 @@ SURFACES = {
 }
 
 
+def saying(text: str, **more: Any) -> bytes:
+    return orjson.dumps({"model": "m", "messages": [{"role": "user", "content": text}], **more})
+
+
+PAD = 'So spricht das Wehr: \u00e9, "\n. ' * 12_000
+BIG = {
+    "a long text": Case([call(saying(PAD[:300_000])), call(saying(PAD))]),
+    "a long text, written loosely": Case([call(json.dumps(orjson.loads(saying(PAD))).encode())]),
+    "many values": Case([call(saying("x", more=list(range(60_000))))]),
+    "many values, written loosely": Case([call(json.dumps(orjson.loads(saying("x", more=[1] * 99_999))).encode())]),
+    "many brackets": Case([call(saying("x", more=[[] for _ in range(99_999)]))]),
+    "a key twice": Case([call(saying(PAD)[:-1] + b',"model":"m"}')]),
+    "broken": Case([call(saying(PAD)[:-1] + b",}")]),
+    "no object": Case([call(b"[" + saying(PAD) + b"]")]),
+    "of the wrong type": Case([call(saying(PAD, messages=7))]),
+    "a number that is too large": Case([call(saying(PAD)[:-1] + b',"seed":%d}' % 10**30)]),
+    "an alias": Case([call(saying(PAD, model="alias"))]),
+    "a stream": Case([call(saying(PAD, stream=True))]),
+    "an answer to one": Case([call(saying(PAD))] * 2, [(answer(ERROR, status=b"500 Oh"),), ("cut",)]),
+    "another surface": Case(
+        [call(orjson.dumps({"model": "m", "input": PAD}), RESPONSES)], first=respond(), usual=responding()
+    ),
+    "longer than bodies may be": Case([call(saying(PAD))], changes={"limits": Limits(body_bytes=300_000)}),
+    "longer than any on the short way": Case([call(saying(PAD * 4))]),
+}
 SEEN = [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "http://x"}}]}]
 NOT_SHORT = {
     "an alias": Case(first=call(doc("alias"))),
@@ -112,7 +196,23 @@ NOT_SHORT = {
     "an audit that must be durable": Case(changes={"audit_strict": True}),
     "a body that is too large": Case(first=call(doc(pad="x" * 3000)), changes={"limits": Limits(body_bytes=2000)}),
     "a relayed path": Case(first=call(path=b"/v1/moderations")),
-    "responses": Case(first=call(b'{"model":"m","input":"hi"}', b"/v1/responses")),
+    "responses to an alias": Case(first=respond("alias"), usual=responding()),
+    **{
+        f"responses that build on {what}{' of one upstream' * alone}": Case(
+            first=respond(**more), usual=responding(), alone=alone
+        )
+        for alone in (False, True)
+        for what, more in BUILT_ON.items()
+    },
+    "responses beside": Case(first=respond(background=True), usual=responding()),
+    "responses beside, of an odd kind": Case(first=respond(background="yes"), usual=responding()),
+    "responses that stream": Case(first=respond(stream=True), usual=responding()),
+    "responses about an image": Case(
+        first=respond(input=[{"role": "user", "content": [{"type": "input_image", "image_url": "http://x"}]}]),
+        usual=responding(),
+        changes={"uninspected": "refuse"},
+    ),
+    "responses of an odd kind": Case(first=respond(previous_response_id=7), usual=responding()),
 }
 
 

@@ -23,9 +23,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
+from contextvars import copy_context
 from inspect import CORO_CREATED, getcoroutinestate
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+from proxy.bells import COARSE_S
 from proxy.errors import SlowCaller
 from proxy.server.framing import Failure, Framing
 from proxy.server.incoming import Incoming
@@ -40,8 +42,6 @@ WRITE_BYTES = 64 * 1024
 """What may wait to be sent before whoever writes is made to wait."""
 PAUSE_S = 0.1
 """A caller who has a connection and no call for so long is not about to send one."""
-COARSE_S = 0.001
-"""Timers of event loops ring up to this early."""
 Phase = Literal["idle", "head", "busy", "skip", "linger", "closed", "tunnel"]
 
 
@@ -49,15 +49,15 @@ class Connection(asyncio.Protocol):
     """Implements what `Incoming`, `Framing` and `Reply` ask of their line."""
 
     __slots__ = (
-        "_cork", "_deadline", "_framing", "_held", "_incoming", "_phase", "_reading", "_rest", "_ride", "_ring_at",
-        "_server", "_timer", "_waiters", "limits", "loop", "paused", "remote", "task", "transport",
+        "_context", "_cork", "_deadline", "_framing", "_held", "_incoming", "_phase", "_reading", "_rest", "_ride",
+        "_ring_at", "_server", "_timer", "_waiters", "limits", "loop", "paused", "remote", "task", "transport",
     )  # fmt: skip
 
     def __init__(self, server: Server, loop: asyncio.AbstractEventLoop) -> None:
         self._server = server
         self.loop = loop
         self.limits = server.limits
-        self._cork = server.cork
+        self._cork, self._context = server.cork, copy_context()
         self.transport: asyncio.Transport | None = None
         self.remote = ""
         self.paused = False
@@ -130,7 +130,9 @@ class Connection(asyncio.Protocol):
                 self._read_no_more()
         else:
             self._framing.feed(data)
-            if self._phase == "skip":
+            if self._ride is not None and incoming.complete:
+                self._ride.came()
+            elif self._phase == "skip":
                 self._skipped(incoming)
             elif incoming.crowded:
                 self._read_no_more()
@@ -174,7 +176,7 @@ class Connection(asyncio.Protocol):
             framing.feed(held)
             self.read_on()
         if framing.ready:
-            self._begin(framing.ready.pop(0))
+            self._context.copy().run(self._begin, framing.ready.pop(0))  # (nothing of the call before, which ends here)
             return
         self._incoming = None
         if framing.failure is not None:

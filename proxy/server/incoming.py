@@ -136,9 +136,21 @@ class Incoming:
     # ---- taken out at once ------------------------------------------------------------------------------------------
 
     def whole(self) -> bytes | None:
-        """The body, where all of it has come in one piece. It stays."""
+        """The body, where all of it has come. It stays."""
         pieces = self._pieces
-        return pieces[0] if self.complete and self._error is None and len(pieces) == 1 else None
+        if not self.complete or self._error is not None:
+            return None
+        if len(pieces) > 1:
+            pieces = self._pieces = [b"".join(pieces)]
+        return pieces[0] if pieces else None
+
+    def gather(self, most: int) -> bool:
+        """Makes room for the whole body, while nobody waits for it. False where that is not for here: more than `most`,
+        of no known length, not asked for yet, or broken."""
+        if self.length is None or self.length > most or self.expects or self._error is not None or self.complete:
+            return False
+        self._room = self.length
+        return True
 
     def taken(self) -> None:
         """What `whole` gave is not read again."""

@@ -21,6 +21,10 @@ Serve = Callable[[Incoming, Reply, "Coroutine[Any, Any, None] | None"], Coroutin
 class Ride(Protocol):
     """A call that no task serves."""
 
+    def came(self) -> None:
+        """The rest of its body is there."""
+        ...
+
     def cancel(self) -> None: ...
 
 

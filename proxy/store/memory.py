@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict, deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from proxy.ports import Bucket, Clock
 from proxy.store import bucket as buckets_
@@ -35,6 +36,8 @@ class Entry:
 class MemoryStore:
     """`ports.Store` in memory. Single-threaded: it belongs to one event loop."""
 
+    at_once: ClassVar[bool] = True
+    """No verb waits: a coroutine of one may be run by hand."""
     clock: Clock
     max_entries: int = 100_000
     max_bytes: int = 64 * 1024 * 1024
@@ -49,6 +52,10 @@ class MemoryStore:
     async def put(self, key: str, value: bytes, ttl_s: float | None = None) -> None:
         self._set(key, value, self._expiry(ttl_s))
         self._tell(key)
+
+    async def put_all(self, values: Mapping[str, bytes], ttl_s: float | None = None) -> None:
+        for key, value in values.items():
+            await self.put(key, value, ttl_s)
 
     async def put_if(self, key: str, value: bytes, expected: bytes | None, ttl_s: float | None = None) -> bool:
         entry = self._find(key)

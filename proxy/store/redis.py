@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -55,6 +55,7 @@ class RedisStore:
         self._take = self._redis.register_script(scripts.TAKE)
         self._put_if = self._redis.register_script(scripts.PUT_IF)
         self._put = self._redis.register_script(scripts.PUT)
+        self._put_all = self._redis.register_script(scripts.PUT_ALL)
         self._delete = self._redis.register_script(scripts.DELETE)
         self._add = self._redis.register_script(scripts.ADD)
         self._append = self._redis.register_script(scripts.APPEND)
@@ -85,6 +86,15 @@ class RedisStore:
     async def put(self, key: str, value: bytes, ttl_s: float | None = None) -> None:
         arguments: list[bytes | str | int] = [value, _ms(ttl_s), self._channel(key), key]
         await self._run(lambda: self._put(keys=[self._key(key)], args=arguments))
+
+    async def put_all(self, values: Mapping[str, bytes], ttl_s: float | None = None) -> None:
+        if not values:
+            return
+        arguments: list[bytes | str | int] = [_ms(ttl_s)]
+        for key, value in values.items():
+            arguments += [value, self._channel(key), key]
+        keys = [self._key(key) for key in values]
+        await self._run(lambda: self._put_all(keys=keys, args=arguments))
 
     async def put_if(self, key: str, value: bytes, expected: bytes | None, ttl_s: float | None = None) -> bool:
         arguments: list[bytes | str | int] = [

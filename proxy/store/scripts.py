@@ -10,6 +10,20 @@ redis.call('PUBLISH', ARGV[3], ARGV[4])
 return 1
 """
 
+# The TTL, then three arguments per key: its value, the channel that is told, and the name that it is told.
+PUT_ALL = """
+local ttl = tonumber(ARGV[1])
+for i, key in ipairs(KEYS) do
+  if ttl > 0 then
+    redis.call('SET', key, ARGV[3 * i - 1], 'PX', ARGV[1])
+  else
+    redis.call('SET', key, ARGV[3 * i - 1])
+  end
+  redis.call('PUBLISH', ARGV[3 * i], ARGV[3 * i + 1])
+end
+return 1
+"""
+
 PUT_IF = """
 local present = redis.call('GET', KEYS[1])
 if ARGV[5] == '0' then

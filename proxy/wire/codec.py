@@ -121,6 +121,10 @@ class Codec(Protocol):
         """The parsed body; raises `MalformedBody` for what is no call of this dialect, naming the parameter."""
         ...
 
+    def read_quickly(self, body: bytes) -> Json | None:
+        """As `read`, for a long body that promises to be quick; None for any other."""
+        ...
+
     def reading(self, body: bytes) -> Generator[None, None, Json]:
         """As `read`, in steps of few milliseconds: for bodies of `sliced.LONG_BYTES` and more."""
         ...
@@ -166,8 +170,4 @@ class Codec(Protocol):
     def compose(self, text: str, *, model: str, id: str, stream: bool, finish: str, usage: Usage | None) -> bytes:
         """A whole answer of our own in this dialect: JSON, or all its events. `finish` is `stop` or `content_filter`,
         written as the dialect says it."""
-        ...
-
-    def output_cap(self, doc: Json) -> int | None:
-        """The caller's limit on output tokens, if it set one."""
         ...

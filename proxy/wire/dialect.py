@@ -19,7 +19,7 @@ from proxy.ports import Json
 from proxy.wire import sliced
 from proxy.wire.body import encode_with, parse, splice
 from proxy.wire.codec import Answer, Stream
-from proxy.wire.coding import load, may_lose
+from proxy.wire.coding import as_object, compact, load, may_lose
 
 _WORDS: dict[type, str] = {str: "a string", bool: "a boolean", int: "an integer", float: "a number", list: "an array",
                            dict: "an object", type(None): "null"}  # fmt: skip
@@ -38,6 +38,13 @@ class DialectCodec(ABC):
     def read(self, body: bytes) -> Json:
         doc = parse(body, depth=self.depth)
         self.check(doc)
+        return doc
+
+    def read_quickly(self, body: bytes) -> Json | None:
+        """As `read`, for a long body that promises to be quick; None for any other."""
+        doc = compact(body, self.depth)
+        if doc is not None:
+            self.check(as_object(doc))
         return doc
 
     def reading(self, body: bytes) -> sliced.Steps[Json]:
@@ -127,9 +134,6 @@ class DialectCodec(ABC):
     @abstractmethod
     def compose(self, text: str, *, model: str, id: str, stream: bool, finish: str, usage: Usage | None) -> bytes: ...
 
-    def output_cap(self, doc: Json) -> int | None:
-        return None
-
 
 def expect(doc: dict[str, Json], name: str, *kinds: type, where: str = "", required: bool = False) -> None:
     """Raises `MalformedBody` where `doc[name]` is none of `kinds`. Absent and null pass unless `required`."""
@@ -158,6 +162,16 @@ def wrong(param: str, value: Json, *kinds: type) -> NoReturn:
     raise MalformedBody(
         f"The parameter '{param}' must be {wanted}, not {_WORDS.get(type(value), 'that')}.", param=param
     )
+
+
+NAME_CHARS = 512
+"""Longer names of models are cut: they are remembered and recorded."""
+
+
+def named(doc: dict[str, Json]) -> str:
+    """The model that a call or answer names."""
+    model = doc.get("model")
+    return model[:NAME_CHARS] if type(model) is str else ""
 
 
 MOST = 10**12

@@ -48,6 +48,15 @@ class StoreContract:
         await pass_s(0.03)
         assert await store.get("a") == b"2"
 
+    async def test_many_are_put_in_one_go(self, store: LoggingStore, pass_s: PassS) -> None:
+        await store.put("a", b"old")
+        await store.put_all({"a": b"1", "b": b"\x00"}, ttl_s=0.02)
+        await store.put_all({"c": b"3"})
+        await store.put_all({})
+        assert [await store.get(key) for key in "abc"] == [b"1", b"\x00", b"3"]
+        await pass_s(0.04)
+        assert [await store.get(key) for key in "abc"] == [None, None, b"3"]
+
     async def test_put_if_writes_only_over_what_was_expected(self, store: LoggingStore) -> None:
         assert await store.put_if("a", b"1", None)
         assert not await store.put_if("a", b"2", None)

@@ -10,11 +10,13 @@ from typing import Any, cast
 
 import pytest
 
+from proxy.clock import SystemClock
 from proxy.live import Alias, CallerKey, Entry, Identity, Upstream
+from proxy.store.memory import MemoryStore
 from tests.prompt_plugins import prompt
 from tests.raw import Answer, hear
 from tests.scripted import Scripted, answer
-from tests.short_calls import ANSWERS, ERROR, HEADERS, NOT_SHORT, SURFACES, Case, call
+from tests.short_calls import ANSWERS, BIG, ERROR, HEADERS, NOT_SHORT, STORED, SURFACES, WAITING, Case, call
 from tests.worker import DEFAULT, Running, weir
 
 KEY = "weir-key"
@@ -38,6 +40,8 @@ class Told:
     records: list[dict[str, Any]]
     metrics: dict[Any, float]
     rides: int
+    kept: dict[str, Any]
+    """Ids of stored answers."""
     logged: list[str]
 
 
@@ -69,13 +73,28 @@ def flat(value: Any, path: str = "") -> dict[str, Any]:
     return {key: one for name, inner in pairs for key, one in flat(inner, name).items()}
 
 
-async def ran(case: Case, short: bool, caplog: pytest.LogCaptureFixture) -> Told:
+class Later(MemoryStore):
+    """A store that has to be waited for."""
+
+    at_once = False
+
+    async def put(self, key: str, value: bytes, ttl_s: float | None = None) -> None:
+        await asyncio.sleep(0)
+        await super().put(key, value, ttl_s)
+
+
+async def ran(case: Case, short: bool, caplog: pytest.LogCaptureFixture, slow: bool = False) -> Told:
+    """`slow`: the store has to be waited for."""
     caplog.clear()
     async with Scripted() as one, Scripted() as two:
         other = Upstream("other", two.url, models=("n", "forbidden"), key="sk-other")
         changes = {"aliases": {"alias": Alias("m"), "m": Alias("m", "sim", ("n",))}, **case.changes}
         changes["upstreams"] = (other, *changes.get("upstreams", ()))
+        if case.alone:
+            del changes["aliases"], changes["upstreams"]
         async with weir(*(case.chain or DEFAULT), provider=cast(Any, one), **changes) as running:
+            store = Later(SystemClock()) if slow else MemoryStore(SystemClock())
+            running.worker.pipeline._house.held._store = store
             rides = counted(running, short)
             answers, sent = await spoken(running, case, one, two)
             await running.sink.wait_for(sent)
@@ -86,7 +105,8 @@ async def ran(case: Case, short: bool, caplog: pytest.LogCaptureFixture) -> Told
         values = cast(Any, running.worker)._parts.metrics.values
         metrics = {key: value for key, value in values.items() if "lag" not in key[0]}
         asked = [[(masked(head), body) for head, body in each.asked] for each in (one, two)]
-    return Told(answers, asked, records, metrics, len(rides), [record.getMessage() for record in caplog.records])
+    kept = {key: entry.value for key, entry in store._entries.items() if key.startswith("held:")}
+    return Told(answers, asked, records, metrics, len(rides), kept, [record.getMessage() for record in caplog.records])
 
 
 def counted(running: Running, short: bool) -> list[Any]:
@@ -129,8 +149,10 @@ async def spoken(running: Running, case: Case, one: Scripted, two: Scripted) -> 
     return answers, sent
 
 
-async def same(case: Case, caplog: pytest.LogCaptureFixture, rides: int | None = None) -> tuple[Told, Told]:
-    short, regular = await ran(case, True, caplog), await ran(case, False, caplog)
+async def same(
+    case: Case, caplog: pytest.LogCaptureFixture, rides: int | None = None, *, slow: bool = False
+) -> tuple[Told, Told]:
+    short, regular = await ran(case, True, caplog, slow), await ran(case, False, caplog, slow)
     assert short.asked == regular.asked
     assert short.answers == regular.answers
     for ours, theirs in zip(short.records, regular.records, strict=True):
@@ -138,6 +160,7 @@ async def same(case: Case, caplog: pytest.LogCaptureFixture, rides: int | None =
     ours, theirs = short.metrics, regular.metrics
     assert dict(ours.items() - theirs.items()) == dict(theirs.items() - ours.items())
     assert short.logged == regular.logged
+    assert short.kept == regular.kept
     assert regular.rides == 0
     if rides is not None:
         assert short.rides == rides
@@ -161,6 +184,23 @@ async def test_answers_of_every_kind_are_the_same_on_both_ways(name: str, caplog
     case = ANSWERS[name]
     short, _ = await same(case, caplog)
     assert short.rides >= 1 + len(case.calls)
+
+
+@pytest.mark.parametrize(("name", "slow"), [*((name, False) for name in STORED), *((name, True) for name in WAITING)])
+async def test_stored_answers_are_remembered_alike_on_both_ways(
+    name: str, slow: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    case = STORED[name]
+    short, _ = await same(case, caplog, slow=slow)
+    assert short.rides >= 2
+    assert bool(short.kept) is (name.removesuffix(", one upstream") not in ("do not store", "no id"))
+
+
+@pytest.mark.parametrize("name", BIG)
+async def test_long_bodies_are_the_same_on_both_ways(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    case = BIG[name]
+    short, _ = await same(case, caplog)
+    assert short.rides >= 3 + len(case.calls) - name.startswith("longer")
 
 
 CLOSED = {"on_error": "closed"}

@@ -7,7 +7,7 @@ import gc
 import hashlib
 import socket
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any, cast
@@ -15,12 +15,16 @@ from typing import Any, cast
 import pytest
 import uvloop
 
+from proxy import boarding
+from proxy.clock import SystemClock
 from proxy.express import Ride
 from proxy.live import CallerKey, Entry, Identity, Limits, Upstream
 from proxy.server.connection import Connection
+from proxy.store.memory import MemoryStore
 from tests.prompt_plugins import prompt
 from tests.raw import Answer, hear, post
 from tests.scripted import Scripted, answer
+from tests.short_calls import respond, responding
 from tests.worker import DEFAULT, Running, settings, weir
 
 CALL = post(b'{"model":"m","messages":[{"role":"user","content":"hi"}]}')
@@ -29,13 +33,15 @@ Pair = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 @asynccontextmanager
-async def talking(*chain: Entry, calls: int = 2, **changes: Any) -> AsyncIterator[tuple[Running, Scripted, Pair]]:
+async def talking(
+    *chain: Entry, calls: int = 2, first: bytes = CALL, **changes: Any
+) -> AsyncIterator[tuple[Running, Scripted, Pair]]:
     """A worker, its provider, and a connection on which calls have been answered, so that the next is a short one."""
     async with Scripted() as provider, weir(*chain, provider=cast(Any, provider), **changes) as running:
         reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
         try:
             for _ in range(calls):
-                writer.write(CALL)
+                writer.write(first)
                 assert (await hear(reader, more=True)).status
             await running.sink.wait_for(calls)
             yield running, provider, (reader, writer)
@@ -143,6 +149,95 @@ async def test_a_caller_that_left_while_the_answer_came_is_recorded_once() -> No
         await ended(running, 3)
         assert running.records[-1]["outcome"] == "cancelled"
         assert attempts(running) == {"ok": 3}
+
+
+LONG = post(b'{"model":"m","messages":[{"role":"user","content":"%b"}]}' % (b"x" * 300_000))
+
+
+@pytest.mark.parametrize("short", [True, False])
+@pytest.mark.parametrize("how", ["close", "reset", "half"])
+async def test_a_caller_that_leaves_in_its_body_is_recorded_once(how: str, short: bool) -> None:
+    async with talking() as (running, provider, (_, writer)):
+        if not short:
+            cast(Any, running.worker.front)._server.express = None
+        writer.write(LONG[:90_000])
+        async with asyncio.timeout(5):
+            while not running.worker.front.running:
+                await asyncio.sleep(0)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        leave(writer, how)
+        await ended(running, 3)
+        last = running.records[-1]
+        assert (last["outcome"], last["surface"], last["path"]) == ("cancelled", "chat", "/v1/chat/completions")
+        assert len(provider.asked) == 2
+
+
+@pytest.mark.parametrize("stop", [True, False])
+async def test_a_body_that_takes_its_time_is_waited_for_by_a_task(stop: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(boarding, "PATIENCE_S", 0.01)
+    async with talking() as (running, _, (reader, writer)):
+        writer.write(LONG[:90_000])
+        async with asyncio.timeout(5):
+            while not running.worker.pipeline.running:
+                await asyncio.sleep(0.001)
+        assert served(running).task is not None
+        if stop:
+            served(running).cancel()
+            assert b"shutting down" in (await hear(reader, more=True)).body
+        else:
+            writer.write(LONG[90_000:])
+            assert (await hear(reader, more=True)).status == 200
+        await ended(running, 3)
+        assert running.records[-1]["outcome"] == ("cancelled" if stop else "ok")
+
+
+async def test_a_worker_that_stops_while_a_body_comes_says_so() -> None:
+    async with talking() as (running, _, (reader, writer)):
+        writer.write(LONG[:90_000])
+        async with asyncio.timeout(5):
+            while not running.worker.front.running:
+                await asyncio.sleep(0)
+        served(running).cancel()
+        assert b"shutting down" in (await hear(reader, more=True)).body
+        await ended(running, 3)
+        assert running.records[-1]["outcome"] == "cancelled"
+
+
+class Waiting(MemoryStore):
+    """Writes when it is told to."""
+
+    at_once = False
+
+    def __init__(self) -> None:
+        super().__init__(SystemClock())
+        self.asked, self.told = asyncio.Event(), asyncio.Event()
+
+    async def put_all(self, values: Mapping[str, bytes], ttl_s: float | None = None) -> None:
+        self.asked.set()
+        await self.told.wait()
+        await super().put_all(values, ttl_s)
+
+
+@pytest.mark.parametrize("how", ["close", "reset", "half", "stay"])
+async def test_an_answer_waits_until_it_is_remembered_and_is_recorded_once_if_its_caller_leaves(how: str) -> None:
+    async with talking(first=respond()) as (running, provider, (reader, writer)):
+        store = cast(Any, running.worker.pipeline)._house.held._store = Waiting()
+        provider.scripts.append(responding())
+        writer.write(respond())
+        await store.asked.wait()
+        waiting = ride(running)
+        if how != "stay":
+            leave(writer, how)
+            async with asyncio.timeout(5):
+                while not cast(Any, waiting)._over:
+                    await asyncio.sleep(0)
+        store.told.set()
+        assert how != "stay" or (await hear(reader, more=True)).status == 200
+        await ended(running, 3)
+        assert running.records[-1]["outcome"] == ("ok" if how == "stay" else "cancelled")
+        assert attempts(running) == {"ok": 3}
+        assert len(store) == 2
 
 
 async def test_calls_in_one_read_are_answered_in_their_order() -> None:

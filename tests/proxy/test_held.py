@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -95,6 +96,41 @@ async def test_it_is_remembered_before_the_caller_can_build_on_it() -> None:
                 await answer.content.readany()
                 assert order == ["t1", ""]
             order.clear()
+
+
+async def test_what_comes_while_a_write_is_under_way_goes_into_the_next() -> None:
+    writes: list[int] = []
+
+    class Slow(MemoryStore):
+        at_once = False
+
+        async def put_all(self, values: Mapping[str, bytes], ttl_s: float | None = None) -> None:
+            await asyncio.sleep(0)
+            writes.append(len(values) // 2)
+            await super().put_all(values, ttl_s)
+
+    held, call = Held(Slow(kit.FakeClock())), kit.exchange(kit.snapshot())
+    call.request.dialect, call.target = "responses", Target("sim", "m")
+    await asyncio.gather(*(held.remember(call, f"resp_{number}") for number in range(100)))
+    assert writes == [64, 36]
+    assert [await held.upstream_of(call, f"resp_{number}") for number in (0, 64, 99)] == ["sim"] * 3
+    await held.remember(call, "")
+    assert len(writes) == 2
+
+
+async def test_a_store_that_breaks_costs_no_answer(caplog: pytest.LogCaptureFixture) -> None:
+    class Broken(MemoryStore):
+        at_once = False
+
+        async def put_all(self, values: Mapping[str, bytes], ttl_s: float | None = None) -> None:
+            raise ValueError("broken")
+
+    held, call = Held(Broken(kit.FakeClock())), kit.exchange(kit.snapshot())
+    call.request.dialect, call.target = "responses", Target("sim", "m")
+    for _ in range(2):
+        async with asyncio.timeout(2):
+            await held.remember(call, "resp_1")
+    assert len(caplog.records) == 2
 
 
 async def test_without_keys_a_response_is_its_makers_all_the_same() -> None:

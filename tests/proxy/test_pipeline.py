@@ -335,6 +335,8 @@ async def test_parts_that_no_codec_reads_are_refused_where_the_operator_or_a_gua
     async with asking(*chain, **changes) as weir:
         got = await weir.ask(raw=IMAGE)
         assert (got.status, got.doc["error"]["code"]) == (403, "uninspected")
+        record = await weir.record()
+        assert record["audit"]["outcome"] == record["outcome"] == "caller_error"
         assert not weir.provider.requests
 
 
