@@ -172,15 +172,16 @@ class Chain:
                 return found, member.place
         return None
 
-    async def finish(self, exchange: Exchange, route: Route) -> None:
-        """Always, for whoever was entered, bottom to top. Failures are recorded; nobody is left to tell."""
+    async def finish(self, exchange: Exchange, route: Route, *, waits: bool = True) -> None:
+        """Always, for whoever was entered, bottom to top. Failures are recorded; nobody is left to tell. `waits`: False
+        where all were asked and none has to wait."""
         now, plugins, entered = self.now, exchange.timeline.plugins, exchange.place
         start = now()
         for member, place, name, brief, _ in route.stops["finish"]:
             if place > entered:
                 continue
             hook = brief
-            if hook is None and member.prompt and not member.plugin.finish_waits(exchange):
+            if hook is None and member.prompt and not (waits and member.plugin.finish_waits(exchange)):
                 hook = member.plugin.finish
             if hook is not None:
                 try:

@@ -4,7 +4,7 @@ Taken by calls with a head that has come before and a body that is there, in JSO
 wait, and for whose upstream a connection is at hand. `depart` takes them out, `_arrived` takes the answer back; hooks,
 rights, records and figures are those of the regular way (`pipeline`, `delivery`), and wherever something is not as
 usual the call goes on there, from the point it has come to: before it has begun (`depart` gives None), with what its
-chain said (`go_on`), with the answer of its first try (`carried`), or with an error (`failed`).
+chain said (`go_on`), with the answer of its first try (`carry`), or with an error.
 """
 
 from __future__ import annotations
@@ -14,53 +14,26 @@ import logging
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from contextvars import copy_context
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from proxy import own, wire
+from proxy import own
 from proxy.boarding import Boarding, Ticket
-from proxy.chain import Chain
 from proxy.coroutines import at_once
 from proxy.errors import Overloaded, WeirError
-from proxy.exchange import Dialect, Exchange, Request, Response, Target
+from proxy.exchange import Exchange, Request, Response
 from proxy.held import is_kept, named_id
-from proxy.house import House, Identified, Nobody, Trip
+from proxy.house import House, Trip
 from proxy.pipeline import Pipeline, model_of, names_parts
 from proxy.ports import Incoming, Json, ShortReply
-from proxy.route import Route
+from proxy.tracks import Standing, Track, Tracks
 from proxy.upstream import endpoint
 from proxy.upstream.arrival import Arrival
-from proxy.upstream.link import Answering, Dress, Outgoing
+from proxy.upstream.link import Answering, Outgoing
 from proxy.wire import sliced
 from proxy.wire.codec import Codec
 
 log = logging.getLogger("weir")
-MODELS = 64
-"""Models remembered for one head."""
-
-
-@dataclass(slots=True)
-class Track:
-    """Where the calls of one head and one model go, and how."""
-
-    route: Route
-    target: Target
-    fallbacks: tuple[Target, ...]
-    dress: Dress
-
-
-@dataclass(slots=True)
-class Standing:
-    """What is known of every call with this head, from this caller, under these settings."""
-
-    chain: Chain
-    known: Identified
-    codec: Codec | None
-    """None: calls with this head take the regular way."""
-    body_bytes: int = 0
-    refuses_unread: bool = False
-    tracks: dict[str, Track | None] = field(default_factory=dict)
 
 
 class Express:
@@ -69,6 +42,7 @@ class Express:
     def __init__(self, house: House, pipeline: Pipeline) -> None:
         self.house = house
         self.pipeline = pipeline
+        self._tracks = Tracks(house, pipeline)
         self._now, self._wall = house.now, house.wall
 
     def depart(self, incoming: Incoming, reply: ShortReply) -> Ride | Boarding | None:
@@ -76,7 +50,7 @@ class Express:
         had never been here."""
         if incoming.head is None:
             return None
-        standing = self._standing(incoming)
+        standing = self._tracks.standing(incoming)
         if standing.codec is None:
             return None
         at_s, start = self._wall(), self._now()
@@ -94,16 +68,6 @@ class Express:
         ticket = Ticket(incoming, reply, standing.known, standing.chain, at_s, start)
         return Boarding(ticket, self.pipeline, self.house.tasks, leave)
 
-    def _standing(self, incoming: Incoming) -> Standing:
-        chain, head = self.house.chains.current, incoming.head
-        assert head is not None
-        key = ("express", incoming.remote)
-        standing: Standing | None = head.memo.get(key)
-        if standing is None or standing.chain is not chain:
-            standing = self._stand(incoming, chain)
-            head.keep(key, standing)
-        return standing
-
     def _leave(
         self, incoming: Incoming, reply: ShortReply, standing: Standing, body: bytes, times: tuple[float, float, float]
     ) -> Ride | None:
@@ -119,12 +83,14 @@ class Express:
             model = model_of(doc)
         except WeirError:
             return None
-        track = standing.tracks.get(model)
-        if track is None and (track := self._lay(incoming, standing, model)) is None:
-            return None
-        if codec.dialect == "responses" and (doc.get("background") or named_id(doc) is not None):
-            return None
-        if doc.get("stream") or not (codec.plain(doc) or not (standing.refuses_unread or names_parts(body))):
+        track = standing.tracks.get(model) or self._tracks.lay(incoming, standing, model)
+        if (
+            track is None
+            or doc.get("stream")
+            or (codec.dialect == "responses" and (doc.get("background") or named_id(doc) is not None))
+            or not (codec.plain(doc) or not (standing.refuses_unread or names_parts(body)))
+        ):
+            incoming.found = (codec, doc)
             return None
         request = Request(
             codec.dialect, incoming.method, standing.known.path, incoming.query, tuple(incoming.headers), body,
@@ -148,58 +114,6 @@ class Express:
         ride = Ride(self, exchange, incoming, reply, standing, track)
         ride.context.run(ride.depart)
         return ride
-
-    def _stand(self, incoming: Incoming, chain: Chain) -> Standing:
-        """Raises nothing: what is wrong with a head, the regular way says."""
-        snapshot = chain.snapshot
-        try:
-            known = self.pipeline.identify(snapshot, incoming)
-        except WeirError:
-            return Standing(chain, Nobody(), None)
-        dialect = wire.route(known.path)
-        told = {name.lower() for name, _ in incoming.headers}
-        odd = known.caller.debug or known.caller.deadline_s is not None or "content-encoding" in told
-        if dialect is None or incoming.method != "POST" or odd or snapshot.audit_strict:
-            return Standing(chain, known, None)
-        codec = self.pipeline.codec(dialect, snapshot.limits.depth)
-        most = min(snapshot.limits.body_bytes, sliced.AT_ONCE_BYTES)
-        return Standing(chain, known, codec, most, snapshot.uninspected == "refuse")
-
-    def _lay(self, incoming: Incoming, standing: Standing, model: str) -> Track | None:
-        """The track of a model, where it has one."""
-        if model in standing.tracks or standing.codec is None:
-            return None
-        if len(standing.tracks) >= MODELS:
-            standing.tracks.clear()
-        standing.tracks[model] = found = self._found(incoming, standing, standing.codec.dialect, model)
-        return found
-
-    def _found(self, incoming: Incoming, standing: Standing, dialect: Dialect, model: str) -> Track | None:
-        chain, caller = standing.chain, standing.known.caller
-        snapshot, allowed = chain.snapshot, self.house.allowed
-        try:
-            target, *others = endpoint.resolve(snapshot, dialect, model)
-        except WeirError:
-            return None
-        upstream, route = snapshot.upstreams[target.upstream], chain.route(caller.agent, model, standing.known.path)
-        usual = target.model == model and allowed(snapshot, caller.key, model) and endpoint.may_use(caller, upstream)
-        if not usual or not route.short or route.refuses_unread or snapshot.content_of(caller.agent) != "none":
-            return None
-        fallbacks = tuple(
-            other
-            for other in others
-            if allowed(snapshot, caller.key, other.model)
-            and endpoint.may_use(caller, snapshot.upstreams[other.upstream])
-        )
-        ours = standing.known.credential_is_ours
-        try:
-            headers = endpoint.headers(
-                incoming.headers, upstream, body_length=None, identity=True, credential_is_ours=ours
-            )
-            path = endpoint.target(upstream, model, standing.known.path, incoming.query)
-        except WeirError:
-            return None
-        return Track(route, target, fallbacks, Dress(upstream, "", ours, path, headers))
 
 
 class Ride:
@@ -360,23 +274,25 @@ class Ride:
     def _end(self) -> None:
         self._over = True
         self._pipeline.ended()
+        exchange, waits = self._exchange, False
         try:
-            waits = any(member.plugin.finish_waits(self._exchange) for member in self._track.route.lingering)
+            for member in self._track.route.lingering:
+                waits = waits or member.plugin.finish_waits(exchange)
         except Exception:  # noqa: BLE001  the chain comes upon it as well, and there it is reported
             waits = True
         if waits:
             self._house.tasks.spawn("settle", self._settling())
         else:
             try:
-                at_once(self._settling())
+                at_once(self._settling(waits=False))
             except asyncio.CancelledError:  # a hook's own: as where it runs beside
                 pass
             except Exception:
-                log.exception("settling a call failed", extra={"call": self._exchange.id})
+                log.exception("settling a call failed", extra={"call": exchange.id})
         self._reply.over()
 
-    def _settling(self) -> Coroutine[Any, Any, None]:
-        return self._pipeline.settle(self._exchange, self._standing.chain, self._track.route)
+    def _settling(self, *, waits: bool = True) -> Coroutine[Any, Any, None]:
+        return self._pipeline.settle(self._exchange, self._standing.chain, self._track.route, waits=waits)
 
     @property
     def _codec(self) -> Codec:

@@ -240,7 +240,10 @@ class Pipeline:
         exchange.timeline.read = self._house.now()
         plain = await self._inflated(incoming, raw, limits.body_bytes)
         trip.coded = None if plain is raw else raw
-        if len(plain) < sliced.LONG_BYTES:
+        found = incoming.found
+        if found is not None and found[0] is codec:
+            doc = found[1]
+        elif len(plain) < sliced.LONG_BYTES:
             doc = codec.read(plain)
         else:
             doc = await sliced.paced(codec.reading(plain), self._house.now)
@@ -357,15 +360,15 @@ class Pipeline:
         send = partial(self._house.pool.resume, trip.exchange, answering, builder(trip, trip.codec))
         await self.delivery.upstream(trip, send)
 
-    async def settle(self, exchange: Exchange, chain: Chain, route: Route | None) -> None:
-        """Finish hooks, then the record. The caller waits no more."""
+    async def settle(self, exchange: Exchange, chain: Chain, route: Route | None, *, waits: bool = True) -> None:
+        """Finish hooks, then the record. The caller waits no more. `waits`: a hook may have to wait."""
         if not exchange.timeline.ended:
             exchange.timeline.ended = self._house.now()
         if route is None:
             route = chain.route(exchange.caller.agent, exchange.request.model, exchange.request.path)
             exchange.place = max(exchange.place, watchers(route))
         try:
-            await chain.finish(exchange, route)
+            await chain.finish(exchange, route, waits=waits)
         finally:
             line = record.line(exchange)
             self._house.records.put(line)

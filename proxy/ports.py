@@ -164,6 +164,8 @@ class Incoming(Protocol):
     length: int | None
     websocket: bool
     """The caller asks for a websocket."""
+    found: tuple[Any, Any] | None
+    """A codec, and the body as it read it, where that was tried before."""
 
     @property
     def head(self) -> Head | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Protocol
+from typing import Any, Protocol
 
 from proxy.errors import SlowCaller, TooLarge
 from proxy.live import Limits
@@ -40,7 +40,7 @@ class Incoming:
 
     __slots__ = (
         "_error", "_pieces", "_room", "_untaken", "_waited_s", "_waiter", "_wake_at", "closing", "complete",
-        "connection", "expects", "head", "headers", "length", "method", "modern", "path", "query", "received",
+        "connection", "expects", "found", "head", "headers", "length", "method", "modern", "path", "query", "received",
         "unwanted", "websocket",
     )  # fmt: skip
 
@@ -51,6 +51,7 @@ class Incoming:
         self.query = query
         self.headers = headers
         self.head: Head | None = None
+        self.found: tuple[Any, Any] | None = None
         self.length: int | None = 0
         """As declared; None for a chunked body."""
         self.websocket = False

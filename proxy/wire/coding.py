@@ -17,8 +17,6 @@ _ENCODABLE_DEPTH = 254
 """What orjson writes; it reads deeper than that."""
 FEW = 32
 """Brackets that are looked for one by one."""
-_COUNTED_BYTES = 65_536
-"""Up to here counting all of them is faster."""
 MANY, MANY_VALUES, MANY_LOOSE = 8_000, 30_000, 10_000
 """Brackets that a long text may have and still be read in a few milliseconds; commas, in one so long that they matter;
 and in one that has to be read twice."""
@@ -108,8 +106,6 @@ def _dumped(doc: Json, raw: bytes, depth: int) -> bytes:
 
 def _opens_few(raw: bytes, most: int) -> bool:
     """Whether there are at most so many brackets, wherever they stand: then nothing is nested deeper."""
-    if len(raw) <= _COUNTED_BYTES:
-        return raw.count(b"{") + raw.count(b"[") <= most
     for bracket in (b"{", b"["):
         at = raw.find(bracket)
         while at >= 0:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from typing import cast
 
 import pytest
 
+from benchmarks.provider import Provider
 from tests.plugins_for_tests import FOUND, Leaves, listed
 from tests.scripted import Scripted
 from tests.short_calls import call
@@ -15,7 +17,7 @@ from tests.worker import DEFAULT, weir
 @pytest.mark.parametrize("short", [True, False])
 async def test_calls_of_one_connection_share_no_context(short: bool) -> None:
     FOUND.clear()
-    async with Scripted() as provider, weir(*DEFAULT, listed(Leaves), provider=provider) as running:
+    async with Scripted() as provider, weir(*DEFAULT, listed(Leaves), provider=cast(Provider, provider)) as running:
         if not short:
             running.worker.front._server.express = None
         reader, writer = await asyncio.open_connection("127.0.0.1", running.port)

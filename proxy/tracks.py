@@ -1,0 +1,114 @@
+"""Where calls of one head go: found once for a head, a caller and a model, and kept as long as the settings are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from proxy import wire
+from proxy.chain import Chain
+from proxy.errors import WeirError
+from proxy.exchange import Dialect, Target
+from proxy.house import House, Identified, Nobody
+from proxy.pipeline import Pipeline
+from proxy.ports import Incoming
+from proxy.route import Route
+from proxy.upstream import endpoint
+from proxy.upstream.link import Dress
+from proxy.wire import sliced
+from proxy.wire.codec import Codec
+
+MODELS = 64
+"""Models remembered for one head."""
+
+
+@dataclass(slots=True)
+class Track:
+    """Where the calls of one head and one model go, and how."""
+
+    route: Route
+    target: Target
+    fallbacks: tuple[Target, ...]
+    dress: Dress
+
+
+@dataclass(slots=True)
+class Standing:
+    """What is known of every call with this head, from this caller, under these settings."""
+
+    chain: Chain
+    known: Identified
+    codec: Codec | None
+    """None: calls with this head take the regular way."""
+    body_bytes: int = 0
+    refuses_unread: bool = False
+    tracks: dict[str, Track | None] = field(default_factory=dict)
+
+
+class Tracks:
+    """One per worker."""
+
+    def __init__(self, house: House, pipeline: Pipeline) -> None:
+        self._house = house
+        self._pipeline = pipeline
+
+    def standing(self, incoming: Incoming) -> Standing:
+        chain, head = self._house.chains.current, incoming.head
+        assert head is not None
+        key = ("express", incoming.remote)
+        standing: Standing | None = head.memo.get(key)
+        if standing is None or standing.chain is not chain:
+            standing = self._stand(incoming, chain)
+            head.keep(key, standing)
+        return standing
+
+    def _stand(self, incoming: Incoming, chain: Chain) -> Standing:
+        """Raises nothing: what is wrong with a head, the regular way says."""
+        snapshot = chain.snapshot
+        try:
+            known = self._pipeline.identify(snapshot, incoming)
+        except WeirError:
+            return Standing(chain, Nobody(), None)
+        dialect = wire.route(known.path)
+        told = {name.lower() for name, _ in incoming.headers}
+        odd = known.caller.debug or known.caller.deadline_s is not None or "content-encoding" in told
+        if dialect is None or incoming.method != "POST" or odd or snapshot.audit_strict:
+            return Standing(chain, known, None)
+        codec = self._pipeline.codec(dialect, snapshot.limits.depth)
+        most = min(snapshot.limits.body_bytes, sliced.AT_ONCE_BYTES)
+        return Standing(chain, known, codec, most, snapshot.uninspected == "refuse")
+
+    def lay(self, incoming: Incoming, standing: Standing, model: str) -> Track | None:
+        """The track of a model, where it has one."""
+        if model in standing.tracks or standing.codec is None:
+            return None
+        if len(standing.tracks) >= MODELS:
+            standing.tracks.clear()
+        standing.tracks[model] = found = self._found(incoming, standing, standing.codec.dialect, model)
+        return found
+
+    def _found(self, incoming: Incoming, standing: Standing, dialect: Dialect, model: str) -> Track | None:
+        chain, caller = standing.chain, standing.known.caller
+        snapshot, allowed = chain.snapshot, self._house.allowed
+        try:
+            target, *others = endpoint.resolve(snapshot, dialect, model)
+        except WeirError:
+            return None
+        upstream, route = snapshot.upstreams[target.upstream], chain.route(caller.agent, model, standing.known.path)
+        usual = target.model == model and allowed(snapshot, caller.key, model) and endpoint.may_use(caller, upstream)
+        if not usual or not route.short or route.refuses_unread or snapshot.content_of(caller.agent) != "none":
+            return None
+        fallbacks = tuple(
+            other
+            for other in others
+            if allowed(snapshot, caller.key, other.model)
+            and endpoint.may_use(caller, snapshot.upstreams[other.upstream])
+        )
+        ours = standing.known.credential_is_ours
+        try:
+            headers = endpoint.headers(
+                incoming.headers, upstream, body_length=None, identity=True, credential_is_ours=ours
+            )
+            path = endpoint.target(upstream, model, standing.known.path, incoming.query)
+        except WeirError:
+            return None
+        return Track(route, target, fallbacks, Dress(upstream, "", ours, path, headers))
