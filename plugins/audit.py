@@ -13,13 +13,15 @@ from typing import Any
 
 import orjson
 
-from proxy.exchange import DURABLE, AuditEntry, Exchange, Response
+from proxy.exchange import DURABLE, AuditEntry, Exchange, Response, dumped
 from proxy.plugin import Kit, NoOptions, Plugin
 
 CONTENT_CHARS = 65_536
 """Of each side, input and output; longer texts are cut and say so."""
 KINDS = 512
 """Kinds of calls whose manifests are remembered."""
+KIND_BYTES = 4096
+"""Longer manifests are not: callers and providers can write into them."""
 
 NOTHING = Response(status=0, source="")
 
@@ -64,7 +66,7 @@ class Audit(Plugin[NoOptions]):
         """The manifest behind its time. Calls of one kind that came off alike have the same."""
         request, caller = exchange.request, exchange.caller
         if exchange.steps or exchange.findings or request.uninspected:
-            return orjson.dumps(_ended(exchange), default=str)[1:]
+            return dumped(_ended(exchange))[1:]
         said, target = exchange.response or NOTHING, exchange.target
         upstream = target.upstream if target is not None else ""
         kind = (
@@ -74,9 +76,12 @@ class Audit(Plugin[NoOptions]):
         )  # fmt: skip
         usual = self._usual.get(kind)
         if usual is None:
+            usual = dumped(_ended(exchange))[1:]
+            if len(usual) > KIND_BYTES:
+                return usual
             if len(self._usual) >= KINDS:
                 self._usual.clear()
-            usual = self._usual[kind] = orjson.dumps(_ended(exchange), default=str)[1:]
+            self._usual[kind] = usual
         return usual
 
 

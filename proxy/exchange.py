@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 from proxy.findings import AuditEntry as AuditEntry
 from proxy.findings import Finding as Finding
 from proxy.findings import Step as Step
+from proxy.findings import dumped as dumped
 from proxy.notes import Key as Key
 from proxy.notes import Notes as Notes
 from proxy.timeline import Timeline

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
+import orjson
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -37,3 +39,26 @@ class AuditEntry(NamedTuple):
     seq: int
     manifest: bytes
     content: Any = None
+
+
+def dumped(value: Any) -> bytes:
+    """JSON, whatever callers, providers and plugins gave: what has no place in it is told as far as it can be."""
+    try:
+        return orjson.dumps(value, default=str)
+    except TypeError:
+        return orjson.dumps(_sayable(value, 32))
+
+
+def _sayable(value: Any, depth: int) -> Any:
+    """Numbers that no table holds are not known; halves of characters become question marks."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if value is None or isinstance(value, bool | float):
+        return value
+    if isinstance(value, int):
+        return int(value) if -(2**63) <= value < 2**63 else None
+    if depth and isinstance(value, dict):
+        return {_sayable(str(name), 0): _sayable(inner, depth - 1) for name, inner in value.items()}
+    if depth and isinstance(value, list | tuple):
+        return [_sayable(inner, depth - 1) for inner in value]
+    return _sayable(str(value), 0) if depth else None

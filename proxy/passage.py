@@ -12,7 +12,7 @@ where a filter's `Hold` is awaited: nothing behind it moves until it is released
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -26,7 +26,6 @@ from proxy.wire.codec import Answer, Codec, Event, Steps, Stream
 from proxy.wire.skim import skim
 from proxy.wire.sse import Reader
 
-Now = Callable[[], float]
 SAMPLE_BYTES = 16 * 1024
 """Of a stream, kept to count tokens in, should the provider not count them; the rest is estimated from it."""
 

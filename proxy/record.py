@@ -13,7 +13,7 @@ from typing import Any, TypedDict
 import orjson
 
 from proxy.errors import PluginFailed, Refused, WeirError
-from proxy.exchange import Exchange, Outcome, Response, Target
+from proxy.exchange import Exchange, Outcome, Response, Target, dumped
 
 
 class Record(TypedDict, total=False):
@@ -195,24 +195,27 @@ def line(exchange: Exchange) -> bytes:
         {name: round(spent * 1e6) for name, spent in line.plugins.items()}, request.uninspected,
     )  # fmt: skip
     entry = exchange.audit
-    written = b"%b\t%b" % (orjson.dumps(head, default=str), orjson.dumps(rest, default=str))
+    try:
+        written = b"%b\t%b" % (orjson.dumps(head, default=str), orjson.dumps(rest, default=str))
+    except TypeError:
+        written = b"%b\t%b" % (dumped(head), dumped(rest))
     if entry is None:
         return written
     worker, seq, manifest, content = entry
     written = b"%b\t%b\t%d\t%b" % (written, worker, seq, manifest)
-    return written if content is None else b"%b\t%b" % (written, orjson.dumps(content, default=str))
+    return written if content is None else b"%b\t%b" % (written, dumped(content))
 
 
 def line_of(found: Record) -> bytes:
     """As `line`, of a record that is there already."""
     entry = found.get("audit")
     extra = {name: value for name, value in found.items() if name not in KNOWN} or None
-    parts = [orjson.dumps(_head(found), default=str), orjson.dumps((extra, *_rest(found)), default=str)]
+    parts = [dumped(_head(found)), dumped((extra, *_rest(found)))]
     if entry is not None:
         manifest = {name: value for name, value in entry.items() if name not in APART}
-        parts += (orjson.dumps(entry["worker"]), b"%d" % entry["seq"], orjson.dumps(manifest, default=str))
+        parts += (orjson.dumps(entry["worker"]), b"%d" % entry["seq"], dumped(manifest))
         if "content" in entry:
-            parts.append(orjson.dumps(entry["content"], default=str))
+            parts.append(dumped(entry["content"]))
     return b"\t".join(parts)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from importlib import metadata
 from typing import Any, TypeGuard, get_args, get_origin, get_type_hints
 
@@ -150,6 +151,12 @@ def resolver(snapshot: Snapshot, classes: Mapping[str, PluginClass]) -> Callable
         return found
 
     return resolve
+
+
+def with_options(snapshot: Snapshot) -> Snapshot:
+    """The snapshot with what finds its plugins' options. Raises ConfigError where there is no plugin of a name."""
+    classes = {entry.name: find(entry.uses) for entry in snapshot.chain}
+    return replace(snapshot, resolve=resolver(snapshot, classes))
 
 
 class Registry:

@@ -21,6 +21,7 @@ from proxy.passage import Passage
 from proxy.ports import Headers
 from proxy.upstream import endpoint
 from proxy.upstream.link import Answering, Link, Outgoing
+from proxy.wire.dialect import named, whole
 
 SMALL_BYTES = 1024 * 1024
 """Bodies up to here are read whole (so a stale connection can be retried); larger ones flow."""
@@ -227,7 +228,7 @@ def _read_usage(response: Response, body: bytes) -> None:
         return
     given = usage.get("input_tokens", usage.get("prompt_tokens"))
     made = usage.get("output_tokens", usage.get("completion_tokens", 0))
-    if isinstance(given, int) and isinstance(made, int):
-        response.usage = Usage(input=given, output=made)
+    if type(given) is int and type(made) is int:
+        response.usage = Usage(input=whole(given), output=whole(made))
         response.usage_source = "provider"
-        response.model = doc["model"] if isinstance(doc.get("model"), str) else ""
+        response.model = named(doc)

@@ -8,7 +8,6 @@ send the whole conversation again on each turn.
 
 from __future__ import annotations
 
-import asyncio
 import binascii
 import gzip
 import hashlib
@@ -17,7 +16,7 @@ import re
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.machinery import PathFinder
@@ -40,9 +39,6 @@ REMEMBERED = 16_384
 """Texts whose counts are kept, per encoding (about 2 MB); the oldest goes first."""
 BREATH_TOKENS = 2000
 """Others may run after so many tokens of a table that is being loaded: about 1 ms."""
-SECONDS_PER_CHAR = 0.15e-6
-"""A careful estimate for texts that are not remembered."""
-
 # Between a letter or digit and one of these, both patterns always end a piece: a word takes no such character
 # behind it (the apostrophe would be a contraction), a number neither, and what follows is matched from there on.
 _CUT = re.compile(r"[^\W_](?=[\s!-&(-/:-@\[-`{-~。，、！？；：」』）])")
@@ -123,17 +119,6 @@ def slices(text: str) -> Iterator[str]:
         start = end
     if start < len(text):
         yield text[start:]
-
-
-def message_overhead(messages: int) -> int:
-    """What a chat template adds: about 3 tokens per message (its frame and role) and 3 that open the answer.
-    OpenAI's published approximation; the true figure is the provider's `usage`."""
-    return 3 * messages + 3
-
-
-def estimate_s(text: str) -> float:
-    """Seconds that counting `text` would take if it is not remembered: above a millisecond, use `count_aside`."""
-    return len(text) * SECONDS_PER_CHAR
 
 
 class Breath(Sequence[int]):
@@ -222,9 +207,6 @@ class Counts:
     def key(self, text: str) -> int:
         return xxhash.xxh3_128_intdigest(text.encode("utf-8", "surrogatepass"), self._seed)
 
-    def recall(self, key: int) -> int | None:
-        return self._known.get(key)
-
     def remember(self, key: int, count: int) -> None:
         with self._lock:
             if len(self._known) >= REMEMBERED and key not in self._known:
@@ -271,31 +253,9 @@ class Tokens:
     def count(self, text: str, model: str) -> int:
         return self._counts(model).count(text) if text else 0
 
-    def count_many(self, texts: Iterable[str], model: str) -> int:
-        """The sum over texts that stand apart (messages, parts, arguments)."""
-        counts = self._counts(model)
-        return sum(counts.count(text) for text in texts if text)
-
     def decode(self, tokens: list[int], model: str) -> str | None:
         """The text that a caller sent as tokens; None where the model's table is not known or does not hold them."""
         return self._counts(model).text(tokens) if self.exact(model) else None
-
-    async def count_aside(self, text: str, model: str) -> int:
-        """As `count`, for long texts on the event loop: others run between the slices, and the table, if it must be
-        loaded first, is loaded in a thread."""
-        if not self.loaded(model):
-            await asyncio.get_running_loop().run_in_executor(None, self.load, model)
-        counts = self._counts(model)
-        key = counts.key(text)
-        known = counts.recall(key)
-        if known is not None:
-            return known
-        total = 0
-        for piece in slices(text):
-            total += counts.measure(piece)
-            await asyncio.sleep(0)
-        counts.remember(key, total)
-        return total
 
     def _counts(self, model: str) -> Counts:
         table = table_of(model)[0]

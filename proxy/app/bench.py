@@ -17,7 +17,7 @@ from proxy.live import Entry, Live, Snapshot
 from proxy.memory import Memory
 from proxy.plugin import Kit, Plugin
 from proxy.prices import Prices
-from proxy.registry import Registry, find, resolver
+from proxy.registry import Registry, find, with_options
 from proxy.shadow import ShadowStore
 from proxy.store.memory import MemoryStore
 from proxy.tasks import Tasks
@@ -36,8 +36,7 @@ class Bench:
 async def opened(config: str | None, environ: Mapping[str, str], only: str = "") -> AsyncIterator[Bench]:
     """The chain of a configuration; with `only`, that plugin is on and enforcing, listed or not."""
     made = _snapshot(config, environ)
-    if only:
-        made = _with_only(made, only)
+    made = with_options(_with_only(made, only) if only else made)
     clock, page = SystemClock(), Page(None)
     tasks = Tasks(page, _lost)
     kit = Kit(
@@ -54,8 +53,7 @@ async def opened(config: str | None, environ: Mapping[str, str], only: str = "")
     registry = Registry(kit)
     try:
         plugins = await registry.prepare(made)
-        classes = {entry.name: find(entry.uses) for entry in made.chain}
-        yield Bench(replace(made, resolve=resolver(made, classes)), plugins, clock)
+        yield Bench(made, plugins, clock)
     finally:
         await registry.stop()
         await tasks.stop(1.0)

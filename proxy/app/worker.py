@@ -13,7 +13,7 @@ import ssl
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from proxy.chain import Chain
 from proxy.channel.sender import Sender
 from proxy.clock import SystemClock
 from proxy.cork import Cork
-from proxy.errors import ConfigError
+from proxy.errors import ConfigError, WeirError
 from proxy.express import Express
 from proxy.held import Held
 from proxy.house import House, Records
@@ -39,7 +39,7 @@ from proxy.plugin import Kit
 from proxy.ports import Metrics, Prices, Store
 from proxy.processes import files, life
 from proxy.processes.early import Wait
-from proxy.registry import Registry, find, resolver
+from proxy.registry import Registry, with_options
 from proxy.relay import Relay
 from proxy.server.auth import Auth, allowed
 from proxy.server.encodings import inflate
@@ -84,10 +84,10 @@ class Worker:
     """One worker's objects. `start` on a bound socket, `swap` on new settings, `stop` drains."""
 
     def __init__(self, first: Snapshot, parts: Parts) -> None:
+        """Raises ConfigError where there is no plugin of a name."""
         self._parts = parts
         self._clock = SystemClock()
-        self._first = first
-        self.live = Live(first)
+        self.live = Live(with_options(first))
         self.tasks = Tasks(parts.metrics, _task_failed)
         self._cork = Cork()
         self.client = Client(self._clock, cork=self._cork)
@@ -114,7 +114,7 @@ class Worker:
     async def start(self, sock: socket.socket, tls: ssl.SSLContext | None = None) -> None:
         """Raises ConfigError where a plugin cannot work with the settings."""
         parts, now = self._parts, self._clock.monotonic_s
-        self.chains = Chains(await self._chain(self._first))
+        self.chains = Chains(await self._chain(self.live.current))
         pool = Pool(self.client, self._clock, parts.metrics)
         held = Held(parts.store)
         calls, models = Calls(parts.records), Models(self.client)
@@ -140,7 +140,7 @@ class Worker:
         )
         self._asker.bind(house)
         self.pipeline = Pipeline(house)
-        await self.client.prepare(self._first.upstreams.values())
+        await self.client.prepare(self.live.current.upstreams.values())
         probes = Probes(lambda: self.live.current, dict(parts.details))
         express = Express(house, self.pipeline)
         self.front = Front(
@@ -155,20 +155,23 @@ class Worker:
         await self.front.start(sock, tls)
         self._lag.start()
 
-    async def _chain(self, made: Snapshot) -> Chain:
-        plugins = await self._registry.prepare(made)
-        classes = {entry.name: find(entry.uses) for entry in made.chain}
-        whole = replace(made, resolve=resolver(made, classes))
-        self._first = whole
-        return Chain(whole, plugins, self._clock.monotonic_s)
+    async def _chain(self, whole: Snapshot) -> Chain:
+        return Chain(whole, await self._registry.prepare(whole), self._clock.monotonic_s)
 
     async def swap(self, made: Snapshot) -> None:
         """New settings, whole or not at all. Running calls keep theirs."""
-        chain = await self._chain(made)
-        await self.client.prepare(made.upstreams.values())
+        whole = with_options(made)
+        ready = await self.client.ready(whole.upstreams.values())
+        try:
+            chain = await self._chain(whole)
+        except BaseException:
+            await self.client.drop(ready)
+            raise
+        self.client.place(ready)
         self.chains.current = chain
-        self.live.swap(chain.snapshot)
-        self._version(made.version)
+        self.live.swap(whole)
+        self._version(whole.version)
+        await self.client.sweep()
 
     async def stop(self, drain_s: float) -> None:
         """Drains to the cap, then ends what is left, plugins included."""
@@ -244,7 +247,7 @@ async def _serve(options: argparse.Namespace) -> int:
     process = Process(options)
     try:
         await process.start()
-    except ConfigError as error:
+    except (ConfigError, WeirError, ValueError) as error:
         sys.stderr.write(f"weir worker {options.slot}: {error}\n")
         return 2
     return await process.until_stopped()
@@ -330,7 +333,7 @@ class Process:
                 made = self._read()
                 if made.version > self._worker.live.current.version:
                     await self._worker.swap(made)
-            except (ConfigError, OSError) as error:
+            except (ConfigError, WeirError, OSError, ValueError) as error:
                 log.error("the new settings were not taken: %s", error)
                 self._page.counter("weir_settings_rejected_total").add()
 

@@ -95,7 +95,16 @@ def http(value: str) -> str:
         raise ValueError("must not hold blanks or control characters")
     if urlsplit(value).scheme not in ("http", "https") or not urlsplit(value).hostname:
         raise ValueError("must be an address that begins with https:// or http://")
+    _look_up_as(urlsplit(value).hostname or "")
     return value
+
+
+def _look_up_as(host: str) -> None:
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        words = "between its dots stand 1 to 63 characters, of those that names on the net are made of"
+        raise ValueError(f"{host[:80]!r} must be the name of a host: {words}") from None
 
 
 def host(value: str) -> str:

@@ -42,6 +42,8 @@ DEADLINE_MOST_MS: Final = 24 * 3600 * 1000
 NAME_CHARS_MOST: Final = 256
 PEERS_MOST: Final = 1024
 """Judgements remembered per snapshot; when it is full all are forgotten."""
+PEER_CHARS_MOST: Final = 512
+"""Of what a stranger says of its place; longer is judged anew each time."""
 ANONYMOUS: Final = "this call needs a key: Authorization: Bearer ..., x-api-key or api-key"
 UNKNOWN: Final = "this key is not known here"
 
@@ -96,9 +98,12 @@ class _Book:
         place = (remote, origin, host)
         found = self._peers.get(place)
         if found is None:
+            found = self._judge(*place)
+            if len(host) + len(origin or "") > PEER_CHARS_MOST:
+                return found
             if len(self._peers) >= PEERS_MOST:
                 self._peers.clear()
-            found = self._peers[place] = self._judge(*place)
+            self._peers[place] = found
         return found
 
     def _judge(self, remote: str, origin: str | None, host: str) -> _Peer:

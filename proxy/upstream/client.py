@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Union
 
 from proxy.cork import Cork
 from proxy.errors import Unreachable
@@ -27,6 +27,11 @@ if TYPE_CHECKING:
     from proxy.upstream.detour import Detour
 
 
+Way = Union[Line, "Detour"]
+Ready = list[tuple[Upstream, "Way | None"]]
+"""Upstreams, each with the pool that was made for it; None where there is one already that fits."""
+
+
 def _odd(upstream: Upstream) -> bool:
     return outbound(upstream) is not None
 
@@ -39,16 +44,51 @@ class Client:
         self._clock = clock
         self._cork = Cork() if cork is None else cork
         self._odd = odd
-        self._ways: dict[str, Line | Detour] = {}
+        self._ways: dict[str, Way] = {}
         self._tunnels: dict[str, Detour] = {}
         """For websockets."""
-        self._retired: list[Line | Detour] = []
+        self._retired: list[Way] = []
         self._stopped = False
 
     async def prepare(self, upstreams: Iterable[Upstream]) -> None:
-        """Reads certificates and makes the pools ahead of the first call. Raises Unreachable for unreadable files."""
-        for upstream in upstreams:
-            await self._way(upstream)
+        """Reads certificates and makes the pools ahead of the first call: all of them, or none. Raises as `ready`."""
+        self.place(await self.ready(upstreams))
+        await self.sweep()
+
+    async def ready(self, upstreams: Iterable[Upstream]) -> Ready:
+        """Pools for settings to come, to be placed or dropped: until then nothing changes. Raises Unreachable for
+        unreadable files, ValueError for what is no address, Overloaded once stopped."""
+        made: Ready = []
+        try:
+            for upstream in upstreams:
+                way = self._ways.get(upstream.name)
+                fits = way is not None and _fits(way, upstream)
+                made.append((upstream, None if fits else await self._made(upstream)))
+        except BaseException:
+            await self.drop(made)
+            raise
+        return made
+
+    async def drop(self, ready: Ready) -> None:
+        for _, made in ready:
+            if made is not None:
+                await made.stop()
+
+    def place(self, ready: Ready) -> None:
+        """From here on calls take these; calls under way go on with those before. Follow it with `sweep`."""
+        for upstream, made in ready:
+            way = self._ways.get(upstream.name)
+            if made is not None:
+                self._replace(upstream, made)
+            elif way is not None and _fits(way, upstream):
+                way.upstream = upstream
+
+    async def sweep(self) -> None:
+        """Closes the pools of earlier settings that carry no call any more."""
+        done = [way for way in self._retired if not way.busy]
+        self._retired = [way for way in self._retired if way.busy]
+        for way in done:
+            await way.stop()
 
     def begin(self, upstream: Upstream, outgoing: Outgoing, done: Done) -> Arrival | None:
         """See `Link.begin`."""
@@ -73,8 +113,9 @@ class Client:
         tunnel = self._tunnels.get(upstream.name)
         if tunnel is None or not _fits(tunnel, upstream):
             made = await self._detour(upstream)
-            await self._retire(self._tunnels.get(upstream.name))
+            self._retire(self._tunnels.get(upstream.name))
             tunnel = self._tunnels[upstream.name] = made
+            await self.sweep()
         return await tunnel.websocket(target, headers, protocols)
 
     async def stop(self) -> None:
@@ -86,20 +127,24 @@ class Client:
         for way in ways:
             await way.stop()
 
-    async def _way(self, upstream: Upstream) -> Line | Detour:
+    async def _way(self, upstream: Upstream) -> Way:
         """The pool of these settings."""
         way = self._ways.get(upstream.name)
         if way is not None and _fits(way, upstream):
             way.upstream = upstream
             return way
-        if self._odd(upstream):
-            made: Line | Detour = await self._detour(upstream)
-        else:
-            made = self._line(upstream)
-        # Another call may have made one meanwhile.
-        before, self._ways[upstream.name] = self._ways.get(upstream.name), made
-        await self._retire(before)
+        made = await self._made(upstream)
+        self._replace(upstream, made)
+        await self.sweep()
         return made
+
+    async def _made(self, upstream: Upstream) -> Way:
+        return await self._detour(upstream) if self._odd(upstream) else self._line(upstream)
+
+    def _replace(self, upstream: Upstream, made: Way) -> None:
+        """Also one that another call made meanwhile."""
+        before, self._ways[upstream.name] = self._ways.get(upstream.name), made
+        self._retire(before)
 
     def _line(self, upstream: Upstream) -> Line:
         if self._stopped:
@@ -120,18 +165,14 @@ class Client:
             raise Unreachable("A certificate file of this upstream cannot be read.") from None
         return made
 
-    async def _retire(self, way: Line | Detour | None) -> None:
-        """Calls under way go on; pools of earlier settings that carry none any more are closed."""
+    def _retire(self, way: Way | None) -> None:
+        """Calls under way go on."""
         if way is not None:
             way.retire()
             self._retired.append(way)
-        done = [way for way in self._retired if not way.busy]
-        self._retired = [way for way in self._retired if way.busy]
-        for one in done:
-            await one.stop()
 
 
-def _fits(way: Line | Detour, upstream: Upstream) -> bool:
+def _fits(way: Way, upstream: Upstream) -> bool:
     return way.upstream is upstream or _depends(way.upstream) == _depends(upstream)
 
 

@@ -19,7 +19,7 @@ from proxy.live import Upstream
 from proxy.ports import Clock
 from proxy.upstream import failure, tls
 from proxy.upstream.arrival import Arrival
-from proxy.upstream.body import WHOLE_BYTES, Pieces, Upload, dressed
+from proxy.upstream.body import WHOLE_BYTES, dressed
 from proxy.upstream.connection import Connection
 from proxy.upstream.dial import Address, dial, resolve
 from proxy.upstream.head import Writer
@@ -32,7 +32,6 @@ RESOLVED_S = 10.0
 """A host's addresses are asked for anew after this."""
 
 _PORTS = {"http": 80, "https": 443}
-Dressed = bytes | Pieces | Upload
 
 
 class Line:

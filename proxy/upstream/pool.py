@@ -49,18 +49,6 @@ class Tried:
         return None if self.answering is None else self.answering.status
 
 
-@dataclass(slots=True)
-class State:
-    """How an upstream did lately, as this worker saw it."""
-
-    succeeded: int = 0
-    failed: int = 0
-    in_a_row: int = 0
-    """Failures since the last success."""
-    last: str = ""
-    last_s: float = 0.0
-
-
 class Pool:
     """Keeps nothing of a call. What it learns of upstreams is bounded by their number, or by `NO_USAGE`."""
 
@@ -70,7 +58,6 @@ class Pool:
         self._metrics = metrics
         self._policy = policy or retry.Policy()
         self._counters: dict[tuple[str, str], Counter] = {}
-        self._states: dict[str, State] = {}
         self._no_usage: dict[Target, float] = {}
 
     async def send(self, exchange: Exchange, build: Build) -> tuple[Answering, Target, Upstream]:
@@ -85,10 +72,7 @@ class Pool:
 
     def noted(self, upstream: str, outcome: str) -> None:
         """A try that was not made here: `ok`, or `cancelled`."""
-        if outcome == "cancelled":
-            self._count(upstream, outcome)
-        else:
-            self._note(upstream, outcome, failed=False)
+        self._count(upstream, outcome)
 
     async def resume(
         self, exchange: Exchange, answering: Answering, build: Build
@@ -96,10 +80,10 @@ class Pool:
         """As `send`, where the first try has been made already, and this came of it."""
         way, error = _first(exchange), None if answering.status else getattr(answering, "error", None)
         if error is None:
-            self._note(way.upstream.name, _outcome(answering.status), failed=retry.fails(answering.status))
+            self._count(way.upstream.name, _outcome(answering.status))
             tried = Tried(answering, None, True)
         elif isinstance(error, UpstreamFailed):
-            self._note(way.upstream.name, error.code, failed=True)
+            self._count(way.upstream.name, error.code)
             tried = Tried(None, error, True)
         else:
             raise error
@@ -125,17 +109,6 @@ class Pool:
                 at, on_target = at + 1, 0
             tries, on_target = tries + 1, on_target + 1
             tried = await self._try(exchange, ways[at], build)
-
-    def upstreams_state(self) -> dict[str, dict[str, object]]:
-        """For readiness detail: what this worker saw of each upstream."""
-        now_s = self._clock.monotonic_s()
-        return {
-            name: {
-                "succeeded": state.succeeded, "failed": state.failed, "failed_in_a_row": state.in_a_row,
-                "last": state.last, "age_s": round(now_s - state.last_s, 3),
-            }
-            for name, state in self._states.items()
-        }  # fmt: skip
 
     def _judge(self, exchange: Exchange, tried: Tried, counts: retry.Counts) -> retry.Verdict:
         if not tried.repeatable:
@@ -196,27 +169,14 @@ class Pool:
         try:
             answering = await self._link.send(upstream, outgoing)
         except UpstreamFailed as error:
-            self._note(upstream.name, error.code, failed=True)
+            self._count(upstream.name, error.code)
             raise
         except asyncio.CancelledError:
             self._count(upstream.name, "cancelled")
             raise
         timeline.headers = self._clock.monotonic_s()
-        self._note(upstream.name, _outcome(answering.status), failed=retry.fails(answering.status))
+        self._count(upstream.name, _outcome(answering.status))
         return answering
-
-    def _note(self, upstream: str, outcome: str, *, failed: bool) -> None:
-        state = self._states.get(upstream)
-        if state is None:
-            state = self._states[upstream] = State()
-        if failed:
-            state.failed += 1
-            state.in_a_row += 1
-        else:
-            state.succeeded += 1
-            state.in_a_row = 0
-        state.last, state.last_s = outcome, self._clock.monotonic_s()
-        self._count(upstream, outcome)
 
     def _count(self, upstream: str, outcome: str) -> None:
         counter = self._counters.get((upstream, outcome))

@@ -22,6 +22,7 @@ DIGITS = 9
 _STATUS = rb"HTTP/1\.1 ([2-5][0-9]{2}) [\t\x20-\x7e]*+\r\n"
 _VALUE = rb":[ \t]*+([\t\x20-\x7e\x80-\xff]*+)\r\n"
 """Possessive: what does not match is not tried again with one blank less."""
+_NEVER = re.compile(rb"(?!)")
 _BODILESS = (b"204", b"304")
 _LISTS_NOTHING = (b"keep-alive", b"close")
 Values = Sequence[bytes]
@@ -44,15 +45,17 @@ class Shape:
         kept = [at for at, one in enumerate(fates) if one in ("sent", "of the bytes")]
         self._same = _template(self.names, [at for at in kept if self.names[at].lower() != "content-length"])
         self._changed = _template(self.names, [at for at, one in enumerate(fates) if one == "sent"])
-
-        self._pattern: re.Pattern[bytes] | None = None
-        if self.length_at >= 0 and self.chunked_at < 0 and not self._lists_at:
-            self._pattern = re.compile(_STATUS + b"".join(re.escape(name) + _VALUE for name in names) + b"\r\n")
+        whole = self.length_at >= 0 and self.chunked_at < 0 and not self._lists_at
+        self._pattern: re.Pattern[bytes] | None = None if whole else _NEVER
+        """None until it is asked for: it takes a millisecond to make, and most shapes that are strange come once."""
 
     def match(self, data: bytes) -> tuple[int, int, list[bytes]] | None:
         """Status, where the body begins, and the values, where `data` is a whole answer with such a head on a
         connection that goes on. Stricter than llhttp, and faster."""
-        found = None if self._pattern is None else self._pattern.match(data)
+        pattern = self._pattern
+        if pattern is None:
+            pattern = self._pattern = self._compiled()
+        found = pattern.match(data)
         if found is None:
             return None
         status, *values = found.groups()
@@ -61,6 +64,10 @@ class Shape:
         if not length.isdigit() or len(length) > DIGITS or start + int(length) != len(data) or status in _BODILESS:
             return None
         return int(status), start, values
+
+    def _compiled(self) -> re.Pattern[bytes]:
+        lines = (re.escape(name.encode()) + _VALUE for name in self.names)
+        return re.compile(_STATUS + b"".join(lines) + b"\r\n")
 
     def headers(self, values: Values) -> Headers:
         return list(zip(self.names, map(_text, values), strict=True))

@@ -14,7 +14,7 @@ from proxy.wire.body import Place, encode
 from proxy.wire.chat_stream import ChatStream, moved
 from proxy.wire.chat_texts import Walk
 from proxy.wire.codec import Answer, Stream
-from proxy.wire.dialect import DialectCodec, expect, wrong
+from proxy.wire.dialect import DialectCodec, expect, named, wrong
 from proxy.wire.usage import normalised, reported
 
 _TYPES: Final = MappingProxyType(
@@ -149,10 +149,6 @@ class ChatCodec(DialectCodec):
             events.append(sse.write("", {**head, "choices": [], "usage": reported(usage)}))
         return b"".join(events) + sse.DONE
 
-    def output_cap(self, doc: Json) -> int | None:
-        cap: int | None = doc.get("max_completion_tokens")
-        return doc.get("max_tokens") if cap is None else cap
-
 
 def _texts(choices: list[dict[str, Json]]) -> list[Segment]:
     """Of an answer."""
@@ -164,12 +160,6 @@ def _texts(choices: list[dict[str, Json]]) -> list[Segment]:
             walk.message(message)
             segments += walk.segments
     return segments
-
-
-def named(doc: dict[str, Json]) -> str:
-    """The model that a call or answer names."""
-    model = doc.get("model")
-    return model if type(model) is str else ""
 
 
 def place_of(choice: dict[str, Json], position: int) -> int:

@@ -20,6 +20,7 @@ from proxy.wire import faults, sse
 from proxy.wire.body import load
 from proxy.wire.codec import Event, Piece, Steps
 from proxy.wire.deltas import Arguments, Text
+from proxy.wire.dialect import NAME_CHARS, named
 from proxy.wire.usage import normalised
 
 DONE = b"[DONE]"
@@ -135,7 +136,7 @@ class ChoiceStream(ABC):
     def spot(self, block: bytes, at: int) -> int:
         if not self.started or not self._first:
             return at
-        done = block.find(DONE, at) if DONE in block else -1
+        done = block.find(DONE, at)
         found = _WORTH.search(block, at) if done < 0 else _WORTH.search(block, at, done)
         return done if found is None else found.start()
 
@@ -164,7 +165,7 @@ class ChoiceStream(ABC):
         self._first = data
         found = _MODEL.search(data)
         if found:
-            self.model = found[1].decode("utf-8", "replace")
+            self.model = found[1].decode("utf-8", "replace")[:NAME_CHARS]
 
     def _parsed(self, data: bytes) -> dict[str, Json]:
         try:
@@ -183,8 +184,8 @@ class ChoiceStream(ABC):
         usage = normalised(doc)
         if usage is not None:
             self.usage = usage
-        if not self.model and type(doc.get("model")) is str:
-            self.model = doc["model"]
+        if not self.model:
+            self.model = named(doc)
         if doc.get("error"):
             self.failed = True
         for choice in _choices(doc):

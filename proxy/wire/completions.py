@@ -9,11 +9,11 @@ from proxy.exchange import Dialect, Request, Segment, Usage
 from proxy.ports import Json
 from proxy.wire import sse
 from proxy.wire.body import Place, encode
-from proxy.wire.chat import finish_of, named, place_of
+from proxy.wire.chat import finish_of, place_of
 from proxy.wire.choices import MAX_CHOICES, Choice, ChoiceStream, Key, Passed
 from proxy.wire.codec import Answer, Stream
 from proxy.wire.deltas import Text
-from proxy.wire.dialect import DialectCodec, expect
+from proxy.wire.dialect import DialectCodec, expect, named
 from proxy.wire.usage import normalised, reported
 
 _OBJECT = "text_completion"
@@ -78,10 +78,6 @@ class CompletionsCodec(DialectCodec):
         if counted:
             events.append(sse.write("", {**head, "choices": [], **counted}))
         return b"".join(events) + sse.DONE
-
-    def output_cap(self, doc: Json) -> int | None:
-        cap: int | None = doc.get("max_tokens")
-        return cap
 
 
 class CompletionsStream(ChoiceStream):

@@ -8,11 +8,10 @@ from proxy.errors import MalformedBody
 from proxy.exchange import Dialect, Segment, Usage
 from proxy.ports import Json
 from proxy.wire.body import encode
-from proxy.wire.chat import named
 from proxy.wire.choices import Choice, ChoiceStream, Key, Passed
 from proxy.wire.codec import Answer, Stream
 from proxy.wire.completions import prompts
-from proxy.wire.dialect import DialectCodec, expect
+from proxy.wire.dialect import DialectCodec, expect, named
 from proxy.wire.usage import normalised, reported
 
 

@@ -12,7 +12,7 @@ from proxy.exchange import Dialect, Insert, Role, Segment, Usage
 from proxy.ports import Json
 from proxy.wire.codec import Answer
 from proxy.wire.coding import encode
-from proxy.wire.dialect import DialectCodec, expect, expect_objects, wrong
+from proxy.wire.dialect import DialectCodec, expect, expect_objects, named, wrong
 from proxy.wire.messages_blocks import content, walk
 from proxy.wire.messages_stream import MessagesStream
 from proxy.wire.messages_whole import compose_events, compose_message, usage_of
@@ -92,10 +92,10 @@ class MessagesCodec(DialectCodec):
     def understood(self, body: bytes, doc: Json) -> Answer | None:
         if type(doc) is not dict or doc.get("type") != "message" or type(doc.get("content")) is not list:
             return None
-        model, finish = doc.get("model"), doc.get("stop_reason")
+        finish = doc.get("stop_reason")
         return Answer(
             body, doc, partial(_texts, doc), usage_of(doc.get("usage")),
-            model if type(model) is str else "", finish if type(finish) is str else "",
+            named(doc), finish if type(finish) is str else "",
         )  # fmt: skip
 
     def stream(self, doc: Json) -> MessagesStream:
@@ -104,10 +104,6 @@ class MessagesCodec(DialectCodec):
     def compose(self, text: str, *, model: str, id: str, stream: bool, finish: str, usage: Usage | None) -> bytes:
         message = compose_message(text, model=model, id=id, finish=finish, usage=usage)
         return compose_events(message) if stream else encode(message)
-
-    def output_cap(self, doc: Json) -> int | None:
-        cap = doc.get("max_tokens")
-        return cap if type(cap) is int else None
 
 
 def _texts(doc: Json) -> list[Segment]:

@@ -18,6 +18,7 @@ from proxy.wire import faults, sse
 from proxy.wire.codec import Event, Piece, Steps
 from proxy.wire.coding import load
 from proxy.wire.deltas import Arguments, Text
+from proxy.wire.dialect import named
 from proxy.wire.messages_blocks import citation, walk
 from proxy.wire.messages_whole import begun, usage_of, write_all
 from proxy.wire.spots import Found
@@ -154,7 +155,7 @@ class MessagesStream:
             self._begun = True
             self.usage = usage_of(message.get("usage"), self.usage)
             if type(message.get("model")) is str:
-                self.model = message["model"]
+                self.model = named(message)
         elif name == "message_delta":
             self.usage = usage_of(doc.get("usage"), self.usage)
             delta = doc.get("delta")

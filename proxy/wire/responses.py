@@ -12,7 +12,7 @@ from proxy.wire import marks
 from proxy.wire.body import encode_with
 from proxy.wire.codec import Answer
 from proxy.wire.coding import encode
-from proxy.wire.dialect import DialectCodec, expect, expect_objects, wrong
+from proxy.wire.dialect import DialectCodec, expect, expect_objects, named, wrong
 from proxy.wire.responses_items import content, is_assistants, is_system, part, type_of, walk
 from proxy.wire.responses_stream import ResponsesStream
 from proxy.wire.responses_whole import compose_events, compose_response, finish_of, joined_text, usage_of
@@ -97,10 +97,7 @@ class ResponsesCodec(DialectCodec):
         items = _output(doc)
         if items is None:
             return None
-        model = doc.get("model")
-        return Answer(
-            body, doc, partial(_texts, items), usage_of(doc), model if type(model) is str else "", finish_of(doc)
-        )
+        return Answer(body, doc, partial(_texts, items), usage_of(doc), named(doc), finish_of(doc))
 
     def write_answer(self, answer: Answer) -> bytes:
         answer = self.exact(answer)
@@ -115,10 +112,6 @@ class ResponsesCodec(DialectCodec):
     def compose(self, text: str, *, model: str, id: str, stream: bool, finish: str, usage: Usage | None) -> bytes:
         response = compose_response(text, model=model, id=id, finish=finish, usage=usage)
         return compose_events(response, text) if stream else encode(response)
-
-    def output_cap(self, doc: Json) -> int | None:
-        cap = doc.get("max_output_tokens")
-        return cap if type(cap) is int else None
 
 
 def _texts(items: list[Json]) -> list[Segment]:

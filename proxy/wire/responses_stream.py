@@ -18,6 +18,7 @@ from proxy.ports import Json
 from proxy.wire import marks, sse
 from proxy.wire.codec import Event, Piece, Steps
 from proxy.wire.coding import load
+from proxy.wire.dialect import named
 from proxy.wire.responses_events import DELTAS, DONES, ENDS, OPENING, OUTPUTS, PARTS, WHOLE, Stem, stem_at, stem_of_part
 from proxy.wire.responses_item import Item, Items
 from proxy.wire.responses_items import part, walk
@@ -147,7 +148,7 @@ class ResponsesStream:
         self._response = response
         self.usage = usage_of(response) or self.usage
         if type(response.get("model")) is str:
-            self.model = response["model"]
+            self.model = named(response)
         if type(response.get("id")) is str:
             self.id = response["id"]
         if name in ENDS:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import orjson
 import pytest
 
 from benchmarks.provider import Provider
-from plugins.audit import CONTENT_CHARS, Audit
+from plugins.audit import CONTENT_CHARS, KIND_BYTES, Audit
 from proxy.channel import ChannelDown
-from proxy.exchange import Response, Segment
+from proxy.exchange import Finding, Response, Segment
 from proxy.live import Agent
 from tests import kit
 from tests.asking import SPEAKING, asking
@@ -52,6 +52,24 @@ async def test_a_call_that_was_turned_away_is_an_entry_too(raw: bytes) -> None:
         entry = (await weir.record())["audit"]
         assert entry["outcome"] == "caller_error"
         assert "not json" not in str(entry)
+
+
+async def test_what_is_remembered_of_kinds_of_calls_is_bounded_in_bytes() -> None:
+    audit = Audit(kit.kit())
+    for reason in ("stop", "x" * KIND_BYTES, "y" * KIND_BYTES):
+        call = kit.exchange()
+        call.response = Response(finish=reason)
+        await audit.finish(call)
+        assert call.audit is not None and orjson.loads(call.audit.manifest)["metadata"]["finish"] == reason
+    assert len(audit._usual) == 1
+
+
+async def test_no_number_of_a_plugin_costs_an_entry() -> None:
+    call = kit.exchange()
+    call.find(Finding("g", "odd\ud800", cast(Any, 2**70), "refuse"))
+    await Audit(kit.kit()).finish(call)
+    assert call.audit is not None
+    assert orjson.loads(call.audit.manifest)["metadata"]["findings"] == [["g", "odd?", "refuse", None]]
 
 
 # --- texts

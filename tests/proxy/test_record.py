@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import orjson
 import pytest
 
@@ -19,7 +21,7 @@ from proxy.errors import (
     UpstreamTimeout,
     WeirError,
 )
-from proxy.exchange import Finding, Response, Target, Usage
+from proxy.exchange import AuditEntry, Finding, Response, Target, Usage
 from tests import kit
 
 
@@ -88,3 +90,35 @@ def test_the_debug_line_is_one_line_of_ascii() -> None:
     line = record.steps_line(call)
     assert line.isascii()
     assert line.isprintable()
+
+
+@pytest.mark.parametrize("number", [2**64, -(2**63) - 1, 10**40])
+def test_no_number_and_no_text_costs_the_record(number: int) -> None:
+    call = kit.exchange(user="u\udcff")
+    call.response = Response(usage=Usage(number, number, 3), usage_source="provider", model="m\ud800")
+    call.cost_nano_usd = number
+    call.find(Finding("g", "odd", "high", "refuse", score=float("nan"), reasons=("r\udfff",), counts=(("x", number),)))
+    call.step("g", "request", "\ud800")
+    call.audit = AuditEntry(b'"w"', 1, b"{}", {"mode": "full", "input": ["\udfff", {1: number}, {2, 3}, Odd()]})
+    made = record.parsed(record.line(call))
+    assert (made["input_tokens"], made["cache_read_tokens"], made["cache_write_tokens"]) == (None, None, 3)
+    assert (made["cost_nano_usd"], made["user"], made["served_model"]) == (None, "u?", "m?")
+    assert (made["id"], made["at"], made["complete"], made["outcome"]) == ("wr_test", 0.0, False, "ok")
+    assert made["steps"] == [["g", "request", "?"]]
+    assert made["findings"][0] | {"reasons": ["r?"], "counts": [["x", None]], "score": None} == made["findings"][0]
+    assert made["audit"]["content"]["input"] == ["?", {"1": None}, "{2, 3}", "odd"]
+    assert record.parsed(record.line_of(made)) == made
+
+
+class Odd:
+    def __str__(self) -> str:
+        return "odd"
+
+
+def test_what_is_nested_too_deep_is_cut() -> None:
+    deep: list[Any] = []
+    for _ in range(500):
+        deep = [deep]
+    call = kit.exchange()
+    call.audit = AuditEntry(b'"w"', 1, b"{}", deep)
+    assert record.parsed(record.line(call))["audit"]["content"] != []

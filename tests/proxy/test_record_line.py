@@ -10,6 +10,7 @@ from proxy import record
 from proxy.control.audit import verify
 from proxy.control.recorder import Recorder
 from proxy.control.redaction import Redactor
+from proxy.exchange import Response, Usage
 from proxy.record import HEAD, REST, Record, parsed
 from proxy.record import line_of as line
 from proxy.store.history import History
@@ -147,3 +148,14 @@ def test_a_worker_cannot_speak_for_weir(recorder: Recorder, tmp_path: Path) -> N
     assert kept["worker"] == "w1"
     recorder.ledger.write_head()
     assert verify(tmp_path / "audit.db", records.KEY).ok
+
+
+@pytest.mark.parametrize("number", [2**63, 2**64, -(2**70)])
+def test_a_number_that_no_table_holds_does_not_cost_the_row(recorder: Recorder, number: int) -> None:
+    call = kit.exchange()
+    call.response = Response(usage=Usage(input=number, reasoning=number), usage_source="provider", finish="stop")
+    call.cost_nano_usd = number
+    assert recorder._commit([line(made(1)), record.line(call)]) == 0
+    found = recorder.history.find("wr_test")
+    assert found is not None and recorder.history.find("wr_00000001") is not None
+    assert (found["input_tokens"], found["cost_nano_usd"], found["finish"]) == (None, None, "stop")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 import orjson
 import pytest
 
+from benchmarks.provider import Provider
 from benchmarks.simulated.plan import Stream as Planned
 from benchmarks.simulated.plan import json_answer
 from proxy import wire
@@ -17,7 +18,8 @@ from proxy.exchange import Usage
 from proxy.live import CallerKey, Identity, Limits, Upstream
 from tests.asking import Asking, asking
 from tests.plugins_for_tests import Breaks, Edits, Forbids, Swaps, Tapes, Watches, listed
-from tests.worker import Sink
+from tests.scripted import Scripted, answer
+from tests.worker import DEFAULT, Sink, weir
 
 KEYED = Identity(keys=(CallerKey("k", hashlib.sha256(b"weir-k").hexdigest()),), pass_through=False)
 STRANGER = "203.0.113.9"
@@ -118,6 +120,28 @@ async def test_usage_that_small_json_tells_is_metered() -> None:
         if "usage" in got.doc:
             assert (record["usage_source"], record["input_tokens"]) == ("provider", got.doc["usage"]["input_tokens"])
         assert (record["surface"], record["complete"]) == ("relay", True)
+
+
+@pytest.mark.parametrize(
+    ("given", "made", "known"),
+    [("7", "2", (7, 2)), ("9000000000000000000", "2", (0, 2)), ("-5", "-1", (0, 0)), ("9e30", "2", (None, None)),
+     ("true", "2", (None, None)), ("99999999999999999999999", "1", (None, None))],
+)  # fmt: skip
+async def test_a_count_that_is_none_costs_neither_the_record_nor_less_than_nothing(
+    given: str, made: str, known: tuple[int | None, int | None]
+) -> None:
+    usage = f'{{"input_tokens":{given},"output_tokens":{made}}}'.encode()
+    body = b'{"model":"%b","usage":%b}' % (b"m" * 9999, usage)
+    async with Scripted() as provider, weir(*DEFAULT, provider=cast(Provider, provider)) as running:
+        provider.scripts.append((answer(body, b"Content-Type: application/json"),))
+        async with aiohttp.ClientSession() as session:
+            url, told = f"{running.url}/images/generations", {"authorization": "Bearer sk-caller"}
+            async with session.post(url, data=b'{"prompt":"x"}', headers=told) as got:
+                assert await got.read() == body
+        (record,) = await running.sink.wait_for(1)
+    assert (record["input_tokens"], record["output_tokens"]) == known
+    assert record["served_model"] == ("" if known[0] is None else "m" * 512)
+    assert "audit" in record
 
 
 async def test_a_body_over_the_limit_is_refused_before_it_is_read() -> None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
 import subprocess
 import sys
-import threading
 
 import pytest
 import tiktoken
@@ -16,7 +14,7 @@ from tiktoken.model import MODEL_PREFIX_TO_ENCODING, MODEL_TO_ENCODING
 from tiktoken_ext import openai_public  # type: ignore[import-untyped]
 
 from proxy import tokens as subject
-from proxy.tokens import CL100K, O200K, Counts, Table, Tokens, message_overhead, read_ranks, slices, table_of
+from proxy.tokens import CL100K, O200K, Counts, Table, Tokens, read_ranks, slices, table_of
 
 CORPUS = [
     "",
@@ -146,55 +144,18 @@ def test_a_provider_prefix_and_a_tuned_model_keep_their_family(counter: Tokens) 
     assert table_of("ft:gpt-3.5-turbo:org:name:id") == (CL100K, True)
 
 
-def test_many_texts_are_counted_apart(counter: Tokens) -> None:
-    texts = ["one", "", " two", "three"]
-    assert counter.count_many(texts, "gpt-4o") == sum(counter.count(text, "gpt-4o") for text in texts)
-
-
-def test_the_chat_frame_is_three_each_and_three() -> None:
-    assert message_overhead(2) == 9
-
-
 def test_a_count_is_remembered_and_the_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(subject, "REMEMBERED", 3)
     monkeypatch.setattr(subject, "build", lambda table: _Letters())
     counts = Counts(O200K)
     assert [counts.count(text) for text in ("a", "bb", "a", "ccc", "dddd", "a")] == [1, 2, 1, 3, 4, 1]
     assert len(counts._known) == 3
-    assert counts.recall(counts.key("dddd")) == 4
+    assert counts._known[counts.key("dddd")] == 4
 
 
 def test_two_processes_hash_differently(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(subject, "build", lambda table: _Letters())
     assert Counts(O200K).key("text") != Counts(O200K).key("text")
-
-
-async def test_counting_aside_lets_others_run(counter: Tokens) -> None:
-    text = "Some words that are counted beside others. " * 8_000
-    turns = 0
-
-    async def other() -> None:
-        nonlocal turns
-        while True:
-            turns += 1
-            await asyncio.sleep(0)
-
-    beside = asyncio.ensure_future(other())
-    assert await counter.count_aside(text, "gpt-4o") == counter.count(text, "gpt-4o")
-    beside.cancel()
-    assert turns >= len(text) // subject.FORCE_CHARS
-
-
-async def test_counting_aside_loads_in_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    threads: list[threading.Thread] = []
-
-    def build(table: Table) -> _Letters:
-        threads.append(threading.current_thread())
-        return _Letters()
-
-    monkeypatch.setattr(subject, "build", build)
-    assert await Tokens().count_aside("four", "gpt-4o") == 4
-    assert threads != [threading.main_thread()]
 
 
 def test_a_damaged_table_is_refused() -> None:

@@ -20,8 +20,8 @@ from proxy import pricing
 from proxy.app import worker
 from proxy.app.parts import PRICES, SNAPSHOT, Facts, fleet_secret, write_facts
 from proxy.app.worker import Process
-from proxy.errors import ConfigError
-from proxy.live import Snapshot
+from proxy.errors import ConfigError, Unreachable, WeirError
+from proxy.live import Snapshot, Upstream
 from proxy.telemetry.page import read
 from tests.asking import asking, soon
 from tests.plugins_for_tests import Below, Edits, FailsToStart, Starts, listed
@@ -62,6 +62,43 @@ async def test_settings_that_cannot_work_change_nothing(chain: list[Any]) -> Non
         assert weir.running.worker.live.current.version == 1
         await weir.ask()
         assert b"SHOUT" in weir.provider.requests[-1].body
+
+
+NOWHERE = Upstream("sim", "http://ü..ü/v1")
+UNREADABLE = Upstream("sim", "https://127.0.0.1:1", ca_file="/is/not/there")
+
+
+@pytest.mark.parametrize("broken", [NOWHERE, UNREADABLE])
+async def test_where_an_upstream_cannot_work_nothing_changes(broken: Upstream) -> None:
+    async with asking(listed(Edits)) as weir:
+        worker = weir.running.worker
+        first = replace(worker.live.current.upstreams["sim"], name="a")
+        plugins, ways = dict(worker._registry._plugins), dict(worker.client._ways)
+        before = (worker.chains.current, worker.live.current)
+        with pytest.raises((WeirError, ValueError)):
+            await worker.swap(replace(newer(weir, listed(Starts)), upstreams={"a": first, "sim": broken}))
+        assert (worker.chains.current, worker.live.current) == before
+        assert (worker._registry._plugins, worker.client._ways) == (plugins, ways)
+        assert (await weir.ask()).status == 200
+
+
+async def test_where_a_plugin_cannot_start_no_way_to_a_provider_changes() -> None:
+    async with asking() as weir:
+        client = weir.running.worker.client
+        before = dict(client._ways)
+        upstreams = {"sim": replace(weir.running.worker.live.current.upstreams["sim"], pool_size=3)}
+        with pytest.raises(ConfigError):
+            await weir.running.worker.swap(replace(newer(weir, listed(FailsToStart)), upstreams=upstreams))
+        assert client._ways == before
+        await weir.running.worker.swap(replace(newer(weir), upstreams=upstreams))
+        assert client._ways["sim"].upstream.pool_size == 3
+
+
+async def test_plugins_can_ask_for_their_options_from_the_start() -> None:
+    async with asking(listed(Edits, options={"by": "SING"})) as weir:
+        live = weir.plugin("edits").kit.live
+        assert live.current.options("edits", "default", "").by == "SING"
+        assert live.current is weir.running.worker.chains.current.snapshot
 
 
 async def test_plugins_are_stopped_when_the_worker_ends() -> None:
@@ -166,6 +203,10 @@ async def test_settings_that_a_worker_cannot_take_are_counted(tmp_path: Path) ->
             (tmp_path / SNAPSHOT).write_text(json.dumps({"version": 3}))
             found._pushed({"snapshot": 3})
             await soon(lambda: rejected(found) == 2)
+            for version, broken in ((4, NOWHERE), (5, UNREADABLE)):
+                lay(tmp_path, replace(made, version=version, upstreams={"sim": broken}))
+                found._pushed({"snapshot": version})
+                await soon(lambda: rejected(found) == version - 1)  # noqa: B023  it is awaited here
             assert found._worker.live.current.version == 1
 
 
@@ -174,3 +215,19 @@ def rejected(found: Process) -> float:
     sheet = read(found._page.path)
     assert sheet is not None
     return sum(one.values[0] for one in sheet.series if one.name == "weir_settings_rejected_total")
+
+
+@pytest.mark.parametrize("error", [ConfigError("the words"), Unreachable("the words"), UnicodeError("the words")])
+async def test_a_worker_that_cannot_begin_says_why_in_one_line(
+    error: Exception, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Hopeless:
+        def __init__(self, options: Namespace) -> None:
+            return
+
+        async def start(self) -> None:
+            raise error
+
+    monkeypatch.setattr(worker, "Process", Hopeless)
+    assert await worker._serve(Namespace(slot=3)) == 2
+    assert capsys.readouterr().err == "weir worker 3: the words\n"

@@ -17,8 +17,16 @@ def test_what_is_no_address_of_a_provider_is_refused(url: str) -> None:
         fields.address(url)
 
 
+@pytest.mark.parametrize("host", ["ü..ü", "a..b", ".a", "a" * 64, "ü" * 64])
+def test_a_host_that_no_name_server_can_be_asked_for_is_refused(host: str) -> None:
+    for checked in (fields.address, fields.webhook):
+        with pytest.raises(ValueError, match="must be the name of a host: between its dots"):
+            checked(f"http://{host}/v1")
+
+
 def test_addresses_pass_as_they_are() -> None:
-    for url in ("https://h", "http://127.0.0.1:1/v1", "https://[::1]:8/a/{model}"):
+    for url in ("https://h", "http://127.0.0.1:1/v1", "https://[::1]:8/a/{model}", "http://münchen.example./v1",
+                "http://a_b.c/v1", "http://[fe80::1%25eth0]/v1"):  # fmt: skip
         assert fields.address(url) == url
 
 

@@ -305,6 +305,16 @@ def test_judgements_of_peers_are_bounded() -> None:
     assert len(auth._book._peers) <= 1024
 
 
+@pytest.mark.parametrize("header", ["Host", "Origin"])
+def test_what_a_stranger_says_at_length_of_its_place_is_judged_and_not_kept(header: str) -> None:
+    auth = Auth()
+    snapshot = Snapshot(1, {"o": PASSING}, {}, (), {}, Identity(), Limits(), Streams())
+    for n in range(20):
+        long = f"http://127.0.0.1/{n}" + "a" * 500
+        assert auth.identify(snapshot, cast(Incoming, Asked([(header, long)])), SECRET).caller.vouched
+    assert auth._book is not None and not auth._book._peers
+
+
 NAMES = st.sampled_from(
     ["Authorization", "x-api-key", "api-key", "origin", "host", "x-weir-agent", "x-weir-user", "x-weir-priority",
      "x-weir-deadline-ms", "x-weir-debug", "sec-websocket-protocol", "accept"]

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
 from itertools import pairwise
 
 import pytest
@@ -11,27 +10,11 @@ from hypothesis import strategies as st
 from proxy.live import Limits
 from proxy.server.framing import AHEAD_MOST, FRAMING_BYTES, HEADERS_MOST, Framing
 from proxy.server.incoming import Incoming
+from tests.proxy.server.line import Line
 from tests.raw import HOST, chunked, get, post
 
 SOCKET = b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + b"A" * 22
 H2C = (b"Connection: Upgrade, HTTP2-Settings", b"Upgrade: h2c", b"HTTP2-Settings: AAMAAABkAAQAAP__")
-
-
-@dataclass
-class Line:
-    """A connection as `Framing` sees it."""
-
-    bounds: Limits = field(default_factory=Limits)
-    remote: str = ""
-
-    def limits(self) -> Limits:
-        return self.bounds
-
-    def read_on(self) -> None:
-        return
-
-    def write(self, data: bytes) -> None:
-        raise AssertionError("pure")
 
 
 def fed(*reads: bytes, bounds: Limits | None = None) -> Framing:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -12,24 +11,8 @@ from hypothesis import strategies as st
 from proxy.live import Limits
 from proxy.server.framing import Framing
 from proxy.server.incoming import Incoming
+from tests.proxy.server.line import Line
 from tests.raw import HOST, chunked, get, post
-
-
-@dataclass
-class Line:
-    """A connection as `Framing` sees it."""
-
-    bounds: Limits
-    remote: str = ""
-
-    def limits(self) -> Limits:
-        return self.bounds
-
-    def read_on(self) -> None:
-        return
-
-    def write(self, data: bytes) -> None:
-        raise AssertionError("pure")
 
 
 class Forgetful(Framing):

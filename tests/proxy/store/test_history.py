@@ -10,10 +10,12 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from proxy.record import Record
 from proxy.store.history import History, walk
 from proxy.store.rows import Filter
 from tests.kit import FakeClock
@@ -110,9 +112,43 @@ def test_old_days_are_unlinked_whole(tmp_path: Path) -> None:
 
 
 def test_a_row_that_cannot_be_stored_does_not_take_its_batch_with_it(history: History) -> None:
-    bad = [row("x", status=2**70), row("y", agent={"a": 1})]
-    assert history.write([row("a"), *bad, row("b")]) == 2
+    assert history.write([row("a"), ["x", NOON], row("b")]) == 1
     assert ids(history) == ["b", "a"]
+
+
+@pytest.mark.parametrize("number", [2**63, -(2**63) - 1, 2**70])
+def test_a_value_that_no_column_holds_does_not_take_its_row_with_it(history: History, number: int) -> None:
+    odd = row("b", status=number, cost_nano_usd=-5, agent={"a": 1}, error="\ud800!", attempts=number, finish="\udc00")
+    assert history.write([row("a"), odd, row("c", input_tokens=2**63 - 1)]) == 0
+    assert ids(history) == ["c", "b", "a"]
+    found = history.find("b")
+    assert found is not None
+    assert (found["status"], found["cost_nano_usd"], found["agent"], found["error"]) == (None, -5, '{"a":1}', "?!")
+    assert (found["finish"], found["model"]) == ("?", "m")
+    assert history.counts(Filter())[0]["calls"] == 2
+
+
+def test_the_view_for_people_has_every_field_by_its_name(history: History) -> None:
+    found = {"type": "x", "score": 1.0}
+    history.write([row("a", steps=[["pii", "request", "edited 1"]], findings=[found], parent="p"), row("b")])
+    history.close()
+    with closing(sqlite3.connect(history.directory / "2023-11-15.db")) as file:
+        file.row_factory = sqlite3.Row
+        first, second = file.execute("SELECT * FROM calls ORDER BY id").fetchall()
+    assert set(first.keys()) == set(Record.__annotations__) - {"audit"}
+    assert (first["parent"], orjson.loads(first["steps"])) == ("p", [["pii", "request", "edited 1"]])
+    assert (orjson.loads(first["findings"]), second["findings"]) == ([found], None)
+
+
+def test_a_view_of_an_older_weir_is_made_anew(history: History) -> None:
+    history.write([row("a")])
+    history.close()
+    with closing(sqlite3.connect(history.directory / "2023-11-15.db")) as file, file:
+        file.execute("DROP VIEW calls")
+        file.execute("CREATE VIEW calls AS SELECT id FROM executions")
+    history.write([row("b")])
+    with closing(sqlite3.connect(history.directory / "2023-11-15.db")) as file:
+        assert file.execute("SELECT count(findings), count(id) FROM calls").fetchone() == (0, 2)
 
 
 @pytest.mark.parametrize("count", [24, 25, 26, 60])
@@ -121,9 +157,9 @@ def test_a_batch_of_any_size_is_stored_whole_and_once(history: History, count: i
     assert history.write(rows[: count // 2]) == 0
     assert history.write([*rows, *rows]) == 0
     assert len(history.page(Filter(), 1000).rows) == count
-    bad = [row("x", 1.0, status=2**70), row("y", 1.0, agent={"a": 1})]
-    assert history.write([*(row(f"more-{n}", float(n)) for n in range(count)), *bad, row("end", 1.0)]) == 2
-    assert len(history.page(Filter(), 1000).rows) == 2 * count + 1
+    odd: list[Any] = [row("x", 1.0, status=2**70), row("y", 1.0, agent={"a": 1}), ["z", 1.0]]
+    assert history.write([*(row(f"more-{n}", float(n)) for n in range(count)), *odd, row("end", 1.0)]) == 1
+    assert len(history.page(Filter(), 1000).rows) == 2 * count + 3
     found = history.find("more-7")
     assert found is not None and found["at"] == 7.0
 

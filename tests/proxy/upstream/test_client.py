@@ -272,6 +272,21 @@ class TestTheWay:
         }  # fmt: skip
         await client.stop()
 
+    async def test_changes_for_all_upstreams_or_for_none(self, serve: Serve, client: Client) -> None:
+        provider = await serve(OK)
+        one = provider.upstream("one")
+        await client.prepare([one])
+        before = dict(client._ways)
+        moved = replace(one, pool_size=7)
+        with pytest.raises(ValueError, match="label"):
+            await client.prepare([moved, Upstream("two", "http://ü..ü/v1")])
+        with pytest.raises(Unreachable):
+            await client.prepare([replace(one, key="new"), Upstream("two", "https://h", ca_file="/is/not/there")])
+        assert client._ways == before and before["one"].upstream is one and not client._retired
+        assert await (await client.send(one, post())).read(10) == b"ok"
+        await client.prepare([moved, replace(one, name="two")])
+        assert client._ways["one"] is not before["one"] and set(client._ways) == {"one", "two"}
+
     def test_of_ordinary_calls_loads_no_second_http_library(self) -> None:
         program = "import sys, proxy.upstream.client; print({'aiohttp', 'yarl', 'multidict'} & {*sys.modules})"
         done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)

@@ -327,15 +327,3 @@ class TestAskingForUsage:
         one, _, _ = pool(FakeAnswer(400, COMPLAINT), FakeAnswer(503))
         answering, _, _ = await one.send(call("a"), build)
         assert (answering.status, answering.headers) == (503, [])
-
-
-async def test_the_state_of_upstreams_is_what_was_seen_of_them() -> None:
-    one, link, _ = pool(FakeAnswer(503), FakeAnswer(200), Unreachable("u"))
-    await one.send(call("a", "b"), build)
-    with pytest.raises(Unreachable):
-        await one.send(call("a"), build)
-    link.clock.now_s += 10
-    assert one.upstreams_state() == {
-        "a": {"succeeded": 0, "failed": 2, "failed_in_a_row": 2, "last": "upstream_unreachable", "age_s": 10.0},
-        "b": {"succeeded": 1, "failed": 0, "failed_in_a_row": 0, "last": "ok", "age_s": 11.0},
-    }

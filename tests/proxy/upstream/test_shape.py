@@ -132,3 +132,13 @@ def test_what_does_not_match_is_given_up_at_once() -> None:
     before = time.perf_counter()
     assert shape.match(blanks) is None
     assert time.perf_counter() - before < 1
+
+
+def test_a_shape_that_comes_once_costs_no_pattern() -> None:
+    one, other = Shape((b"Content-Length", b"X-A")), Shape((b"Transfer-Encoding",))
+    assert one._pattern is None
+    assert one.match(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-A: b\r\n\r\nok") == (200, 46, [b"2", b"b"])
+    kept = one._pattern
+    assert kept is not None and one.match(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok") is None
+    assert one._pattern is kept
+    assert other.match(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n") is None

@@ -183,13 +183,10 @@ def test_the_opening_ends_with_the_first_user_message() -> None:
     assert CODEC.opening({"messages": messages[:1]}) == messages[:1]
 
 
-def test_usage_and_the_output_cap_are_read_from_the_call() -> None:
+def test_the_wish_for_usage_is_read_from_the_call() -> None:
     assert CODEC.wants_usage({"stream_options": {"include_usage": True}})
     assert not CODEC.wants_usage({"stream_options": {"include_usage": False}})
     assert not CODEC.wants_usage({"stream_options": None})
-    assert CODEC.output_cap({"max_completion_tokens": 5, "max_tokens": 9}) == 5
-    assert CODEC.output_cap({"max_tokens": 9}) == 9
-    assert CODEC.output_cap({}) is None
 
 
 # --- answers

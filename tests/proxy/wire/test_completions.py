@@ -87,6 +87,6 @@ def test_what_is_no_answer_of_the_dialect_is_left_alone(body: bytes) -> None:
     assert CODEC.answer(body) is None
 
 
-def test_the_cap_the_opening_and_the_wish_for_usage_are_read_from_the_call() -> None:
+def test_the_opening_and_the_wish_for_usage_are_read_from_the_call() -> None:
     doc = {"prompt": "p", "max_tokens": 4, "stream_options": {"include_usage": True}}
-    assert (CODEC.output_cap(doc), CODEC.opening(doc), CODEC.wants_usage(doc)) == (4, "p", True)
+    assert (CODEC.opening(doc), CODEC.wants_usage(doc)) == ("p", True)

@@ -192,9 +192,7 @@ def test_the_opening_stays_while_a_conversation_grows() -> None:
     assert openings[0] != CODEC.opening({"system": "i", "messages": later[2:]})
 
 
-def test_the_cap_on_output_is_told() -> None:
-    assert CODEC.output_cap({"max_tokens": 7}) == 7
-    assert CODEC.output_cap({}) is None
+def test_usage_is_sent_unasked() -> None:
     found = call({"role": "user", "content": "u"})
     CODEC.ask_usage(found)
     assert CODEC.wants_usage(found.doc) and not found.edits

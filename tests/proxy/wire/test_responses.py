@@ -215,9 +215,7 @@ def test_the_opening_stays_while_a_conversation_grows() -> None:
     assert openings[0] != CODEC.opening({"instructions": "i", "input": "two"})
 
 
-def test_the_cap_on_output_is_told() -> None:
-    assert CODEC.output_cap({"max_output_tokens": 7}) == 7
-    assert CODEC.output_cap({}) is None
+def test_usage_is_sent_unasked() -> None:
     assert CODEC.wants_usage({})
 
 

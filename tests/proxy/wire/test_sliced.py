@@ -29,6 +29,7 @@ def run(steps: Any) -> Any:
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Windows and pieces so small that every seam is met."""
     monkeypatch.setattr(sliced, "LONG_BYTES", 0)
+    monkeypatch.setattr(sliced, "AT_ONCE_BYTES", 0)
     monkeypatch.setattr(sliced, "PIECE_BYTES", 48)
     monkeypatch.setattr(sliced, "WINDOW_BYTES", 24)
 
@@ -218,3 +219,39 @@ def test_a_doubled_key_is_always_seen(seed: int) -> None:
     whole = len({json.loads(f'"{name}"') for name in names}) == len(names)
     assert (outcome(lambda: coding.parse(raw))[0] == "ok") is whole
     assert (outcome(lambda: run(sliced.reading(raw)))[0] == "ok") is whole
+
+
+QUICK = {
+    "as orjson writes it": b'{"a":["x",1.5,null]}',
+    "loosely": b'{ "a": ["x", 1.50] }',
+    "an integer beyond 64 bits": b'{"a":' + b"9" * 30 + b"}",
+    "escaped": b'{"a":"\\u00e9\\ud83d\\ude00"}',
+    "no object": b"[1]",
+}
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_what_is_read_quickly_is_what_is_read_closely(name: str) -> None:
+    raw = QUICK[name]
+    found = coding.compact(raw, 128)
+    assert found == json.loads(raw)
+    assert json.dumps(found) == json.dumps(json.loads(raw))
+
+
+def test_a_key_that_stands_twice_is_refused_however_it_is_read() -> None:
+    with pytest.raises(MalformedBody, match="twice"):
+        coding.compact(b'{"a":1,"a":2}', 128)
+
+
+@pytest.mark.parametrize(
+    "raw", [b'{"a":1,}', b"{", b'{"a":"\xff"}', b'{"a":' + b"[" * 127 + b"1" + b"]" * 127 + b"}", b"[{}]" * 9000]
+)
+def test_what_is_not_quick_is_left_to_a_closer_look(raw: bytes) -> None:
+    assert coding.compact(raw, 100) is None
+
+
+def test_a_text_of_very_many_values_is_not_quick() -> None:
+    row = b",".join([b"1"] * 290_000)
+    assert coding.compact(b'{"a":[' + row + b"]}", 128) is None
+    assert coding.compact(b'{"a":[' + row[:200_000] + b"1]}", 128) is not None
+    assert coding.compact(b'{"a": [' + row[:200_000] + b"1]}", 128) is None  # (it would have to be read twice)
