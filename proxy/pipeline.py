@@ -25,17 +25,7 @@ from proxy.delivery import Delivery
 from proxy.errors import BadMethod, Forbidden, MalformedBody, Refused, UpstreamTimeout, WeirError
 from proxy.exchange import Caller, Dialect, Exchange, Json, Request, Response, Segment, Target
 from proxy.held import named_id
-from proxy.house import (
-    CallIds,
-    House,
-    Identified,
-    Local,
-    Trip,
-    make_durable,
-    of_provider,
-    watch,
-    watchers,
-)
+from proxy.house import CallIds, House, Identified, Local, Trip, make_durable, of_provider, watch, watchers
 from proxy.live import Snapshot
 from proxy.outward import builder
 from proxy.ports import Incoming, Reply
