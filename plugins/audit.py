@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from proxy.exchange import DURABLE, AuditEntry, Exchange, Response, dumped
+from proxy.exchange import DURABLE, NOTHING, AuditEntry, Exchange, Response, dumped
 from proxy.plugin import Kit, NoOptions, Plugin
 
 CONTENT_CHARS = 65_536
@@ -22,8 +22,6 @@ KINDS = 512
 """Kinds of calls whose manifests are remembered."""
 KIND_BYTES = 4096
 """Longer manifests are not: callers and providers can write into them."""
-
-NOTHING = Response(status=0, source="")
 
 
 class Audit(Plugin[NoOptions]):

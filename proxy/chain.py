@@ -28,10 +28,10 @@ from proxy.errors import Limited, PluginFailed, Refused
 from proxy.exchange import Exchange, Request, Response, Target
 from proxy.live import Snapshot
 from proxy.plugin import HOOKS, Plugin, overrides
+from proxy.ports import Now
 from proxy.route import Member, Route, applies, for_agent, skipped
 
 T = TypeVar("T")
-Now = Callable[[], float]
 
 SHADOW: ContextVar[bool] = ContextVar("weir_shadow", default=False)
 """True while a shadow hook runs: the kit's store then writes to a namespace of its own, and `ask` is off."""

@@ -18,18 +18,16 @@ from proxy.exchange import Exchange, Response, Target
 from proxy.held import is_kept
 from proxy.house import Trip
 from proxy.live import Upstream
-from proxy.ports import Headers, Tasks
-from proxy.pulse import Pulse
+from proxy.ports import Headers, Now, Tasks
+from proxy.pulse import EARLY, Pulse
 from proxy.streaming import Remember, Streaming, codec_of, passage_of, route_of
 from proxy.upstream import endpoint
-from proxy.upstream.link import Answering
+from proxy.upstream.link import Answering, is_events
 from proxy.wire import sliced
 from proxy.wire.codec import Answer
 
-Now = Callable[[], float]
 Send = Callable[[], Awaitable[tuple[Answering, Target, Upstream]]]
 Inflate = Callable[[Headers, bytes, int], bytes]
-EVENT_STREAM: Headers = [("content-type", "text/event-stream"), ("cache-control", "no-cache")]
 REPLACEMENTS = 3
 """How often plugins may replace an answer or name another target, per call."""
 
@@ -94,7 +92,7 @@ class Delivery:
         try:
             await trip.chain.response(exchange, route_of(trip), trip.below)
             if not trip.reply.started:
-                headers = [*EVENT_STREAM, *own.theirs(response.headers), *own.headers(exchange)]
+                headers = [*EARLY, *own.theirs(response.headers), *own.headers(exchange)]
                 await trip.reply.start(response.status, headers)
             exchange.timeline.first = self._now()
             for data in events:
@@ -146,7 +144,7 @@ class Delivery:
                 await trip.chain.verdicts(exchange)
             if answering.status >= 400:
                 return await self._passed_on(trip, answering)
-            if _is_events(answering):
+            if is_events(answering):
                 return await self._streaming.carry(trip, answering, pulse)
             return await self._whole(trip, answering)
         except UpstreamFailed as error:
@@ -283,11 +281,6 @@ def _start_over(exchange: Exchange, target: Target) -> None:
     exchange.target, exchange.fallbacks = target, left[1:] if left and left[0] is target else []
     exchange.response, exchange.error, exchange.outcome = None, None, "ok"
     exchange.timeline.upstream_end = 0.0
-
-
-def _is_events(answering: Answering) -> bool:
-    kind = answering.header("content-type")
-    return kind is not None and kind[:17].lower() == "text/event-stream"
 
 
 def _id_of(doc: object) -> str:

@@ -13,15 +13,15 @@ from proxy.findings import Step as Step
 from proxy.findings import dumped as dumped
 from proxy.notes import Key as Key
 from proxy.notes import Notes as Notes
+from proxy.ports import Headers as Headers
+from proxy.ports import Json as Json
+from proxy.ports import Pairs as Pairs
 from proxy.timeline import Timeline
 
 if TYPE_CHECKING:
     from proxy.plugin import Plugin
 
 T = TypeVar("T")
-Json = Any
-Headers = list[tuple[str, str]]
-Pairs = Sequence[tuple[str, str]]
 
 Dialect = Literal["chat", "responses", "completions", "embeddings", "messages", "relay"]
 Role = Literal["system", "user", "assistant", "tool"]
@@ -316,6 +316,10 @@ class Response:
 
 DURABLE: Key[dict[str, Any]] = Key("durable")
 """A line that must be on disk before the upstream is called (`audit.strict`)."""
+
+
+NOTHING = Response(status=0, source="")
+"""Of a call that has no answer."""
 
 
 class Exchange:

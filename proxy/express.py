@@ -29,7 +29,7 @@ from proxy.ports import Incoming, Json, ShortReply
 from proxy.tracks import Standing, Track, Tracks
 from proxy.upstream import endpoint
 from proxy.upstream.arrival import Arrival
-from proxy.upstream.link import Answering, Outgoing
+from proxy.upstream.link import Answering, Outgoing, is_events
 from proxy.wire import sliced
 from proxy.wire.codec import Codec
 
@@ -218,10 +218,7 @@ class Ride:
 
     def _taken(self, arrival: Arrival, now: float) -> Json | None:
         """The answer, read and noted; None where that is not for here."""
-        kind = arrival.header("content-type")
-        if arrival.shape is None or arrival.header("content-encoding") is not None:
-            return None
-        if kind is not None and kind[:17].lower() == "text/event-stream":
+        if arrival.shape is None or arrival.header("content-encoding") is not None or is_events(arrival):
             return None
         raw, exchange = arrival.rest, self._exchange
         answer = self._codec.answer(raw) if len(raw) <= exchange.snapshot.limits.answer_bytes else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import xxhash
@@ -11,9 +10,9 @@ from proxy.chain import SHADOW, Chain, bounded
 from proxy.errors import Limited, Refused
 from proxy.exchange import Exchange
 from proxy.plugin import Filter, Hold
+from proxy.ports import Now
 from proxy.route import Member
 
-Now = Callable[[], float]
 HELD_CHARS = 64 * 1024
 """A filter that holds back more than this is taken for broken."""
 

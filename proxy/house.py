@@ -14,12 +14,11 @@ from proxy.errors import BadRequest, ProtocolViolation
 from proxy.exchange import DURABLE, Caller, Exchange, Target
 from proxy.held import Held
 from proxy.live import Snapshot, Upstream
-from proxy.ports import Headers, Incoming, Metrics, Pairs, Reply, Store, Tasks
+from proxy.ports import Headers, Incoming, Metrics, Now, Pairs, Reply, Store, Tasks
 from proxy.route import Route
 from proxy.upstream.link import Answering, Link, Outgoing
 from proxy.wire.codec import Codec
 
-Now = Callable[[], float]
 Inflate = Callable[[Headers, bytes, int], bytes]
 
 

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Json = Any
+Now = Callable[[], float]
+"""Monotonic seconds."""
 Headers = list[tuple[str, str]]
 Pairs = Sequence[tuple[str, str]]
 """Headers that are only read."""

@@ -13,7 +13,7 @@ from typing import Any, TypedDict
 import orjson
 
 from proxy.errors import PluginFailed, Refused, WeirError
-from proxy.exchange import Exchange, Outcome, Response, Target, dumped
+from proxy.exchange import NOTHING, Exchange, Outcome, Target, dumped
 
 
 class Record(TypedDict, total=False):
@@ -111,7 +111,6 @@ class _Unused:
 
 
 UNUSED, NOWHERE = _Unused(), Target("", "")
-NOTHING = Response(status=0, source="")
 
 
 def _extra(exchange: Exchange) -> dict[str, Any]:

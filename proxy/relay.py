@@ -7,7 +7,7 @@ filter restores or withholds is the same as in the live answer.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
+from typing import Any
 
 import orjson
 
@@ -15,25 +15,17 @@ from proxy import own, record, wire
 from proxy.errors import Forbidden, Refused, TooLarge, Unauthorized
 from proxy.exchange import Exchange, Response, Target, Usage
 from proxy.held import Held
-from proxy.house import Now, Trip
+from proxy.house import Pool, Trip
 from proxy.live import Upstream
 from proxy.passage import Passage
-from proxy.ports import Headers
+from proxy.ports import Headers, Now
 from proxy.upstream import endpoint
-from proxy.upstream.link import Answering, Link, Outgoing
+from proxy.upstream.link import Answering, Link, Outgoing, is_events
 from proxy.wire.dialect import named, whole
 
 SMALL_BYTES = 1024 * 1024
 """Bodies up to here are read whole (so a stale connection can be retried); larger ones flow."""
 STORED = "/v1/responses/"
-KEY_PROTOCOL = "openai-insecure-api-key."
-"""Browsers put their key there, for a websocket has no headers of theirs."""
-
-
-class Pool(Protocol):
-    async def send(
-        self, exchange: Exchange, build: Callable[[Target, Upstream, bool], Outgoing]
-    ) -> tuple[Answering, Target, Upstream]: ...
 
 
 Tunnel = Callable[[Any, Any, Callable[[list[str]], Awaitable[Any]]], Awaitable[tuple[int, int]]]
@@ -130,7 +122,7 @@ class Relay:
         headers = endpoint.answer_headers(answering.headers, changed=True)
         response = exchange.response = Response(status=answering.status)
         try:
-            if _is_events(answering.headers):
+            if is_events(answering):
                 await self._stored_stream(trip, answering, passage, [*headers, *own.headers(exchange)])
                 return
             body = await answering.read(exchange.snapshot.limits.answer_bytes)
@@ -193,7 +185,7 @@ class Relay:
 
         async def connect(protocols: list[str]) -> Any:
             if trip.ours:
-                protocols = [name for name in protocols if not name.startswith(KEY_PROTOCOL)]
+                protocols = [name for name in protocols if not name.startswith(endpoint.KEY_PROTOCOL)]
             found = await self._link.websocket(upstream, line, headers, protocols)
             exchange.timeline.headers = exchange.timeline.first = self._now()
             return found
@@ -201,10 +193,6 @@ class Relay:
         _, exchange_out = await self._tunnel(trip.incoming, trip.reply, connect)
         exchange.timeline.upstream_end = self._now()
         exchange.response = Response(status=101, complete=True, delivered_bytes=exchange_out)
-
-
-def _is_events(headers: Headers) -> bool:
-    return _content_type(headers).startswith("text/event-stream")
 
 
 def _is_json(headers: Headers) -> bool:

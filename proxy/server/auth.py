@@ -23,7 +23,7 @@ from proxy.errors import BadRequest, Forbidden, Unauthorized, UnknownPath
 from proxy.exchange import Caller
 from proxy.live import CallerKey, Identity, Snapshot
 from proxy.ports import Headers, Incoming
-from proxy.upstream.endpoint import takes_credential
+from proxy.upstream.endpoint import KEY_PROTOCOL, takes_credential
 
 AGENT: Final = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9._-]{1,64}")
 HEADERS: Final = frozenset(
@@ -33,8 +33,6 @@ HEADERS: Final = frozenset(
     }
 )  # fmt: skip
 CREDENTIALS: Final = frozenset({"authorization", "x-api-key", "api-key", "sec-websocket-protocol"})
-KEY_PROTOCOL: Final = "openai-insecure-api-key."
-"""How browsers send a key for a websocket: as one of the subprotocols they offer."""
 PRIVATE_HOSTS: Final = (".localhost", ".local", ".internal")
 """Endings of names that nobody can register: no web page from elsewhere can be rebound to them."""
 PRIORITY_MOST: Final = 100

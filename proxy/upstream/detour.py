@@ -7,7 +7,6 @@ It keeps the same promises as `line`, and the same tests hold both.
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import AsyncIterator, Sequence
 
 import aiohttp
@@ -22,7 +21,7 @@ from proxy.ports import Clock, Headers
 from proxy.upstream import failure, tls
 from proxy.upstream.body import Upload, dressed
 from proxy.upstream.carrier import FRESH, Connector, Lost, Reply
-from proxy.upstream.head import FIELD_BYTES, HEADERS, writable
+from proxy.upstream.head import FIELD_BYTES, HEADERS, TARGET, writable
 from proxy.upstream.link import Outgoing, header_of
 from proxy.upstream.outbound import outbound
 
@@ -32,8 +31,6 @@ MESSAGE_BYTES = 16 * 1024 * 1024
 """Longest websocket message."""
 
 _NOT_ADDED = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
-_TARGET = re.compile(r"/[!-\"$-~]*")
-"""Visible ASCII, no fragment."""
 
 
 class Detour:
@@ -134,7 +131,7 @@ class Detour:
 
     def _url(self, target: str) -> URL:
         """The very string that goes on the wire, or BadRequest: nothing here may rewrite it."""
-        if _TARGET.fullmatch(target):
+        if TARGET.fullmatch(target):
             url = URL(self._origin + target, encoded=True)
             if url.raw_path_qs == target or url.raw_path_qs + "?" == target:
                 return url

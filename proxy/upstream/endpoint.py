@@ -29,6 +29,8 @@ SEARCHED = 500
 """Known models among which the nearest is looked for."""
 SHOWN = 100
 """Characters of an unknown model that are given back."""
+KEY_PROTOCOL = "openai-insecure-api-key."
+"""How browsers send a key for a websocket: as one of the subprotocols they offer."""
 
 HOP_BY_HOP = frozenset(
     {

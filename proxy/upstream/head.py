@@ -19,7 +19,7 @@ HEAD_BYTES = 256 * 1024
 REMEMBERED, REMEMBERED_CHARS = 512, 128
 """Names, and as many targets, that need no second look; longer ones are looked at each time."""
 
-_TARGET = re.compile(r"/[!-\"$-~]*")
+TARGET = re.compile(r"/[!-\"$-~]*")
 """Visible ASCII, no fragment."""
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _FRAMING = frozenset({"host", "content-length", "transfer-encoding"})
@@ -82,7 +82,7 @@ class Writer:
         return f"{line}{host}{fields}{framing}\r\n".encode()
 
     def _line(self, method: str, target: str) -> str:
-        if not _TARGET.fullmatch(target):
+        if not TARGET.fullmatch(target):
             raise failure.unsendable_path()
         if not _TOKEN.fullmatch(method) or method == "CONNECT":
             raise failure.unsendable_header()

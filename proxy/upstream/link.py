@@ -46,6 +46,12 @@ def header_of(headers: Headers, name: str) -> str | None:
     return next((value for known, value in headers if len(known) == size and known.lower() == name), None)
 
 
+def is_events(answering: Answering) -> bool:
+    """Whether the answer is a stream of events."""
+    kind = answering.header("content-type")
+    return kind is not None and kind[:17].lower() == "text/event-stream"
+
+
 class Answering(Protocol):
     """A provider's answer whose headers have come. Must be read to its end or closed."""
 
