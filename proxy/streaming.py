@@ -19,7 +19,7 @@ from proxy.passage import Passage
 from proxy.pulse import Pulse
 from proxy.route import Route
 from proxy.upstream import endpoint
-from proxy.upstream.arrival import Arrival
+from proxy.upstream.arrival import Arrival, Straight
 from proxy.upstream.link import Answering
 from proxy.wire import sliced
 from proxy.wire.codec import Codec
@@ -191,8 +191,7 @@ class Flow:
     """One stream under way. `take` is called from where the provider's bytes come."""
 
     __slots__ = (
-        "_now", "_pending", "_push", "_response", "_skim", "_spot", "_through", "arrival", "exchange", "line",
-        "passage", "pulse", "reply", "tail", "waiting",
+        "_now", "_skim", "_through", "arrival", "exchange", "line", "passage", "pulse", "reply", "tail", "waiting",
     )  # fmt: skip
 
     def __init__(self, now: Now, trip: Trip, passage: Passage, pulse: Pulse) -> None:
@@ -210,42 +209,15 @@ class Flow:
         self._skim = passage.skim
         self._through = False
         """Content has gone out: nothing is left to be decided."""
-        self._response: Response | None = None
-        """Set where whole events go the shortest way."""
-        self._push = trip.reply.push
-        self._pending, self._spot = passage.pending, passage.inner.spot
 
     @property
     def unseen(self) -> bool:
         """Nothing of this answer has been shown, and another target may be tried instead."""
         return self.pulse.holding and not self.passage.inner.started and bool(self.exchange.fallbacks)
 
-    def take(self, data: bytes) -> bool:
-        """False: more can be taken only when what is waited for is done."""
-        response, arrival = self._response, self.arrival
-        if arrival is not None and arrival.heard_s:
-            begun, arrival.heard_s = arrival.heard_s, 0.0
-        else:
-            begun = self._now()
-        if (
-            response is not None
-            and data[-2:] == b"\n\n"
-            and not self._pending
-            and b"\r" not in data
-            and data[-3:] != b"\n\n\n"
-            and not (arrival is not None and arrival.over)
-            and self._spot(data, 0) < 0
-        ):  # the commonest by far: whole events, and nothing in them to be noted
-            size = len(data)
-            response.delivered_bytes += size
-            passage = self.passage
-            if passage.room > 0:
-                passage.room -= size
-                passage.sample.append(data)
-            self.pulse.last_s = begun
-            more = self._push(data)
-            self.line.busy += self._now() - begun
-            return more
+    def take(self, data: bytes, heard_s: float = 0.0) -> bool:
+        """False: more can be taken only when what is waited for is done. `heard_s`: when it came, if that is known."""
+        begun, arrival = heard_s or self._now(), self.arrival
         data = self._skim(data)
         if not self._through and self._must_wait():
             self.waiting = data
@@ -262,8 +234,31 @@ class Flow:
         if not self._through and self.passage.inner.started:
             self._through = True
             self.line.first = self.line.first or ended
-            self._response = self.exchange.response if self.passage.untaped else None
+            if arrival is not None and self.passage.untaped:
+                arrival.straight = self._straightened()
         return more
+
+    def _straightened(self) -> Straight:
+        """`take` for what most often comes: whole events, and nothing in them to be noted. With everything at hand, for
+        it is called for each piece of each stream."""
+        passage, pulse, line, response = self.passage, self.pulse, self.line, self.exchange.response
+        take, pending, spot, push, now = self.take, passage.pending, passage.inner.spot, self.reply.push, self._now
+        assert response is not None
+
+        def straight(data: bytes, heard_s: float) -> bool:
+            if not data.endswith(b"}\n\n") or pending or data.find(b"\r") >= 0 or spot(data, 0) >= 0:
+                return take(data, heard_s)
+            size = len(data)
+            response.delivered_bytes += size
+            if passage.room > 0:
+                passage.room -= size
+                passage.sample.append(data)
+            pulse.last_s = heard_s
+            more = push(data)
+            line.busy += now() - heard_s
+            return more
+
+        return straight
 
     def _must_wait(self) -> bool:
         inner = self.passage.inner

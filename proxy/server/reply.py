@@ -26,6 +26,8 @@ from proxy.wire import faults
 
 COPY_BYTES = 64 * 1024
 """Up to here head and body are joined into one write; a larger body is not copied once more."""
+CORKED_BYTES = 16 * 1024
+"""A piece up to here may go out with those of other calls. A larger one tells at once whether its caller keeps up."""
 OWNED = frozenset({"content-length", "transfer-encoding", "connection", "keep-alive"})
 """Framing is the reply's own affair; of these only Content-Length is read from the headers given."""
 MESSAGES: Final = ("/v1/messages", "/v1/messages/count_tokens")
@@ -48,7 +50,7 @@ class Line(Protocol):
     def write(self, data: bytes, more: bytes = b"") -> None: ...
 
     def answer(self, data: bytes) -> None:
-        """As `write`, of a whole answer: it may go out with those of others."""
+        """As `write`, but it may go out with those of others, at the end of this turn of the event loop."""
         ...
 
     async def drained(self) -> None:
@@ -113,19 +115,22 @@ class Reply:
         if not data or self._mute:
             return True
         size = len(data)
-        if self._left is not None:
-            if size > self._left:
-                self.abort()
-                raise RuntimeError("the body is longer than its Content-Length")
-            self._left -= size
-        self.bytes_out += size
         if self._chunked:
             data = b"%b%x\r\n%b\r\n" % (self._head, size, data)
-        elif self._head:
+        else:
+            if self._left is not None:
+                if size > self._left:
+                    self.abort()
+                    raise RuntimeError("the body is longer than its Content-Length")
+                self._left -= size
             data = self._head + data
+        self.bytes_out += size
         self._head = b""
         line = self._line
-        line.write(data)
+        if size > CORKED_BYTES:
+            line.write(data)
+        else:
+            line.answer(data)
         return not line.paused
 
     async def end(self, last: bytes = b"") -> None:

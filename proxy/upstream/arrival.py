@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 Sink = Callable[[bytes], bool]
 """Takes a piece of a body, and says whether it wants the next."""
+Straight = Callable[[bytes, float], bool]
+"""As `Sink`, told when the piece came."""
 GATHERED_BYTES = 1024 * 1024
 """Who reads a body whole is woken when so much has come, or all of it."""
 
@@ -30,13 +32,13 @@ class Arrival:
         "_rest",
         "_values",
         "error",
-        "heard_s",
         "length",
         "over",
         "reused",
         "shape",
         "stale",
         "status",
+        "straight",
     )
 
     def __init__(self, connection: Connection, *, reused: bool) -> None:
@@ -47,8 +49,8 @@ class Arrival:
         self.shape: Shape | None = None
         """Of the headers, where their like has come before."""
         self.reused = reused
-        self.heard_s = 0.0
-        """When what is given to a sink came, as long as it has not taken it; 0: not known."""
+        self.straight: Straight | None = None
+        """Set by who gave a sink: takes in its place what comes from here on."""
         self.length: int | None = None
         """Of the body, where the headers tell it."""
         self.over = False

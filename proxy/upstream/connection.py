@@ -285,21 +285,19 @@ class Connection(Reading, asyncio.Protocol):
 
     def _given(self, arrival: Arrival, sink: Sink) -> bool:
         """What has come, to who takes it at once. False where nobody waits any more."""
-        waiter, pieces = self._waiter, self.pieces
+        waiter, pieces, straight = self._waiter, self.pieces, arrival.straight
         if waiter is None or waiter.done():
             self._sink = self._waiter = None
             return False
-        data = pieces.pop()
-        if pieces:
-            data = b"".join((*pieces, data))
-            pieces.clear()
-        arrival.heard_s = now_s = self._now()
+        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        pieces.clear()
+        now_s = self._now()
         idle_s = self._timeouts.idle_s
         if idle_s > 0:  # later than before: the timer that rings by then is there, see `pour`
             due_s = now_s + idle_s
             self._due_s = due_s if due_s < self._end_s else self._end_s
         try:
-            if sink(data):
+            if sink(data) if straight is None else straight(data, now_s):
                 return True
             waiter.set_result(False)
         except Exception as error:  # noqa: BLE001 - the sink's own, and who gave it waits here

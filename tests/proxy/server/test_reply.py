@@ -111,6 +111,60 @@ async def test_the_head_of_a_stream_leaves_with_its_first_piece_or_alone_before_
         writer.close()
 
 
+async def test_pieces_that_wait_for_those_of_other_calls_keep_their_order() -> None:
+    pieces = [b"%d;" % number * (9000 if number % 3 == 2 else 1) for number in range(12)]
+    written: list[bytes] = []
+
+    async def handle(incoming: Incoming, reply: Reply) -> None:
+        line = cast(Connection, incoming.connection)
+        line._cork.calls = range(9)
+        transport, line.transport = line.transport, cast(Any, Overheard(line.transport, written))
+        await reply.start(200, [])
+        reply.push(b"first")
+        reply.push(b"second")
+        assert not written
+        await asyncio.sleep(0)
+        assert [data.rpartition(b"\r\n\r\n")[2] for data in written] == [b"5\r\nfirst\r\n", b"6\r\nsecond\r\n"]
+        for piece in pieces:
+            await reply.write(piece)
+        await reply.end()
+        await asyncio.sleep(0)
+        line.transport = transport
+
+    async with opened(handle) as door:
+        answer = await say(door.port, get(b"/v1/x"))
+    assert answer.body == b"firstsecond" + b"".join(pieces)
+
+
+async def test_a_caller_that_stops_reading_is_noticed_after_a_piece_more_where_many_calls_run() -> None:
+    pushed = [0, 0]
+    full = asyncio.Event()
+
+    async def handle(incoming: Incoming, reply: Reply) -> None:
+        line = cast(Connection, incoming.connection)
+        line._cork.calls = range(9)
+        await reply.start(200, [])
+        for _ in range(5000):
+            pushed[0] += 1
+            if not reply.push(bytes(10_000)):
+                break
+            await asyncio.sleep(0)
+            pushed[1] += line.paused
+        full.set()
+        await reply.ready()
+        await reply.end(b"over")
+
+    async with opened(handle) as door:
+        reader, writer = await asyncio.open_connection("127.0.0.1", door.port, limit=2000)
+        writer.write(get(b"/v1/x"))
+        async with asyncio.timeout(5):
+            await full.wait()
+            assert pushed[1] <= 1
+            answer = await hear(reader, more=True)
+        assert answer.body == bytes(10_000 * pushed[0]) + b"over"
+        writer.close()
+
+
 async def test_a_declared_length_is_kept_by_a_stream() -> None:
     async with opened(streaming([("Content-Length", "6")], b"abc", b"def")) as door:
         answer = await say(door.port, get(b"/v1/x"))

@@ -309,6 +309,29 @@ class TestPouring:
             took += rest
         assert b"".join(took) == body
 
+    async def test_may_go_straight_on_from_any_piece_and_still_stops(self) -> None:
+        wired, took = Wired(), list[bytes]()
+        wired.hear(CHUNKED, [])
+        pouring = self.poured(wired, took)
+        await asyncio.sleep(0)
+        wired.connection.data_received(b"1\r\na\r\n")
+        straight = list[tuple[bytes, bool]]()
+
+        def go(piece: bytes, heard_s: float) -> bool:
+            straight.append((piece, 0 < heard_s <= SystemClock().monotonic_s()))
+            return len(straight) < 2
+
+        wired.arrival.straight = go
+        wired.connection.data_received(b"1\r\nb\r\n1\r\nc\r\n")
+        wired.connection.data_received(b"1\r\nd\r\n")
+        wired.connection.data_received(b"1\r\ne\r\n")
+        assert (took, straight, await pouring) == ([b"a"], [(b"bc", True), (b"d", True)], False)
+        pouring = self.poured(wired, took)
+        await asyncio.sleep(0)
+        wired.connection.data_received(b"0\r\n\r\n")
+        assert await pouring
+        assert (took, wired.owner.told) == ([b"a", b"e"], ["released"])
+
     async def test_stops_where_no_more_is_wanted_and_goes_on(self) -> None:
         wired, took = Wired(), list[bytes]()
         wired.hear(CHUNKED, [])
