@@ -41,7 +41,7 @@ class Delivery:
         self._inflate = inflate
         self._remember = remember
         self._streaming = Streaming(now, remember)
-        self._bells = Bells()
+        self.bells = Bells()
 
     async def own(self, trip: Trip, response: Response) -> None:
         """An answer that a plugin made. Everything above the plugin's place still sees it; guards that judge beside
@@ -109,7 +109,7 @@ class Delivery:
     async def upstream(self, trip: Trip, send: Send) -> None:
         """Sends, and carries back what comes. Errors before the first byte are raised; later ones become events."""
         exchange = trip.exchange
-        pulse = Pulse(trip.reply, self._now, self._tasks, exchange, self._bells)
+        pulse = Pulse(trip.reply, self._now, self._tasks, exchange, self.bells)
         try:
             if exchange.request.stream:
                 pulse.await_headers()

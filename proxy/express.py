@@ -26,7 +26,7 @@ from proxy.held import is_kept, named_id
 from proxy.house import House, Trip
 from proxy.pipeline import Pipeline, model_of, names_parts
 from proxy.ports import Incoming, Json, ShortReply
-from proxy.tracks import Standing, Track, Tracks
+from proxy.tracks import SILENT_S, Standing, Track, Tracks
 from proxy.upstream import endpoint
 from proxy.upstream.arrival import Arrival
 from proxy.upstream.link import Answering, Outgoing, is_events
@@ -84,9 +84,10 @@ class Express:
         except WeirError:
             return None
         track = standing.tracks.get(model) or self._tracks.lay(incoming, standing, model)
+        stream = doc.get("stream")
         if (
             track is None
-            or doc.get("stream")
+            or (stream and not (stream is True and standing.streams and codec.wants_usage(doc)))
             or (codec.dialect == "responses" and (doc.get("background") or named_id(doc) is not None))
             or not (codec.plain(doc) or not (standing.refuses_unread or names_parts(body)))
         ):
@@ -94,7 +95,7 @@ class Express:
             return None
         request = Request(
             codec.dialect, incoming.method, standing.known.path, incoming.query, tuple(incoming.headers), body,
-            doc=doc, model=model, walk=self.pipeline.walk(codec),
+            doc=doc, model=model, stream=stream is True, walk=self.pipeline.walk(codec),
         )  # fmt: skip
         exchange = Exchange(
             self.pipeline.call_id(at_s),
@@ -120,8 +121,8 @@ class Ride:
     """One call on the short way."""
 
     __slots__ = (
-        "_arrival", "_below", "_exchange", "_headers", "_house", "_incoming", "_over", "_pipeline", "_reply",
-        "_standing", "_track", "context",
+        "_arrival", "_below", "_exchange", "_headers", "_house", "_incoming", "_late", "_over", "_pipeline", "_reply",
+        "_standing", "_track", "bell", "context",
     )  # fmt: skip
 
     def __init__(
@@ -145,6 +146,9 @@ class Ride:
         self._below = 0
         self._arrival: Answering | None = None
         self._over = False
+        self._late: asyncio.Future[Answering] | None = None
+        """Of a stream for whose answer a task waits by now."""
+        self.bell = 0
         self.context = copy_context()
         """Of this call alone, on its way out and back."""
 
@@ -169,6 +173,28 @@ class Ride:
         if self._arrival is None:
             line.sent, exchange.attempts = 0.0, 0
             self._hand_on(partial(self._pipeline.go_on, response=None))
+        elif request.stream:
+            self._pipeline.delivery.bells.after(SILENT_S, self)
+
+    def rung(self) -> None:
+        """A stream's headers take their time: a task waits for them, which answers early and keeps the caller awake."""
+        if not self._over:
+            self.context.run(self._wait_on)
+
+    def _wait_on(self) -> None:
+        self._late = asyncio.get_running_loop().create_future()
+        self._hand_on(partial(self._pipeline.carry, come=self._answer_comes))
+
+    async def _answer_comes(self) -> Answering:
+        assert self._late is not None and self._arrival is not None
+        try:
+            arrival = await self._late
+        except asyncio.CancelledError:
+            self._arrival.close()
+            self._house.pool.noted(self._track.target.upstream, "cancelled")
+            raise
+        self._exchange.timeline.headers = self._house.now()
+        return arrival
 
     def came(self) -> None:
         """The body was there before."""
@@ -178,6 +204,8 @@ class Ride:
         if self._over:
             return
         self._over = True
+        if self.bell:
+            self._pipeline.delivery.bells.drop(self)
         if self._arrival is not None:  # (None: its answer has come, and waits to be remembered)
             self._arrival.close()
             self._house.pool.noted(self._track.target.upstream, "cancelled")
@@ -194,13 +222,19 @@ class Ride:
 
     def _arrived(self, arrival: Answering) -> None:
         """The answer has come as a whole, or something else has."""
+        if self.bell:
+            self._pipeline.delivery.bells.drop(self)
         if not self._over:
             self.context.run(self._return, arrival)
+        elif self._late is not None and not self._late.done():
+            self._late.set_result(arrival)
 
     def _return(self, arrival: Answering) -> None:
         self._exchange.timeline.headers = now = self._house.now()
         try:
             whole = arrival if isinstance(arrival, Arrival) and arrival.whole and 200 <= arrival.status < 300 else None
+            if self._exchange.request.stream:
+                whole = None
             doc = None if whole is None else self._taken(whole, now)
             stays = whole is not None and doc is not None and self._stays(whole, doc)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  it becomes an answer, on the regular way
@@ -210,11 +244,8 @@ class Ride:
             return
         if whole is not None and doc is not None:
             self._deliver(whole)
-        elif getattr(arrival, "stale", False):  # nobody has seen the call: it goes out again
-            self._exchange.attempts, self._exchange.timeline.sent = 0, 0.0
-            self._hand_on(partial(self._pipeline.go_on, response=None), fresh=True)
         else:
-            self._hand_on(partial(self._pipeline.carry, answering=arrival))
+            self._hand_on(partial(self._pipeline.carry, come=partial(_given, arrival)))
 
     def _taken(self, arrival: Arrival, now: float) -> Json | None:
         """The answer, read and noted; None where that is not for here."""
@@ -297,16 +328,19 @@ class Ride:
         assert codec is not None
         return codec
 
-    def _hand_on(self, work: Callable[[Trip], Coroutine[Any, Any, None]], *, fresh: bool = False) -> None:
-        """The regular way goes on with the call. `fresh`: over a connection that nobody has used before."""
+    def _hand_on(self, work: Callable[[Trip], Coroutine[Any, Any, None]]) -> None:
+        """The regular way goes on with the call."""
         self._over = True
         exchange, standing, track = self._exchange, self._standing, self._track
         trip = Trip(
             exchange, standing.chain, self._incoming, self._reply, self._headers, codec=standing.codec,
             route=track.route, below=self._below, ours=standing.known.credential_is_ours, home=track.target.upstream,
-            fresh=fresh,
         )  # fmt: skip
         self._reply.go_on(self._pipeline.run(trip, work(trip)))
+
+
+async def _given(arrival: Answering) -> Answering:
+    return arrival
 
 
 async def _raise(trip: Trip, error: BaseException) -> None:

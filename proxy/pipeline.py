@@ -11,7 +11,7 @@ import asyncio
 import hmac
 import logging
 import re
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -26,7 +26,7 @@ from proxy.errors import BadMethod, Forbidden, MalformedBody, Refused, UpstreamT
 from proxy.exchange import Caller, Dialect, Exchange, Json, Request, Response, Segment, Target
 from proxy.held import named_id
 from proxy.house import CallIds, House, Identified, Local, Trip, make_durable, of_provider, watch, watchers
-from proxy.live import Snapshot
+from proxy.live import Snapshot, Upstream
 from proxy.outward import builder
 from proxy.ports import Incoming, Reply
 from proxy.route import Route
@@ -343,11 +343,21 @@ class Pipeline:
             return False
         return True
 
-    async def carry(self, trip: Trip, answering: Answering) -> None:
-        """The answer (or the failure) of a first try that was made on the short way."""
+    async def carry(self, trip: Trip, come: Callable[[], Awaitable[Answering]]) -> None:
+        """The answer (or the failure) of a first try that was made on the short way: `come` gives it, once."""
         assert trip.codec is not None
-        self._check_rights(trip.exchange)
-        send = partial(self._house.pool.resume, trip.exchange, answering, builder(trip, trip.codec))
+        exchange, pool, build, first = trip.exchange, self._house.pool, builder(trip, trip.codec), True
+        self._check_rights(exchange)
+
+        async def send() -> tuple[Answering, Target, Upstream]:
+            nonlocal first
+            if first:
+                first, answering = False, await come()
+                if not getattr(answering, "stale", False):
+                    return await pool.resume(exchange, answering, build)
+                exchange.attempts, exchange.timeline.sent, trip.fresh = 0, 0.0, True  # nobody has seen the call
+            return await pool.send(exchange, build)
+
         await self.delivery.upstream(trip, send)
 
     async def settle(self, exchange: Exchange, chain: Chain, route: Route | None, *, waits: bool = True) -> None:

@@ -17,6 +17,8 @@ from proxy.upstream.link import Dress
 from proxy.wire import sliced
 from proxy.wire.codec import Codec
 
+SILENT_S = 0.5
+"""A stream's headers are waited for without a task for so long."""
 MODELS = 64
 """Models remembered for one head."""
 
@@ -41,6 +43,8 @@ class Standing:
     """None: calls with this head take the regular way."""
     body_bytes: int = 0
     refuses_unread: bool = False
+    streams: bool = False
+    """Those that stream may go without a task as well, until their answer comes."""
     tracks: dict[str, Track | None] = field(default_factory=dict)
 
 
@@ -75,7 +79,9 @@ class Tracks:
             return Standing(chain, known, None)
         codec = self._pipeline.codec(dialect, snapshot.limits.depth)
         most = min(snapshot.limits.body_bytes, sliced.AT_ONCE_BYTES)
-        return Standing(chain, known, codec, most, snapshot.uninspected == "refuse")
+        early_s = snapshot.streams.early_answer_s
+        streams = not early_s or early_s > SILENT_S
+        return Standing(chain, known, codec, most, snapshot.uninspected == "refuse", streams)
 
     def lay(self, incoming: Incoming, standing: Standing, model: str) -> Track | None:
         """The track of a model, where it has one."""

@@ -91,18 +91,24 @@ async def hear(reader: asyncio.StreamReader, *, method: str = "POST", more: bool
     if method != "HEAD" and "content-length" in headers:
         body = await reader.readexactly(int(headers["content-length"]))
     elif method != "HEAD" and headers.get("transfer-encoding") == "chunked":
-        body = await _chunked(reader)
+        body, broken = await _chunked(reader)
+        if broken:
+            return Answer(int(lines[0].split(" ")[1]), head, body, True, headers)
     closed = not more and await _ends(reader)
     return Answer(int(lines[0].split(" ")[1]), head, body, closed, headers)
 
 
-async def _chunked(reader: asyncio.StreamReader) -> bytes:
+async def _chunked(reader: asyncio.StreamReader) -> tuple[bytes, bool]:
+    """The body, and whether it breaks off."""
     body = b""
-    while size := int(await reader.readline(), 16):
-        body += await reader.readexactly(size)
+    try:
+        while size := int(await reader.readuntil(b"\r\n"), 16):
+            body += await reader.readexactly(size)
+            await reader.readexactly(2)
         await reader.readexactly(2)
-    await reader.readexactly(2)
-    return body
+    except (asyncio.IncompleteReadError, ConnectionError):
+        return body, True
+    return body, False
 
 
 async def _ends(reader: asyncio.StreamReader) -> bool:

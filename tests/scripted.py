@@ -14,8 +14,8 @@ OK_BODY = (
 USUAL = (b"Content-Type: application/json", b"Date: today", b"X-Request-Id: r1")
 TURNS = 6
 """Turns of the event loop between two pieces: by then the one before has been read (loopback does not delay)."""
-Script = tuple[bytes | str, ...]
-"""Pieces of an answer; `cut` resets the connection, `end` closes it, `hang` answers no more."""
+Script = tuple[bytes | str | asyncio.Event, ...]
+"""Pieces of an answer; `cut` resets the connection, `end` closes it, `hang` answers no more. An event is waited for."""
 
 
 def answer(body: bytes = OK_BODY, *headers: bytes, status: bytes = b"200 OK") -> bytes:
@@ -97,6 +97,9 @@ class Scripted:
         told = [line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
         self.asked.append((head, await reader.readexactly(int(told[0].split(b":")[1])) if told else b""))
         for piece in self.scripts.popleft() if self.scripts else (answer(),):
+            if isinstance(piece, asyncio.Event):
+                await piece.wait()
+                continue
             if piece == "hang":
                 await reader.read()
                 return False

@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from proxy.live import Agent, CallerKey, Entry, Identity, Limits, Timeouts
+from proxy.live import Agent, CallerKey, Entry, Identity, Limits, Streams, Timeouts
 from tests.scripted import OK_BODY, Script, answer, chunked
 
 HEADERS = (b"Host: 127.0.0.1", b"Authorization: Bearer sk-canary", b"Content-Type: application/json", b"X-Case: Kept")
@@ -170,7 +170,6 @@ BIG = {
 SEEN = [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "http://x"}}]}]
 NOT_SHORT = {
     "an alias": Case(first=call(doc("alias"))),
-    "a stream": Case(first=call(doc(stream=True)), usual=(chunked(EVENTS, b"Content-Type: text/event-stream"),)),
     "a stream that is none": Case(first=call(doc(stream="yes"))),
     "a deadline": Case(first=call(headers=(*HEADERS, b"X-Weir-Deadline-Ms: 5000"))),
     "a look inside": Case(first=call(headers=(*HEADERS, b"X-Weir-Debug: 1"))),
@@ -206,7 +205,13 @@ NOT_SHORT = {
     },
     "responses beside": Case(first=respond(background=True), usual=responding()),
     "responses beside, of an odd kind": Case(first=respond(background="yes"), usual=responding()),
-    "responses that stream": Case(first=respond(stream=True), usual=responding()),
+    "a stream whose usage is not asked for": Case(
+        first=call(doc(stream=True)), usual=(chunked(EVENTS, b"Content-Type: text/event-stream"),)
+    ),
+    "a stream that is to be answered early": Case(
+        first=call(doc(stream=True, stream_options={"include_usage": True})),
+        changes={"streams": Streams(early_answer_s=0.3)},
+    ),
     "responses about an image": Case(
         first=respond(input=[{"role": "user", "content": [{"type": "input_image", "image_url": "http://x"}]}]),
         usual=responding(),
@@ -334,4 +339,48 @@ ANSWERS: dict[str, Case] = {
         [ONE], [(answer(OK_BODY.replace(b"hello", b"h" * 900)),)], changes={"limits": Limits(answer_bytes=len(OK_BODY))}
     ),
     "where what cannot be read is refused": Case([ONE], [(answer(b"{}"),)], changes={"uninspected": "refuse"}),
+}
+
+
+def streaming(**more: Any) -> bytes:
+    return call(doc(stream=True, stream_options={"include_usage": True}, **more))
+
+
+SAID = b'data: {"id":"c1","model":"m-1","choices":[%b],"usage":%b}\n\n'
+SPOKEN = (
+    SAID % (b'{"index":0,"delta":{"role":"assistant","content":"hel"}}', b"null")
+    + SAID % (b'{"index":0,"delta":{"content":"lo"},"finish_reason":"stop"}', b"null")
+    + SAID % (b"", b'{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}')
+    + b"data: [DONE]\n\n"
+)
+IS_EVENTS = b"Content-Type: text/event-stream"
+STREAM = chunked(SPOKEN, IS_EVENTS)
+FAILING = b'data: {"error":{"message":"overloaded","type":"server_error","code":null}}\n\ndata: [DONE]\n\n'
+STREAMS: dict[str, Case] = {
+    f"to a stream: {name}": replace(
+        case, first=streaming(), usual=(STREAM,), calls=[streaming(n=at) for at, _ in enumerate(case.calls, 1)]
+    )
+    for name, case in ANSWERS.items()
+} | {
+    "in pieces": Case([streaming(n=1)], [(STREAM[:90], STREAM[90:200], STREAM[200:300], STREAM[300:])]),
+    "head first": Case([streaming(n=1)], [(STREAM[: STREAM.index(b"\r\n\r\n") + 4], STREAM[-400:])]),
+    "cut within": Case([streaming(n=1)], [(STREAM[:300], "cut")]),
+    "cut before its end": Case([streaming(n=1)], [(STREAM[:-5], "cut")]),
+    "to the end of the connection": Case(
+        [streaming(n=1)], [(b"HTTP/1.1 200 OK\r\n" + IS_EVENTS + b"\r\n\r\n" + SPOKEN, "end")]
+    ),
+    "an error at first": Case([streaming(n=1)], [(chunked(FAILING, IS_EVENTS),)]),
+    "an error at first, and a fallback": Case(
+        [streaming(n=1)], [(chunked(FAILING, IS_EVENTS),)], second=[(STREAM,)], changes={"streams": Streams(hold_s=1.0)}
+    ),
+    "no usage": Case([streaming(n=1)], [(chunked(EVENTS, IS_EVENTS),)]),
+    "no events": Case([streaming(n=1)], [(STREAM[: STREAM.index(b"\r\n\r\n") + 4] + b"0\r\n\r\n",)]),
+    "responses that stream, answered whole": Case(first=respond(stream=True), usual=responding()),
+    "messages": Case(
+        first=call(doc(max_tokens=9, stream=True), MESSAGES),
+        usual=(chunked(b'event: message_stop\ndata: {"type":"message_stop"}\n\n', IS_EVENTS),),
+    ),
+}
+STREAMS |= {
+    name: replace(case, first=streaming(), usual=(STREAM,)) for name, case in STREAMS.items() if case.first == call()
 }

@@ -14,9 +14,9 @@ from proxy.clock import SystemClock
 from proxy.live import Alias, CallerKey, Entry, Identity, Upstream
 from proxy.store.memory import MemoryStore
 from tests.prompt_plugins import prompt
-from tests.raw import Answer, hear
+from tests.raw import hear
 from tests.scripted import Scripted, answer
-from tests.short_calls import ANSWERS, BIG, ERROR, HEADERS, NOT_SHORT, STORED, SURFACES, WAITING, Case, call
+from tests.short_calls import ANSWERS, BIG, ERROR, HEADERS, NOT_SHORT, STORED, STREAMS, SURFACES, WAITING, Case, call
 from tests.worker import DEFAULT, Running, weir
 
 KEY = "weir-key"
@@ -141,7 +141,7 @@ async def spoken(running: Running, case: Case, one: Scripted, two: Scripted) -> 
                 heard = await hear(reader, more=True)
             sent += 1
             await running.sink.wait_for(sent, 2)
-            left = heard == Answer(closed=True) or b"connection: close" in heard.head.lower()
+            left = heard.closed or b"connection: close" in heard.head.lower()
             left = left or b"shutting down" in heard.body  # what is cancelled ends its connection
             answers.append((masked(heard.head), masked(heard.body), left))
     finally:
@@ -182,6 +182,13 @@ async def test_what_is_not_for_the_short_way_never_knows_of_it(name: str, caplog
 @pytest.mark.parametrize("name", ANSWERS)
 async def test_answers_of_every_kind_are_the_same_on_both_ways(name: str, caplog: pytest.LogCaptureFixture) -> None:
     case = ANSWERS[name]
+    short, _ = await same(case, caplog)
+    assert short.rides >= 1 + len(case.calls)
+
+
+@pytest.mark.parametrize("name", STREAMS)
+async def test_streams_are_the_same_on_both_ways(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    case = STREAMS[name]
     short, _ = await same(case, caplog)
     assert short.rides >= 1 + len(case.calls)
 
