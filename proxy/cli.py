@@ -17,7 +17,7 @@ COMMANDS = {
     "schema": "print the JSON Schema of the configuration",
     "explain": "say what every plugin would do with a call, without sending it",
     "scan": "run one plugin's judgement over a corpus of JSON lines",
-    "audit": "verify, list or export the audit trail",
+    "audit": "verify, list or export the audit trail, or erase a user from it",
     "overlay": "list, set, undo or export what was changed at run time",
     "key": "make a key for a caller, and the line of configuration for it",
 }

@@ -18,6 +18,10 @@ class AdminError(Exception):
     """Nobody answers, or the answer is no: a sentence for people."""
 
 
+class NobodyThere(AdminError):
+    """No Weir is found, or none answers."""
+
+
 def add_place(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data", default=os.environ.get("WEIR_DATA_DIR") or ".weir", help="the data directory of the Weir"
@@ -42,18 +46,18 @@ class Admin:
             facts = json.loads(lock.read_text())
             return cls(f"http://127.0.0.1:{facts['admin_port']}")
         except (OSError, ValueError, KeyError, TypeError):
-            raise AdminError(f"no Weir is known in {options.data}; name its --data or its admin --url") from None
+            raise NobodyThere(f"no Weir is known in {options.data}; name its --data or its admin --url") from None
 
-    def call(self, method: str, path: str, body: Any = None) -> Any:
+    def call(self, method: str, path: str, body: Any = None, timeout_s: float = TIMEOUT_S) -> Any:
         try:
-            return json.loads(self._send(method, path, body))
+            return json.loads(self._send(method, path, body, timeout_s))
         except ValueError:
             raise AdminError(f"what answers on {self._url} is no Weir") from None
 
     def text(self, path: str) -> str:
         return self._send("GET", path, None).decode()
 
-    def _send(self, method: str, path: str, body: Any) -> bytes:
+    def _send(self, method: str, path: str, body: Any, timeout_s: float = TIMEOUT_S) -> bytes:
         headers = {"content-type": "application/json"}
         token = _token()
         if token:
@@ -61,13 +65,13 @@ class Admin:
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self._url + path, data, headers, method=method)  # noqa: S310  http(s) only
         try:
-            with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310
+            with urllib.request.urlopen(request, timeout=timeout_s) as answer:  # noqa: S310
                 found: bytes = answer.read()
                 return found
         except urllib.error.HTTPError as error:
             raise AdminError(_said(error)) from None
         except (OSError, http.client.HTTPException):
-            raise AdminError(f"no Weir answers on {self._url}; is it running?") from None
+            raise NobodyThere(f"no Weir answers on {self._url}; is it running?") from None
 
 
 def _token() -> str:
@@ -82,6 +86,10 @@ def _token() -> str:
 
 def _said(error: urllib.error.HTTPError) -> str:
     try:
-        return str(json.loads(error.read())["error"]["message"])
+        said = json.loads(error.read())["error"]
+        if error.code == 401 and said["code"] == "admin_token_needed":
+            given = "is another one" if _token() else "is needed"
+            return f"the admin token {given}: set WEIR_ADMIN_TOKEN or WEIR_ADMIN_TOKEN_FILE to that of this Weir"
+        return str(said["message"])
     except (ValueError, KeyError, TypeError):
         return f"the admin API answered {error.code}"

@@ -29,6 +29,10 @@ class Trail(Protocol):
 
     async def checkpoint(self) -> Json: ...
 
+    async def erase(self, user: str, why: str, who: str, *, texts: bool) -> Json:
+        """Forgets a user, in the records of calls too."""
+        ...
+
 
 class Configurable(Protocol):
     """The settings in use, and what is changed of them at run time. Changes raise `BadRequest` with what is wrong."""

@@ -201,11 +201,16 @@ class Ledger:
             self._commit(Writing([self._own(entry)]), save=True, durable=True)
         return sum(last - first + 1 for _, (first, last) in lost)
 
-    def erase(self, numbers: Sequence[int], who: str, why: str, *, texts: bool = True, persons: bool = False) -> int:
-        """Erases texts, and persons too where asked, of these entries; the chain stays whole and says what is gone."""
-        if not numbers:
+    def erase(
+        self, numbers: Sequence[int], who: str, why: str, *, texts: bool = True, persons: bool = False, calls: int = 0
+    ) -> int:
+        """Erases texts, and persons too where asked, of these entries; the chain stays whole and says what is gone.
+        `calls`: as many records will be erased along with it, which is noted even where there is no entry of them."""
+        if not numbers and not calls:
             return 0
         details = {"entries": _ranges(numbers), "texts": texts, "persons": persons, "why": why}
+        if calls:
+            details["calls"] = calls
         entry = {"action": "erase", "by": who, "details": details}
         block = self._own(entry)
         self.journal.erase(block, numbers, texts=texts, persons=persons)

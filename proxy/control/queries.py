@@ -15,6 +15,7 @@ from typing import Any
 import orjson
 
 from proxy.control.audit import Report, parse_checkpoint, verify
+from proxy.control.erasure import Wish, erase
 from proxy.control.recorder import Recorder
 from proxy.errors import BadRequest
 from proxy.record import summary_of
@@ -103,6 +104,9 @@ class Trail:
 
     async def checkpoint(self) -> Json:
         return asdict(await self._recorder.in_writer(self._recorder.ledger.checkpoint))
+
+    async def erase(self, user: str, why: str, who: str, *, texts: bool) -> Json:
+        return await erase(self._recorder, Wish(user, why, who, texts))
 
     def _unlocked(self, entry: dict[str, Any]) -> dict[str, Any]:
         content = entry.get("content")

@@ -289,6 +289,7 @@ class Recorder:
     def _settle(self) -> None:
         self.ledger.settle()
         self.ledger.write_head()
+        self.ledger.journal.fold()
 
     def _fell(self, error: Exception) -> None:
         if not self.failing:

@@ -68,6 +68,8 @@ ROUTES: tuple[Route, ...] = (
           "Entries of the audit trail, newest first: action, agent, call, limit, below."),
     Route("GET", "/admin/v1/audit/verify", "verify", "admin", "Verifies the whole trail: checkpoint (as exported)."),
     Route("GET", "/admin/v1/audit/checkpoint", "checkpoint", "admin", "The signed head of the trail, to be kept."),
+    Route("POST", "/admin/v1/audit/erase", "erase", "token",
+          "Forgets a user, in trail and records: {user, why, texts}."),
     Route("GET", "/admin/v1/workers", "workers", "admin", "The workers that are connected."),
 )  # fmt: skip
 
@@ -160,6 +162,16 @@ class Admin:
 
     async def checkpoint(self, request: web.Request) -> web.Response:
         return _json(await self._desk.trail.checkpoint())
+
+    async def erase(self, request: web.Request) -> web.Response:
+        body = await _body(request, required={"user", "why"}, known={"user", "why", "texts"})
+        user, why, texts = body["user"], body["why"], body.get("texts", True)
+        for name, text in (("user", user), ("why", why)):
+            if not isinstance(text, str):
+                raise BadRequest("must be text", param=name)
+        if not isinstance(texts, bool):
+            raise BadRequest("must be true or false", param="texts")
+        return _json(await self._desk.trail.erase(user, why, self._guard.who(request), texts=texts))
 
     async def workers(self, request: web.Request) -> web.Response:
         return _json({"data": self._desk.condition.workers()})

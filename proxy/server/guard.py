@@ -15,8 +15,9 @@ from aiohttp import web
 from proxy.errors import Forbidden, Unauthorized, WeirError
 from proxy.server.auth import loopback
 
-Access = Literal["probe", "metrics", "admin"]
-"""probe: for anybody; metrics: this machine or the token; admin: the token, or this machine where there is none."""
+Access = Literal["probe", "metrics", "admin", "token"]
+"""probe: for anybody; metrics: this machine or the token; admin: the token, or this machine where there is none;
+token: the token, without which it is nobody's."""
 NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
 SAFE_SITES = frozenset({"", "same-origin", "none"})
@@ -43,7 +44,7 @@ class Guard:
             return
         if access == "metrics" and (self._authorised(request) or self._near(request)):
             return
-        if access == "admin":
+        if access in ("admin", "token"):
             _same_site(request)
         if self._token is not None:
             if not self._authorised(request):
@@ -53,6 +54,11 @@ class Guard:
             raise Forbidden("without an admin token only this machine is served", code="loopback_only")
         if not _named_here(request):
             raise Misdirected("this is not the host you asked for")
+        if access == "token":
+            raise Forbidden(
+                "this is done with the admin token only: start Weir with WEIR_ADMIN_TOKEN set",
+                code="admin_token_needed",
+            )
 
     def sees_details(self, request: web.Request) -> bool:
         """Whether a probe may be told more than yes or no."""

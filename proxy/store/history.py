@@ -33,6 +33,8 @@ DAY_S = 86_400
 LAST_S = 253_402_300_800
 """The end of the year 9999: what lies beyond is no time of a call."""
 READ_TIMEOUT_S = 2.0
+SMALL_BYTES = 64 * 1024 * 1024
+"""A file up to this size is rewritten in memory, a larger one needs room for temporary files."""
 UNSTORABLE = (
     sqlite3.InterfaceError, sqlite3.ProgrammingError, sqlite3.IntegrityError, OverflowError, UnicodeError,
 )  # fmt: skip
@@ -44,7 +46,7 @@ Row = Mapping[str, Any] | list[Any]
 
 
 class History:
-    """`write`, `sweep` and `close` belong to one thread; the rest may be called from any."""
+    """`write`, `sweep`, `erase` and `close` belong to one thread; the rest may be called from any."""
 
     def __init__(self, directory: Path, clock: Clock) -> None:
         self.directory = directory
@@ -83,6 +85,42 @@ class History:
             for suffix in ("", "-wal", "-shm"):
                 self._path(day).with_name(f"{day}.db{suffix}").unlink(missing_ok=True)
         return gone
+
+    def of_user(self, user: str) -> dict[str, int]:
+        """Days to be erased of this user, and how many calls each has; none where nobody knows: the file cannot be
+        read, or an erasing of it came to no end."""
+        found = {}
+        for day in self.days():
+            try:
+                with closing(self._reader(day)) as file:
+                    ((calls,),) = file.execute(sql.OF_USER, (user,))
+                    ((begun,),) = file.execute("PRAGMA user_version")
+            except sqlite3.DatabaseError:
+                calls, begun = 0, 1
+            if calls or begun:
+                found[day] = calls
+        return found
+
+    def erase(self, day: str, user: str, *, errors: bool) -> int:
+        """Makes the calls of this user nobody's, without the texts of their errors where asked, and returns how many
+        there were. The file is written anew: bytes of older states lie between its rows. Raises sqlite3.Error."""
+        path = self._path(day)
+        self._close(day)
+        if not path.exists():
+            return 0
+        with closing(_open(path)) as file:
+            file.execute("PRAGMA secure_delete = ON")
+            if path.stat().st_size <= SMALL_BYTES:
+                file.execute("PRAGMA temp_store = MEMORY")
+            with file:
+                file.execute("BEGIN IMMEDIATE")
+                file.execute(sql.REWRITE)
+                calls = file.execute(sql.ERASE, (errors, user)).rowcount
+            file.execute("VACUUM")
+            if file.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+                raise sqlite3.OperationalError("somebody is reading them")
+            file.execute(sql.REWRITTEN)
+        return calls
 
     def close(self) -> None:
         for day in list(self._files):
@@ -211,11 +249,14 @@ class History:
     def _path(self, day: str) -> Path:
         return self.directory / f"{day}.db"
 
+    def _reader(self, day: str) -> sqlite3.Connection:
+        uri = f"{self._path(day).absolute().as_uri()}?mode=ro"
+        return sqlite3.connect(uri, uri=True, timeout=READ_TIMEOUT_S)
+
     def _read(self, day: str, statement: str, values: Sequence[Any]) -> list[sqlite3.Row]:
         """Rows of one day; a file that was just unlinked, just begun or is damaged has none."""
         try:
-            uri = f"{self._path(day).absolute().as_uri()}?mode=ro"
-            with closing(sqlite3.connect(uri, uri=True, timeout=READ_TIMEOUT_S)) as file:
+            with closing(self._reader(day)) as file:
                 file.row_factory = sqlite3.Row
                 return file.execute(statement, values).fetchall()
         except sqlite3.DatabaseError as error:

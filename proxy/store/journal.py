@@ -61,6 +61,16 @@ TOGETHER = 25
 """Persons of one statement: nearly every entry may have one, and beginning a statement costs as much as a row."""
 INSERT_PERSONS = " ".join(("INSERT OR REPLACE INTO persons VALUES", ", ".join(["(?, ?, ?)"] * TOGETHER)))
 INSERT_TEXT = "INSERT OR REPLACE INTO texts VALUES (?, ?, ?)"
+# Deleting a row moves its neighbours between pages, and copies of them stay behind in the room that is left there.
+RENEW = {
+    table: (
+        "CREATE TABLE renewed (n INTEGER PRIMARY KEY, salt BLOB NOT NULL, body BLOB NOT NULL)",
+        " ".join(("INSERT INTO renewed SELECT * FROM", table)),
+        " ".join(("DROP TABLE", table)),
+        " ".join(("ALTER TABLE renewed RENAME TO", table)),
+    )
+    for table in PARTS
+}
 Part = tuple[int, bytes, bytes]
 """An entry's erasable part: its number, the salt, the bytes."""
 READ_TIMEOUT_S = 2.0
@@ -109,6 +119,8 @@ class Journal:
             self._file.close()
             raise
         self._durable: bool | None = None
+        self._folded = False
+        """Whether nothing erased can stand in the log of pages any more; a process that was killed may have left it."""
 
     def close(self) -> None:
         self._file.close()
@@ -168,7 +180,9 @@ class Journal:
         self._file.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
     def erase(self, block: Block, numbers: Sequence[int], *, texts: bool, persons: bool) -> None:
-        """Erases what stands beside these entries and writes `block`, whose entry says so, in one commit."""
+        """Erases what stands beside these entries and writes `block`, whose entry says so, in one commit. Where persons
+        go the tables are written anew: no byte of what was in them stays."""
+        self._folded = False
         places = [(n,) for n in numbers]
         with self._file:
             self._file.execute("BEGIN IMMEDIATE")
@@ -176,9 +190,24 @@ class Journal:
                 self._file.executemany("DELETE FROM texts WHERE n = ?", places)
             if persons:
                 self._file.executemany("DELETE FROM persons WHERE n = ?", places)
+            for table in PARTS if persons and numbers else ():
+                for statement in RENEW[table] if texts or table == "persons" else ():
+                    self._file.execute(statement)
             self._file.execute(INSERT, block)
-        # What was erased still stands in the log of pages until that is folded in and cut.
-        self._file.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        self.fold(wait=True)
+
+    def fold(self, *, wait: bool = False) -> bool:
+        """What was erased still stands in the log of pages until that is folded in and cut. False where somebody reads
+        the trail as it was before: to be tried again."""
+        if self._folded:
+            return True
+        try:
+            self._file.execute("PRAGMA busy_timeout = 1000" if wait else "PRAGMA busy_timeout = 0")
+            busy = self._file.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        finally:
+            self._file.execute("PRAGMA busy_timeout = 5000")
+        self._folded = not busy
+        return self._folded
 
     def with_text(self, until_n: int) -> list[int]:
         """The entries up to this number that still have their text."""
@@ -186,7 +215,8 @@ class Journal:
 
     def of_user(self, user: str) -> list[int]:
         """The entries whose personal part names this user."""
-        return [n for n, body in self._file.execute("SELECT n, body FROM persons ORDER BY n") if _names(body, user)]
+        rows = self._file.execute("SELECT n, body FROM persons WHERE instr(body, ?) ORDER BY n", (orjson.dumps(user),))
+        return [n for n, body in rows if _names(body, user)]
 
     def last_before(self, at_s: float) -> int:
         """The number of the last entry that was chained before this moment; 0 for none."""

@@ -81,6 +81,13 @@ COUNT = (
     " COALESCE(SUM(output_tokens), 0) FROM executions"
 )
 COUNT_GROUPS = "GROUP BY agent, outcome"
+OF_USER = 'SELECT COUNT(*) FROM executions WHERE "user" = ?'
+ERASE = (
+    'UPDATE executions SET "user" = NULL, "session" = NULL, error = CASE WHEN ? THEN NULL ELSE error END'
+    ' WHERE "user" = ?'
+)
+REWRITE, REWRITTEN = "PRAGMA user_version = 1", "PRAGMA user_version = 0"
+"""Whether a file may still have bytes in it of what was erased from its rows."""
 
 
 @dataclass(frozen=True, slots=True)

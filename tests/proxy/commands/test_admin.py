@@ -88,6 +88,10 @@ def test_the_token_comes_from_the_environment_or_a_file(
     [
         ((400, b'{"error": {"message": "there is no such option"}}'), "^there is no such option$"),
         ((401, b"go away"), "the admin API answered 401"),
+        (
+            (401, b'{"error": {"message": "Bearer ...", "code": "admin_token_needed"}}'),
+            "^the admin token is needed: set WEIR_ADMIN_TOKEN or WEIR_ADMIN_TOKEN_FILE to that of this Weir$",
+        ),
         ((500, b'{"error": "x"}'), "the admin API answered 500"),
         ((200, b"<html>"), "is no Weir"),
     ],

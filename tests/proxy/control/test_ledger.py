@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import random
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -184,6 +185,22 @@ def test_a_user_can_be_erased_with_every_text(tmp_path: Path) -> None:
     report = verify(tmp_path / "audit.db", KEY)
     assert report.ok and report.erased_persons == 2 and report.erased_texts == 2
     assert b"canary-ann" not in b"".join(path.read_bytes() for path in tmp_path.iterdir())
+
+
+def test_users_erased_one_after_another_leave_no_byte_behind(tmp_path: Path) -> None:
+    """Whatever moved between the pages of the file when others were erased before."""
+    ledger, chance, users = trail(tmp_path), random.Random(7), [f"canary-{n:02d}" for n in range(12)]
+    for first in range(1, 1200, 30):
+        asked = [(n, users[n % 7 + chance.randrange(6)]) for n in range(first, first + 30)]
+        said = [(n, user, f"{user} " * chance.randrange(1, 60)) for n, user in asked]
+        ledger.append([entry(n, user=user, content={"mode": "masked", "input": [text]}) for n, user, text in said])
+    for gone in range(len(users)):
+        ledger.erase(ledger.journal.of_user(users[gone]), "admin", "asked", persons=True)
+        raw = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+        assert [user for user in users if user.encode() in raw] == users[gone + 1 :]
+    ledger.close()
+    report = verify(tmp_path / "audit.db", KEY)
+    assert report.ok and report.erased_persons == report.erased_texts == 1200
 
 
 def test_one_person_of_a_block_is_erased_and_the_others_stay(tmp_path: Path) -> None:

@@ -45,6 +45,10 @@ class FakeDesk:
     async def checkpoint(self) -> Any:
         return {"count": 1}
 
+    async def erase(self, user: str, why: str, who: str, *, texts: bool) -> Any:
+        self.calls.append(("erase", user, why, who, texts))
+        return {"entries": 2, "calls": 1}
+
     def view(self) -> Any:
         return {"values": {}}
 
@@ -137,18 +141,20 @@ def bearer(token: str) -> dict[str, str]:
 def asked(route: Route) -> tuple[str, bytes | None, dict[str, str]]:
     """A good call of the route: path, body, headers."""
     path = route.path.replace("{id}", "1" if "overlay" in route.path else "wr_1")
+    if route.handler == "erase":
+        return path, b'{"user": "ann", "why": "asked"}', JSON
     if route.method == "POST":
         return path, b'{"key": "bypass", "value": true}', JSON
     return path, None, {}
 
 
-GOOD = {"GET": 200, "POST": 201, "DELETE": 200}
+GOOD = {"change": 201}
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
 async def test_every_route_by_every_credential(locked_port: Port, route: Route) -> None:
     path, body, headers = asked(route)
-    refused = 200 if route.access != "admin" else 401
+    refused = 401 if route.access in ("admin", "token") else 200
     wrong: list[tuple[str, dict[str, str], int]] = [
         ("nothing", {}, refused),
         ("a wrong token", bearer(TOKEN[:-1]), refused),
@@ -162,11 +168,11 @@ async def test_every_route_by_every_credential(locked_port: Port, route: Route) 
     ]
     for name, credential, status in wrong:
         assert (await locked_port.ask(route.method, path, headers | credential, body))[0] == status, name
-        assert not any(call[0] in ("apply", "undo") for call in locked_port.fake.calls), name
+        assert not any(call[0] in ("apply", "undo", "erase") for call in locked_port.fake.calls), name
     in_query = await locked_port.ask(route.method, f"{path}?token=x&key=y&api_key=z", headers, body)
     assert in_query[0] == refused
     good = await locked_port.ask(route.method, path, headers | bearer(TOKEN), body)
-    assert good[0] == GOOD[route.method]
+    assert good[0] == GOOD.get(route.handler, 200)
 
 
 async def test_every_way_in_stands_in_the_table(locked_port: Port) -> None:
@@ -189,7 +195,8 @@ async def test_without_a_token_this_machine_is_served_under_its_own_name_only(op
     path, body, headers = asked(route)
     port = open_port.port
     for host in (f"127.0.0.1:{port}", f"localhost:{port}", f"[::1]:{port}", f"LOCALHOST:{port}"):
-        assert (await open_port.ask(route.method, path, headers | {"Host": host}, body))[0] == GOOD[route.method], host
+        status = (await open_port.ask(route.method, path, headers | {"Host": host}, body))[0]
+        assert status == (403 if route.access == "token" else GOOD.get(route.handler, 200)), host
     for host in ("evil.example", f"evil.example:{port}", "localhost", f"localhost:{port + 1}",
                  f"127.0.0.1.nip.io:{port}", f"localhost.evil.example:{port}", f"[::2]:{port}"):  # fmt: skip
         status = (await open_port.ask(route.method, path, headers | {"Host": host}, body))[0]
@@ -245,6 +252,7 @@ async def test_pages_of_other_sites_change_and_read_nothing(token: str | None, h
         for method, path in (
             ("POST", "/admin/v1/overlay"),
             ("DELETE", "/admin/v1/overlay/1"),
+            ("POST", "/admin/v1/audit/erase"),
             ("GET", "/admin/v1/audit"),
         ):
             status, body, _ = await port.ask(method, path, given, b'{"key": "bypass", "value": true}')
@@ -321,6 +329,44 @@ async def test_changes_carry_the_name_of_who_made_them(open_port: Port, locked_p
         assert (await open_port.ask("DELETE", f"/admin/v1/overlay/{number}"))[0] == 400
 
 
+ERASE = "/admin/v1/audit/erase"
+
+
+async def test_erasing_a_user_needs_the_token_and_says_who_asked(open_port: Port, locked_port: Port) -> None:
+    body = b'{"user": "ann", "why": "asked"}'
+    status, said, _ = await open_port.ask("POST", ERASE, JSON, body)
+    assert (status, said["error"]["code"]) == (403, "admin_token_needed") and open_port.fake.calls == []
+    assert (await locked_port.ask("POST", ERASE, JSON, body))[0] == 401 and locked_port.fake.calls == []
+    status, said, _ = await locked_port.ask("POST", ERASE, JSON | bearer(TOKEN), body)
+    assert (status, said) == (200, {"entries": 2, "calls": 1})
+    await locked_port.ask("POST", ERASE, JSON | bearer(TOKEN), body[:-1] + b', "texts": false}')
+    assert locked_port.fake.calls == [
+        ("erase", "ann", "asked", "admin", True),
+        ("erase", "ann", "asked", "admin", False),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        (b"{", None),
+        (b'{"user": "ann"}', "why"),
+        (b'{"why": "asked"}', "user"),
+        (b'{"user": null, "why": "asked"}', "user"),
+        (b'{"user": ["ann"], "why": "asked"}', "user"),
+        (b'{"user": "ann", "why": 7}', "why"),
+        (b'{"user": "ann", "why": "asked", "texts": "no"}', "texts"),
+        (b'{"user": "ann", "why": "asked", "session": "s"}', "session"),
+        (b'{"user": "ann", "why": "asked", "user": "bob"}', "user"),
+    ],
+)
+async def test_a_wrong_wish_to_erase_is_told_and_erases_nothing(
+    locked_port: Port, body: bytes, param: str | None
+) -> None:
+    status, said, _ = await locked_port.ask("POST", ERASE, JSON | bearer(TOKEN), body)
+    assert (status, said["error"]["param"]) == (400, param) and locked_port.fake.calls == []
+
+
 async def test_a_failure_shows_no_detail(open_port: Port, caplog: pytest.LogCaptureFixture) -> None:
     open_port.fake.breaks = True
     status, body, headers = await open_port.ask("GET", "/admin/v1/executions")
@@ -368,7 +414,7 @@ async def test_the_listener_for_scrapers_has_metrics_and_probes_only() -> None:
         assert (await port.ask("GET", "/metrics", {"Host": "scraped.example"}))[1] == b"weir_workers 1\n"
         assert (await port.ask("GET", "/livez"))[0] == 200
         for route in ROUTES:
-            if route.access == "admin":
+            if route.access in ("admin", "token"):
                 path, body, headers = asked(route)
                 assert (await port.ask(route.method, path, headers, body))[0] in (403, 404, 405)
 

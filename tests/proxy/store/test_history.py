@@ -247,3 +247,46 @@ def test_a_killed_writer_loses_nothing_it_committed_and_damages_nothing(tmp_path
             assert file.execute("PRAGMA integrity_check").fetchone() == ("ok",)
             kept = file.execute("SELECT COUNT(*) FROM executions WHERE id LIKE ?", (f"{life}-%",)).fetchone()[0]
         assert kept % 20 == 0 and kept >= (max(said) + 1) * 20
+
+
+def test_the_calls_of_a_user_become_nobodys_and_their_bytes_are_gone(history: History) -> None:
+    rows = [
+        row(
+            f"{n}", NOON + n, user="canary-ann" if n % 3 == 0 else "bob", session=f"s{n % 3}-canary", error="canary-ann"
+        )
+        for n in range(300)
+    ]
+    history.write(rows)
+    history.write([row("later", NOON + DAY_S, user="bob")])
+    assert history.of_user("canary-ann") == {"2023-11-15": 100} and history.of_user("ann") == {}
+    assert history.erase("2023-11-15", "canary-ann", errors=True) == 100
+    found = list(walk(history, Filter()))
+    assert len(found) == 301 and history.of_user("canary-ann") == {}
+    assert {(each["user"], each["session"], each["error"]) for each in found if each["user"] is None} == {(None,) * 3}
+    whole = {each["id"]: each for each in found if each["user"] == "bob" and each["id"] != "later"}
+    assert len(whole) == 200 and all(each["error"] == "canary-ann" for each in whole.values())
+    raw = b"".join(path.read_bytes() for path in history.directory.iterdir())
+    assert b"s0-canary" not in raw and raw.count(b"canary-ann") == 200 and b"s1-canary" in raw
+    history.write([row("after", NOON + 999, user="bob")])
+    assert history.find("after") is not None
+    history.close()
+
+
+def test_errors_of_a_user_are_kept_where_only_the_person_is_to_go(history: History) -> None:
+    history.write([row("a", user="ann", session="s", error="too long")])
+    assert history.erase("2023-11-15", "ann", errors=False) == 1
+    found = history.find("a")
+    assert found is not None and (found["user"], found["session"], found["error"]) == (None, None, "too long")
+    history.close()
+
+
+def test_an_erasing_that_was_cut_short_is_finished_by_the_next_one(history: History) -> None:
+    history.write([row("a", user="bob")])
+    history.close()
+    file = history.directory / "2023-11-15.db"
+    with closing(sqlite3.connect(file)) as begun:
+        begun.execute("PRAGMA user_version = 1")
+    assert history.of_user("ann") == {"2023-11-15": 0}
+    assert history.erase("2023-11-15", "ann", errors=True) == 0
+    assert history.of_user("ann") == {}
+    assert history.erase("2023-11-14", "ann", errors=True) == 0 and history.days() == ["2023-11-15"]
