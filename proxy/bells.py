@@ -27,20 +27,24 @@ class Ringer(Protocol):
 class Bells:
     """Of one event loop. A ringer has one bell at a time: a new one takes the place of the one before."""
 
-    __slots__ = ("_last", "_ringers", "_rings_s", "_row", "_timer")
+    __slots__ = ("_last", "_loop", "_ringers", "_rings_s", "_row", "_timer")
 
     def __init__(self) -> None:
         self._row: list[tuple[float, int]] = []
         """Of bells: when they are due, and their numbers; some nobody waits for any more."""
         self._ringers: dict[int, Ringer] = {}
         self._last = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
+        """Asked for once: each time costs a system call."""
         self._timer: asyncio.TimerHandle | None = None
         self._rings_s = math.inf
 
     def after(self, seconds: float, who: Ringer) -> None:
         if who.bell:
             self.drop(who)
-        loop = asyncio.get_running_loop()
+        loop = self._loop
+        if loop is None:
+            loop = self._loop = asyncio.get_running_loop()
         due_s = loop.time() + max(seconds, 0)
         self._last += 1
         who.bell = self._last

@@ -14,7 +14,7 @@ from proxy.errors import Overloaded
 from proxy.exchange import Exchange, Request
 from proxy.house import Identified
 from proxy.pipeline import Pipeline
-from proxy.ports import Incoming, ShortReply, Tasks
+from proxy.ports import Incoming, ShortReply
 
 PATIENCE_S = 0.25
 """A body that takes longer is waited for by a task."""
@@ -41,13 +41,10 @@ class Ticket:
 class Boarding:
     """`leave` takes the body, and gives None for what has to take the regular way."""
 
-    __slots__ = ("_bell", "_leave", "_over", "_pipeline", "_ride", "_spawn", "_ticket")
+    __slots__ = ("_bell", "_leave", "_over", "_pipeline", "_ride", "_ticket")
 
-    def __init__(
-        self, ticket: Ticket, pipeline: Pipeline, tasks: Tasks, leave: Callable[[bytes], Leaving | None]
-    ) -> None:
+    def __init__(self, ticket: Ticket, pipeline: Pipeline, leave: Callable[[bytes], Leaving | None]) -> None:
         self._ticket = ticket
-        self._spawn = tasks.spawn
         self._pipeline = pipeline
         self._leave = leave
         self._ride: Leaving | None = None
@@ -100,4 +97,4 @@ class Boarding:
         exchange.outcome = "cancelled"
         pipeline.began()
         pipeline.ended()
-        self._spawn("settle", pipeline.settle(exchange, ticket.chain, None))
+        pipeline.settling.conclude(exchange, ticket.chain, None)

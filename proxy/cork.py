@@ -17,13 +17,17 @@ FEW = 4
 class Cork:
     """Of one event loop. Whoever writes to a transport by another way calls `pull` first, so that order is kept."""
 
-    __slots__ = ("_down", "_up", "calls", "full")
+    __slots__ = ("_down", "_loop", "_up", "calls", "full", "turn")
 
     def __init__(self) -> None:
         self.calls: Sized = ()
         """Those under way: kept by the server."""
         self.full = False
         """Something waits to be written."""
+        self.turn = 0
+        """So often has been written what waited."""
+        self._loop: asyncio.AbstractEventLoop | None = None
+        """Asked for once: each time costs a system call."""
         self._up: list[tuple[asyncio.Transport, bytes]] = []
         self._down: list[tuple[asyncio.Transport, bytes]] = []
 
@@ -49,7 +53,9 @@ class Cork:
 
     def _fill(self) -> None:
         self.full = True
-        asyncio.get_running_loop().call_soon(self.pull)
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+        self._loop.call_soon(self.pull)
 
     def pull(self) -> None:
         """Writes what waits; what has been closed meanwhile takes nothing more."""
@@ -57,9 +63,12 @@ class Cork:
             return
         up, down = self._up, self._down
         self._up, self._down, self.full = [], [], False
+        self.turn += 1
+        up += down
         for transport, data in up:
-            if not transport.is_closing():
+            if transport.is_closing():
+                continue
+            try:
                 transport.write(data)
-        for transport, data in down:
-            if not transport.is_closing():
-                transport.write(data)
+            except Exception:  # noqa: BLE001  one that cannot be written to must not keep the others from it
+                transport.abort()

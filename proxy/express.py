@@ -66,7 +66,7 @@ class Express:
             return self._leave(incoming, reply, standing, body, (at_s, start, self._now()))
 
         ticket = Ticket(incoming, reply, standing.known, standing.chain, at_s, start)
-        return Boarding(ticket, self.pipeline, self.house.tasks, leave)
+        return Boarding(ticket, self.pipeline, leave)
 
     def _leave(
         self, incoming: Incoming, reply: ShortReply, standing: Standing, body: bytes, times: tuple[float, float, float]
@@ -218,7 +218,7 @@ class Ride:
         self._over = True
         self._exchange.outcome = "cancelled"
         self._pipeline.ended()
-        self._house.tasks.spawn("settle", self._settling())
+        self._pipeline.settling.conclude(self._exchange, self._standing.chain, self._track.route)
 
     def _arrived(self, arrival: Answering) -> None:
         """The answer has come as a whole, or something else has."""
@@ -302,25 +302,8 @@ class Ride:
     def _end(self) -> None:
         self._over = True
         self._pipeline.ended()
-        exchange, waits = self._exchange, False
-        try:
-            for member in self._track.route.lingering:
-                waits = waits or member.plugin.finish_waits(exchange)
-        except Exception:  # noqa: BLE001  the chain comes upon it as well, and there it is reported
-            waits = True
-        if waits:
-            self._house.tasks.spawn("settle", self._settling())
-        else:
-            try:
-                at_once(self._settling(waits=False))
-            except asyncio.CancelledError:  # a hook's own: as where it runs beside
-                pass
-            except Exception:
-                log.exception("settling a call failed", extra={"call": exchange.id})
+        self._pipeline.settling.conclude(self._exchange, self._standing.chain, self._track.route)
         self._reply.over()
-
-    def _settling(self, *, waits: bool = True) -> Coroutine[Any, Any, None]:
-        return self._pipeline.settle(self._exchange, self._standing.chain, self._track.route, waits=waits)
 
     @property
     def _codec(self) -> Codec:

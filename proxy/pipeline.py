@@ -20,16 +20,16 @@ import orjson
 import xxhash
 
 from proxy import own, record, wire
-from proxy.chain import Chain
 from proxy.delivery import Delivery
 from proxy.errors import BadMethod, Forbidden, MalformedBody, Refused, UpstreamTimeout, WeirError
 from proxy.exchange import Caller, Dialect, Exchange, Json, Request, Response, Segment, Target
 from proxy.held import named_id
-from proxy.house import CallIds, House, Identified, Local, Trip, make_durable, of_provider, watch, watchers
+from proxy.house import CallIds, House, Identified, Local, Trip, make_durable, of_provider, watch
 from proxy.live import Snapshot, Upstream
 from proxy.outward import builder
 from proxy.ports import Incoming, Reply
 from proxy.route import Route
+from proxy.settling import Settling
 from proxy.upstream import endpoint
 from proxy.upstream.link import Answering
 from proxy.wire import faults, sliced
@@ -63,6 +63,7 @@ class Pipeline:
         self._codecs: dict[Dialect, Codec] = {}
         self.codec("chat", house.chains.current.snapshot.limits.depth)
         self.call_id = CallIds()
+        self.settling = Settling(house)
         self._in_flight = house.metrics.gauge("weir_in_flight")
         self.running = 0
 
@@ -120,8 +121,7 @@ class Pipeline:
         finally:
             self.ended()
             if trip.recorded:
-                # (beside: a caller that has everything may hang up, which cancels this task and must not that one)
-                self._house.tasks.spawn("settle", self.settle(exchange, trip.chain, trip.route))
+                self.settling.conclude(exchange, trip.chain, trip.route)
 
     async def _failed(self, trip: Trip, error: Exception) -> None:
         if isinstance(error, WeirError):
@@ -359,20 +359,6 @@ class Pipeline:
             return await pool.send(exchange, build)
 
         await self.delivery.upstream(trip, send)
-
-    async def settle(self, exchange: Exchange, chain: Chain, route: Route | None, *, waits: bool = True) -> None:
-        """Finish hooks, then the record. The caller waits no more. `waits`: a hook may have to wait."""
-        if not exchange.timeline.ended:
-            exchange.timeline.ended = self._house.now()
-        if route is None:
-            route = chain.route(exchange.caller.agent, exchange.request.model, exchange.request.path)
-            exchange.place = max(exchange.place, watchers(route))
-        try:
-            await chain.finish(exchange, route, waits=waits)
-        finally:
-            line = record.line(exchange)
-            self._house.records.put(line)
-            self._house.kept(exchange, line)
 
 
 def _with_tokens(

@@ -89,6 +89,8 @@ class Route:
     """A guard that must not fail cannot let pass what it cannot read."""
     short: bool
     """No hook on the way of a JSON answer can wait: the short way is open (`proxy.express`)."""
+    prompt: bool
+    """Nothing but its own waiting keeps a `finish` from running at once."""
     lingering: tuple[Member, ...]
     """Those whose `finish` may wait."""
 
@@ -110,6 +112,7 @@ class Route:
                 for member in members
             ),
             short=all(member.short for member in members),
+            prompt=all(member.prompt for member in by_hook["finish"]),
             lingering=tuple(member for member in by_hook["finish"] if "finish" not in member.still),
         )
 

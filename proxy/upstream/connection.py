@@ -55,7 +55,7 @@ class Connection(Reading, asyncio.Protocol):
 
     __slots__ = (
         "_cork", "_drained", "_due_s", "_end_s", "_heard", "_loop", "_moved_bytes", "_now", "_owner", "_paused",
-        "_sink", "_timeouts", "_transport", "_upload", "_waiter", "_wanted_bytes", "_watch", "_watch_s",
+        "_sink", "_timeouts", "_transport", "_turn", "_upload", "_waiter", "_wanted_bytes", "_watch", "_watch_s",
         "_written_bytes", "bell", "calls", "done", "held_bytes", "idle_since_s",
     )  # fmt: skip
 
@@ -91,13 +91,11 @@ class Connection(Reading, asyncio.Protocol):
         self._moved_bytes = -1
         self._due_s = self._end_s = self._watch_s = math.inf
         self._watch, self.bell = Bells() if bells is None else bells, 0
-        self._cork = Cork() if cork is None else cork
+        self._turn, self._cork = -1, Cork() if cork is None else cork
 
     @property
     def idle(self) -> bool:
         return self._phase == "idle"
-
-    # For whoever has a call to make.
 
     def begin(self, request: bytes, body: bytes | Pieces | Upload, *, bodyless: bool, end_s: float) -> Arrival:
         """Writes a call. `bodyless`: its answer will have no body, whatever its headers say (HEAD). `end_s`: when all
@@ -118,7 +116,9 @@ class Connection(Reading, asyncio.Protocol):
             self._phase = "first"
             if len(body) <= JOINED_BYTES:
                 self._cork.upward(self._transport, request + body)
+                self._turn = self._cork.turn if self._cork.full else -1
             else:
+                self._cork.pull()
                 self._transport.writelines((request, body))
         self._extend(self._timeouts.first_byte_s)
         return arrival
@@ -188,6 +188,9 @@ class Connection(Reading, asyncio.Protocol):
             self.close()
             return
         if not self._heard:
+            if self._cork.full and self._turn == self._cork.turn:  # an answer to what has not been asked yet
+                self.fail(failure.invalid())
+                return
             self._heard = True
             if self.calls == 1:
                 tls.remember(self._transport.get_extra_info("ssl_object"))
@@ -244,8 +247,6 @@ class Connection(Reading, asyncio.Protocol):
         if self._drained is not None and not self._drained.done():
             self._drained.set_result(None)
         self._drained = None
-
-    # What follows from it.
 
     def _at_once(self, arrival: Arrival, data: bytes) -> bool:
         """The whole answer, where it is like one before: then the parser need not see it."""

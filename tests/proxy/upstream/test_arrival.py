@@ -6,13 +6,14 @@ import asyncio
 import math
 import sys
 from collections.abc import Iterable
-from typing import cast
+from typing import Any, cast
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy.clock import SystemClock
+from proxy.cork import Cork
 from proxy.errors import ProtocolViolation, StreamCut, UpstreamFailed, WeirError
 from proxy.live import Timeouts
 from proxy.upstream.arrival import Arrival
@@ -387,3 +388,26 @@ class TestPouring:
         with pytest.raises(UpstreamFailed):
             await asyncio.wait_for(pouring, 1.0)
         assert len(took) == 4
+
+
+class Away(FakeTransport):
+    def is_closing(self) -> bool:
+        return self.aborted
+
+
+async def test_an_answer_to_a_call_that_has_not_been_written_yet_is_none() -> None:
+    cork = Cork()
+    cork.calls = range(9)
+    transport, owner = Away(), FakeOwner()
+    connection = Connection(cast(Any, owner), SystemClock(), Timeouts(), cork=cork)
+    connection.connection_made(cast(Any, transport))
+    for _ in range(2):
+        arrival = connection.begin(b"head", b"body", bodyless=False, end_s=math.inf)
+        cork.pull()
+        connection.data_received(OK)
+        assert arrival.broken is None and arrival.status == 200
+    arrival = connection.begin(b"more", b"body", bodyless=False, end_s=math.inf)
+    connection.data_received(OK)
+    assert isinstance(arrival.broken, ProtocolViolation) and transport.aborted
+    cork.pull()
+    assert transport.written == [b"headbody"] * 2
