@@ -31,7 +31,7 @@ import uvloop
 
 from benchmarks.speed.load import request
 from benchmarks.speed.target import Target
-from benchmarks.subject import Subject, cpu_us, pss_kb, target, weir
+from benchmarks.subject import Subject, cpu_us, private_kb, target, weir
 from tests.certificates import Certificates, certificates
 
 PATH = "/v1/chat/completions"
@@ -268,7 +268,7 @@ async def memory(options: argparse.Namespace) -> Found:
                 for more in (200, 500, 500):
                     streams += await opened_streams(subject.port, more, 600_000)
                     await asyncio.sleep(SETTLE_S)
-                    seen.append(pss_kb(worker))
+                    seen.append(private_kb(worker))
                 found[f"kb_{name}"] = (seen[2] - seen[0]) / 1000
                 found[f"halves_{name}"] = [(b - a) / 500 for a, b in pairwise(seen)]
                 await close(streams)
@@ -283,14 +283,14 @@ async def idle(options: argparse.Namespace) -> Found:
         (busy,) = await connected(subject.port, 1)
         await asyncio.gather(*[wire.send(call()) for wire in await connected(subject.port, 100)])
         alone = await steady([busy], 200, 3.0)
-        quiet_us, memory_kb = await resting(worker), pss_kb(worker)
+        quiet_us, memory_kb = await resting(worker), private_kb(worker)
         wires: list[Wire] = []
         while len(wires) < options.idle:
             more = await connected(subject.port, min(100, options.idle - len(wires)))
             await asyncio.gather(*(wire.send(call()) for wire in more))
             wires += more
         await asyncio.sleep(SETTLE_S)
-        found["kb_each"] = (pss_kb(worker) - memory_kb) / options.idle
+        found["kb_each"] = (private_kb(worker) - memory_kb) / options.idle
         found["cpu_us_per_s"] = {"without": quiet_us, "with": await resting(worker)}
         among = await steady([busy], 200, 3.0)
         found["held"] = sum(subject.connections())

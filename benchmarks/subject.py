@@ -33,9 +33,10 @@ def cpu_us(pid: int) -> float:
     return total / 1000
 
 
-def pss_kb(pid: int) -> int:
+def private_kb(pid: int) -> int:
+    """Memory that this process alone has: its part of what is shared moves with whatever else runs."""
     rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
-    return next(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:"))
+    return sum(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Private_"))
 
 
 class Subject:

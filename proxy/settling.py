@@ -53,3 +53,5 @@ class Settling:
             line = record.line(exchange)
             house.records.put(line)
             house.kept(exchange, line)
+            if exchange.response is not None:
+                exchange.response.text_sample = None  # it and the call would hold each other

@@ -111,7 +111,7 @@ class Arrival:
 
     def settle(self, rest: bytes, error: Exception | None) -> None:
         """No more will come; the connection is not this answer's any longer."""
-        self._connection, self._rest, self.error = None, rest, error
+        self._connection, self._rest, self.error, self.straight = None, rest, error, None
         self.over = error is None
 
     async def read(self, limit: int) -> bytes:

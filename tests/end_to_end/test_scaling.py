@@ -17,7 +17,7 @@ from typing import cast
 import pytest
 
 from benchmarks.scale import Counted, call, close, connected, disturb, opened_streams, short_calls, until
-from benchmarks.subject import Subject, pss_kb, target, weir
+from benchmarks.subject import Subject, private_kb, target, weir
 from proxy.processes.files import FEW
 from tests.certificates import Certificates
 from tests.elsewhere import Elsewhere
@@ -103,9 +103,9 @@ async def test_an_open_stream_takes_little_memory(tls: bool, most_kb: int, certi
     with target(*options) as port, weir(f"{scheme}://127.0.0.1:{port}", authority=authority) as subject:
         (worker,) = subject.pids("worker")
         streams = await opened_streams(subject.port, 100, 600_000)
-        before = pss_kb(worker)
+        before = private_kb(worker)
         streams += await opened_streams(subject.port, 300, 600_000)
-        each_kb = (pss_kb(worker) - before) / 300
+        each_kb = (private_kb(worker) - before) / 300
         await close(streams)
         assert each_kb < most_kb
 

@@ -24,7 +24,7 @@ from proxy.store.memory import MemoryStore
 from tests.prompt_plugins import prompt
 from tests.raw import Answer, hear, post
 from tests.scripted import Scripted, answer
-from tests.short_calls import respond, responding
+from tests.short_calls import STREAM, respond, responding, streaming
 from tests.worker import DEFAULT, Running, settings, weir
 
 CALL = post(b'{"model":"m","messages":[{"role":"user","content":"hi"}]}')
@@ -362,14 +362,16 @@ async def test_a_head_that_is_too_large_by_now_is_refused() -> None:
         assert (await hear(reader, more=True)).status == 431
 
 
-async def test_a_call_leaves_no_garbage_that_only_a_collection_finds() -> None:
-    async with talking(calls=4) as (running, provider, (reader, writer)):
+@pytest.mark.parametrize("first", [CALL, streaming()], ids=["json", "stream"])
+async def test_a_call_leaves_no_garbage_that_only_a_collection_finds(first: bytes) -> None:
+    async with talking(calls=4, first=first) as (running, provider, (reader, writer)):
         gc.collect()
         gc.disable()
         try:
-            for script in ((answer(),), (answer(b"{}", status=b"500 Oh"),), ("cut",)):
-                provider.scripts.append(script)
-                writer.write(CALL)
+            good = answer() if first == CALL else (STREAM[:-200], STREAM[-200:])
+            for script in ((good,) if first == CALL else good, (answer(b"{}", status=b"500 Oh"),), ("cut",)):
+                provider.scripts.append(cast(Any, script))
+                writer.write(first)
                 assert (await hear(reader, more=True)).status
             await ended(running, 7)
             gc.set_debug(gc.DEBUG_SAVEALL)
@@ -379,4 +381,4 @@ async def test_a_call_leaves_no_garbage_that_only_a_collection_finds() -> None:
             gc.set_debug(0)
             gc.garbage.clear()
             gc.enable()
-    assert not kept & {"Ride", "Exchange", "Arrival", "Incoming", "Reply", "Connection", "Trip", "Standing"}
+    assert not kept & {"Ride", "Exchange", "Arrival", "Incoming", "Reply", "Connection", "Trip", "Standing", "Flow"}
