@@ -107,7 +107,9 @@ class Held:
         return str(upstream)
 
     def _brings_own(self, exchange: Exchange) -> bool:
-        """The provider itself tells callers apart: theirs is the credential it sees."""
+        """The provider itself tells callers apart: theirs is the credential it sees (but a key of Weir's)."""
+        if exchange.caller.key is not None:
+            return False
         upstream = exchange.snapshot.upstreams.get(exchange.target.upstream) if exchange.target else None
         return upstream is not None and takes_credential(upstream)
 

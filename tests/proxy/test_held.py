@@ -77,6 +77,14 @@ async def test_where_callers_share_a_providers_key_an_id_that_nobody_knows_is_no
         assert not weir.provider.requests
 
 
+async def test_a_key_of_weirs_reaches_nobody_elses_state_at_a_provider_without_keys() -> None:
+    async with asking(identity=KEYS) as weir:
+        made = (await create(weir, "key-a")).doc["id"]
+        for other in ("key-b", "key-c"):
+            assert (await create(weir, other, previous_response_id=made)).status == 404
+        assert (await create(weir, "key-a", previous_response_id=made)).status == 200
+
+
 async def test_it_is_remembered_before_the_caller_can_build_on_it() -> None:
     order: list[str] = []
 
