@@ -326,6 +326,7 @@ class Pipeline:
             return
         request = exchange.request
         body, headers = faults.body(error, request.dialect, exchange.id)
+        headers.append(("x-weir-request-id", exchange.id))
         if exchange.caller.debug and own.asks_debug(request.headers):
             headers.append(("x-weir-debug", record.steps_line(exchange)))
         if exchange.response is None:

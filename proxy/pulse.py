@@ -109,6 +109,8 @@ class Pulse:
         if not self._reply.started:
             self._arm(self._streams.heartbeat_s)
             headers, self._headers = self._headers, SENT
+            if headers is EARLY:
+                headers = [*EARLY, ("x-weir-request-id", self._exchange.id)]
             lines, self._lines = self._lines, b""
             await self._reply.start(self._status, headers, lines)
         if held:

@@ -337,6 +337,7 @@ async def test_parts_that_no_codec_reads_are_refused_where_the_operator_or_a_gua
         assert (got.status, got.doc["error"]["code"]) == (403, "uninspected")
         record = await weir.record()
         assert record["audit"]["outcome"] == record["outcome"] == "caller_error"
+        assert got.headers["x-weir-request-id"] == record["id"]
         assert not weir.provider.requests
 
 
