@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from proxy import record, wire
+from proxy import own, record, wire
 from proxy.chain import SHADOW
 from proxy.errors import PluginFailed, UpstreamFailed, WeirError
 from proxy.exchange import Exchange, Request, Response, Target
@@ -95,8 +95,6 @@ class Asker:
             answering.close()
         if answer is None:
             raise UpstreamFailed(f"the model asked for {child.purpose} answered {answering.status}")
-        response.body, response.said, response.usage = raw, answer.texts, answer.usage
-        response.usage_source = "provider" if answer.usage else "none"
-        response.model, response.finish, response.complete = answer.model, answer.finish, True
+        own.received(response, answer, raw)
         response.text = "".join(one.text for one in answer.segments if one.kind == "text")
         return response

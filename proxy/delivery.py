@@ -198,10 +198,7 @@ class Delivery:
             await trip.chain.response(exchange, route_of(trip), trip.below)
             await self._send_on(trip, answering, raw, changed=False)
             return None
-        response.said, response.usage, response.model = answer.texts, answer.usage, answer.model
-        response.usage_source = "provider" if answer.usage else "none"
-        response.finish, response.complete, response.body = answer.finish, True, plain
-        response.id = _id_of(answer.doc)
+        own.received(response, answer, plain)
         route = route_of(trip)
         if exchange.request.dialect == "responses" and is_kept(answer.doc):
             await self._remember(exchange, response.id)
@@ -281,8 +278,3 @@ def _start_over(exchange: Exchange, target: Target) -> None:
     exchange.target, exchange.fallbacks = target, left[1:] if left and left[0] is target else []
     exchange.response, exchange.error, exchange.outcome = None, None, "ok"
     exchange.timeline.upstream_end = 0.0
-
-
-def _id_of(doc: object) -> str:
-    found = doc.get("id") if isinstance(doc, dict) else None
-    return found if isinstance(found, str) else ""

@@ -257,11 +257,8 @@ class Ride:
             return None
         self._house.pool.noted(self._track.target.upstream, "ok")
         exchange.timeline.upstream_end = now
-        response = exchange.response = Response(arrival.status)
-        response.said, response.usage, response.model = answer.texts, answer.usage, answer.model
-        response.usage_source = "none" if answer.usage is None else "provider"
-        response.finish, response.complete, response.body = answer.finish, True, raw
-        response.id = named if type(named := answer.doc.get("id")) is str else ""
+        exchange.response = Response(arrival.status)
+        own.received(exchange.response, answer, raw)
         return answer.doc
 
     def _stays(self, arrival: Arrival, doc: Json) -> bool:

@@ -13,7 +13,7 @@ from proxy import record
 from proxy.errors import PluginFailed
 from proxy.exchange import Exchange, Json, Response, Segment, Usage
 from proxy.ports import Headers, Pairs
-from proxy.wire.codec import Codec, Stream
+from proxy.wire.codec import Answer, Codec, Stream
 from proxy.wire.sse import Reader
 
 SHOWN_CHARS = 256
@@ -72,6 +72,14 @@ def inherit(made: Response, before: Response | None) -> None:
     if before is not None and made is not before and made.usage is None:
         made.usage, made.usage_source = before.usage, before.usage_source
         made.model = made.model or before.model
+
+
+def received(response: Response, answer: Answer, body: bytes) -> None:
+    """A provider's whole answer, as the codec read it."""
+    response.said, response.usage, response.model = answer.texts, answer.usage, answer.model
+    response.usage_source = "none" if answer.usage is None else "provider"
+    response.finish, response.complete, response.body = answer.finish, True, body
+    response.id = named if type(named := answer.doc.get("id")) is str else ""
 
 
 def delivered(exchange: Exchange) -> bool:

@@ -11,7 +11,7 @@ import asyncio
 import hmac
 import logging
 import re
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -304,11 +304,15 @@ class Pipeline:
         assert target is not None
         if not self._house.allowed(exchange.snapshot, key, target.model):
             raise Forbidden(f"this key may not use the model {target.model!r}", code="model_not_allowed")
-        exchange.fallbacks = [
-            other
-            for other in exchange.fallbacks
-            if self._house.allowed(exchange.snapshot, key, other.model)
-            and endpoint.may_use(exchange.caller, exchange.snapshot.upstreams[other.upstream])
+        exchange.fallbacks = self.usable(exchange.snapshot, exchange.caller, exchange.fallbacks)
+
+    def usable(self, snapshot: Snapshot, caller: Caller, targets: Iterable[Target]) -> list[Target]:
+        """Those that this caller may have."""
+        allowed = self._house.allowed
+        return [
+            one
+            for one in targets
+            if allowed(snapshot, caller.key, one.model) and endpoint.may_use(caller, snapshot.upstreams[one.upstream])
         ]
 
     async def _fault(self, trip: Trip, error: WeirError) -> None:

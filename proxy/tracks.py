@@ -103,12 +103,7 @@ class Tracks:
         usual = target.model == model and allowed(snapshot, caller.key, model) and endpoint.may_use(caller, upstream)
         if not usual or not route.short or route.refuses_unread or snapshot.content_of(caller.agent) != "none":
             return None
-        fallbacks = tuple(
-            other
-            for other in others
-            if allowed(snapshot, caller.key, other.model)
-            and endpoint.may_use(caller, snapshot.upstreams[other.upstream])
-        )
+        fallbacks = tuple(self._pipeline.usable(snapshot, caller, others))
         ours = standing.known.credential_is_ours
         try:
             headers = endpoint.headers(

@@ -147,3 +147,18 @@ def serve(
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+@contextmanager
+def provided() -> Iterator[str]:
+    """The URL of a fake provider in a process of its own."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.provider", "--port", "0"], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    try:
+        yield process.stdout.readline().split()[-1]
+    finally:
+        process.terminate()
+        process.wait()
+        process.stdout.close()

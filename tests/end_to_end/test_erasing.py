@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +12,7 @@ import pytest
 
 from proxy.cli import main
 from proxy.commands.admin import Admin
-from tests.serving import ROOT, Served, serve
+from tests.serving import Served, provided, serve
 
 TOKEN = "the-admin-token-0123456789"
 ANN = "canary-ann"
@@ -22,14 +20,8 @@ ANN = "canary-ann"
 
 @pytest.fixture(scope="module")
 def provider() -> Iterator[str]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.provider", "--port", "0"], cwd=ROOT, stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    yield process.stdout.readline().split()[-1]
-    process.terminate()
-    process.wait()
-    process.stdout.close()
+    with provided() as url:
+        yield url
 
 
 @pytest.fixture

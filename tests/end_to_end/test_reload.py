@@ -20,7 +20,7 @@ import pytest
 
 from proxy.cli import main
 from tests.certificates import Certificates
-from tests.serving import ROOT, Served, serve
+from tests.serving import ROOT, Served, provided, serve
 
 CHAIN = "plugins:\n  - audit\n  - metering\n"
 EDITS = "  - edits: {uses: tests.plugins_for_tests:Edits, options: {word: loud, by: %s}}\n"
@@ -28,14 +28,8 @@ EDITS = "  - edits: {uses: tests.plugins_for_tests:Edits, options: {word: loud, 
 
 @pytest.fixture(scope="module")
 def provider() -> Iterator[str]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.provider", "--port", "0"], cwd=ROOT, stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    yield process.stdout.readline().split()[-1]
-    process.terminate()
-    process.wait()
-    process.stdout.close()
+    with provided() as url:
+        yield url
 
 
 def said(weir: Served, text: str = "be loud") -> str:
