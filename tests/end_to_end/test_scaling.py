@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from statistics import median
 from typing import cast
 
 import pytest
@@ -102,12 +103,13 @@ async def test_an_open_stream_takes_little_memory(tls: bool, most_kb: int, certi
     scheme, authority = ("https", certificates.authority) if tls else ("http", None)
     with target(*options) as port, weir(f"{scheme}://127.0.0.1:{port}", authority=authority) as subject:
         (worker,) = subject.pids("worker")
-        streams = await opened_streams(subject.port, 100, 600_000)
-        before = private_kb(worker)
-        streams += await opened_streams(subject.port, 300, 600_000)
-        each_kb = (private_kb(worker) - before) / 300
+        streams, each_kb = await opened_streams(subject.port, 100, 600_000), []
+        for _ in range(3):  # an arena or a table that is made once falls into one of the three
+            before = private_kb(worker)
+            streams += await opened_streams(subject.port, 150, 600_000)
+            each_kb.append((private_kb(worker) - before) / 150)
         await close(streams)
-        assert each_kb < most_kb
+        assert median(each_kb) < most_kb, each_kb
 
 
 async def test_calls_over_tls_share_their_connections(certificates: Certificates) -> None:
