@@ -84,6 +84,8 @@ class Kit:
     live: Live
     ask: AskKit
     memory: MemoryKit
+    secret: Callable[[str], bytes]
+    """32 bytes for a purpose, derived from the secret of the fleet: the same in every worker and after a restart."""
 
 
 class Plugin(Generic[OptionsT]):

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from proxy import wire
+from proxy.derived import derived
 from proxy.exchange import Caller, Exchange, Request, Response, Target
 from proxy.live import Agent, Entry, Identity, Limits, Snapshot, Streams, Upstream
 from proxy.memory import Memory
@@ -118,6 +119,7 @@ def kit(clock: FakeClock | None = None, metrics: FakeMetrics | None = None) -> K
     return Kit(
         clock=clock, store=MemoryStore(clock), tokens=FakeTokens(), prices=FakePrices(),
         metrics=metrics or FakeMetrics(), tasks=FakeTasks(), live=FixedLive(snapshot()), ask=no_ask, memory=Memory(),
+        secret=derived(b"s" * 32),
     )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -11,6 +12,7 @@ from typing import Any
 from proxy import pricing, snapshot
 from proxy.clock import SystemClock
 from proxy.configuration import checking, sources
+from proxy.derived import derived
 from proxy.errors import ConfigError, PluginFailed
 from proxy.exchange import Exchange, Response, Target
 from proxy.live import Entry, Live, Snapshot
@@ -49,6 +51,7 @@ async def opened(config: str | None, environ: Mapping[str, str], only: str = "")
         live=Live(made),
         ask=_no_ask,
         memory=Memory(),
+        secret=derived(os.urandom(32)),
     )
     registry = Registry(kit)
     try:

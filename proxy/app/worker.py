@@ -27,6 +27,7 @@ from proxy.chain import Chain
 from proxy.channel.sender import Sender
 from proxy.clock import SystemClock
 from proxy.cork import Cork
+from proxy.derived import derived
 from proxy.errors import ConfigError, WeirError
 from proxy.express import Express
 from proxy.held import Held
@@ -105,6 +106,7 @@ class Worker:
                 live=self.live,
                 ask=self._asker,
                 memory=Memory(),
+                secret=derived(parts.secret),
             )
         )
         self.front: Front
