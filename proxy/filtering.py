@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
 from dataclasses import dataclass
+from typing import Any
 
 import xxhash
 
 from proxy.chain import SHADOW, Chain, bounded
 from proxy.errors import Limited, Refused
 from proxy.exchange import Exchange
+from proxy.findings import shadowed
 from proxy.plugin import Filter, Hold
 from proxy.ports import Now
 from proxy.route import Member
@@ -49,53 +52,114 @@ class Filtered:
         self._running = running
         self._now = now
 
-    async def pass_on(self, text: str, final: bool) -> str:
-        """What to deliver for this piece; with `final` also what was held back. Raises Refused, PluginFailed."""
-        index = 0
+    def pass_on(self, text: str, final: bool, index: int = 0) -> str | Coroutine[Any, Any, str]:
+        """What to deliver for this piece, from the filter of `index` on; with `final` also what was held back. To be
+        awaited only where a filter has its text judged first. Raises Refused, PluginFailed."""
         while index < len(self._running):
             running = self._running[index]
             try:
-                text = await self._through(running, text, final)
-                index += 1
+                got = self._through(running, text, final)
             except _Removed as gone:
                 text = str(gone)
                 self._running.remove(running)
+                continue
+            if isinstance(got, _Held):
+                return self._judged(index, got, text, final)
+            text, index = got, index + 1
         return text
 
-    async def _through(self, running: Running, text: str, final: bool) -> str:
-        member = running.member
+    def _through(self, running: Running, text: str, final: bool) -> str | _Held:
         start = self._now()
         try:
             out = ""
             if text or not final:
-                out = await self._take(running, running.filter.feed(text))
-                running.note(text, out)
+                fed = running.filter.feed(text)
+                if isinstance(fed, Hold):
+                    return _Held(fed, "", closing=False)
+                out = fed
+                if out != text or running.fed:
+                    running.note(text, out)
             if final:
-                out += await self._take(running, running.filter.close())
-        except (Refused, Limited) as decision:
-            self._exchange.step(member.name, "filter", f"refused {decision.code}")
-            raise
+                rest = running.filter.close()
+                if isinstance(rest, Hold):
+                    return _Held(rest, out, closing=True)
+                out += rest
         except Exception as error:
-            self._chain.failed(self._exchange, member, "filter", error)
-            raise _Removed(running.held() + text) from error
+            self._failed(running, text, error)
+            raise
         finally:
-            spent = self._now() - start
-            plugins = self._exchange.timeline.plugins
-            plugins[member.name] = plugins.get(member.name, 0.0) + spent
-        self._chain.measure(self._exchange, member, "filter", spent)
+            spent = self._spent(running, start)
+        return self._bounded(running, out, spent)
+
+    async def _judged(self, index: int, held: _Held, text: str, final: bool) -> str:
+        """Goes on where the filter of this index has a text judged."""
+        running = self._running[index]
+        start = self._now()
+        try:
+            out = await self._released(running, held, text, final)
+            out = self._bounded(running, out, self._now() - start)
+            index += 1
+        except _Removed as gone:
+            out = str(gone)
+            self._running.remove(running)
+        got = self.pass_on(out, final, index)
+        return got if isinstance(got, str) else await got
+
+    async def _released(self, running: Running, held: _Held, text: str, final: bool) -> str:
+        start = self._now()
+        try:
+            out = held.before + await self._take(running, held.hold)
+            if not held.closing:
+                running.note(text, out)
+                rest = running.filter.close() if final else ""
+                out += await self._take(running, rest) if isinstance(rest, Hold) else rest
+        except Exception as error:
+            self._failed(running, text, error)
+            raise
+        finally:
+            self._spent(running, start)
+        return out
+
+    def _failed(self, running: Running, text: str, error: Exception) -> None:
+        """Records it. Raises _Removed, or PluginFailed where the filter fails closed; returns for what was decided."""
+        member = running.member
+        if isinstance(error, (Refused, Limited)):
+            self._exchange.step(member.name, "filter", f"refused {error.code}")
+            return
+        self._chain.failed(self._exchange, member, "filter", error)
+        raise _Removed(running.held() + text) from error
+
+    def _spent(self, running: Running, start: float) -> float:
+        spent = self._now() - start
+        plugins, name = self._exchange.timeline.plugins, running.member.name
+        plugins[name] = plugins.get(name, 0.0) + spent
+        return spent
+
+    def _bounded(self, running: Running, out: str, spent_s: float) -> str:
+        """Raises _Removed where the filter holds back too much, PluginFailed where it fails closed."""
+        member = running.member
+        if member.overruns or spent_s > member.limit_s > 0:
+            self._chain.measure(self._exchange, member, "filter", spent_s)
         if len(running.fed) - running.given > HELD_CHARS:
             self._chain.failed(self._exchange, member, "filter", BufferError())
             raise _Removed(out + running.held())
         return out
 
-    async def _take(self, running: Running, out: str | Hold) -> str:
-        if not isinstance(out, Hold):
-            return out
+    async def _take(self, running: Running, out: Hold) -> str:
         try:
             return await bounded(_checked(out), running.member.limit_s)
         except TimeoutError as error:
             self._chain.failed(self._exchange, running.member, "filter", error)
             return out.text
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A filter wants `hold` judged; `before` comes before it. `closing`: it was the text's end that brought it."""
+
+    hold: Hold
+    before: str
+    closing: bool
 
 
 class _Removed(Exception):
@@ -146,7 +210,8 @@ class Shadowed:
     def _run(self, piece: str, *, final: bool) -> None:
         if self._filter is None:
             return
-        token = SHADOW.set(True)
+        token, findings = SHADOW.set(True), self._exchange.findings
+        found = len(findings)
         try:
             out = self._filter.close() if final else self._filter.feed(piece)
             self._in.update(piece.encode("utf-8", "surrogatepass"))
@@ -160,4 +225,5 @@ class Shadowed:
             self._exchange.step(self._member.name, "filter", f"would fail {type(error).__name__}")
             self._filter = None
         finally:
+            shadowed(findings, found)
             SHADOW.reset(token)

@@ -12,17 +12,19 @@ where a filter's `Hold` is awaited: nothing behind it moves until it is released
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 from proxy.chain import Chain
 from proxy.errors import Limited, PluginFailed, Refused, UpstreamFailed, WeirError
 from proxy.exchange import Exchange, Segment
 from proxy.filtering import Filtered, Reading, Running, Shadowed
+from proxy.findings import shadowed
 from proxy.plugin import Filter, Tape
 from proxy.route import Member, Route, skipped
-from proxy.wire.codec import Answer, Codec, Event, Steps, Stream
+from proxy.wire.codec import Answer, Codec, Steps, Stream
 from proxy.wire.skim import skim
 from proxy.wire.sse import Reader
 
@@ -102,6 +104,8 @@ class Passage:
         return made
 
     def _open(self, member: Member, segment: Segment) -> Filter | None:
+        findings = self._exchange.findings
+        before = len(findings)
         try:
             found = member.plugin.filter(self._exchange, segment)
         except (Refused, Limited):
@@ -110,6 +114,8 @@ class Passage:
             if not member.shadow:
                 self._chain.failed(self._exchange, member, "filter", error)
             return None
+        if member.shadow and len(findings) > before:
+            shadowed(findings, before)
         if found is not None and member.shadow:
             return Shadowed(self._exchange, member, found)
         return Reading(found) if found is not None and segment.sealed else found
@@ -124,7 +130,8 @@ class Passage:
             for segment in answer.segments if stage.members else ():
                 filtered = self._filtered(number, segment)
                 if filtered is not None:
-                    text = await filtered.pass_on(segment.text, True)
+                    told = filtered.pass_on(segment.text, True)
+                    text = told if isinstance(told, str) else await told
                     changed = changed or text != segment.text
                     segment.text = text
             if changed:
@@ -188,43 +195,57 @@ class Passage:
         """Provider's bytes in, caller's bytes out: whole events only. Look at `broken` afterwards."""
         for number, stage in enumerate(self.stages):
             assert stage.reader is not None
-            data = await self._stage(number, stage, stage.reader.feed(data))
+            data = await self._stage(number, stage, stage.reader.cut(data))
             if not data:
                 break
         self._keep(data)
         return data
 
-    async def _stage(self, number: int, stage: Stage, events: list[Event]) -> bytes:
+    async def _stage(self, number: int, stage: Stage, raws: list[bytes]) -> bytes:
+        stream, reader = stage.stream, stage.reader
+        assert stream is not None and reader is not None
+        read = bool(stage.members) or (self.collect and number == len(self.stages) - 1)
         out = []
-        for event in events:
+        for raw in raws:
             try:
-                out.append(await self._event(number, stage, event))
+                if not read:
+                    out.append(stream.glance(reader.event(raw)))
+                elif (like := stream.like(raw)) is not None:
+                    told = self._told(number, like.text.segment, like.fragment, False)
+                    out.append(like.written(raw, told if isinstance(told, str) else await told))
+                else:
+                    out.append(await self._drive(number, stream.event(reader.event(raw))))
             except (Refused, Limited, PluginFailed) as error:
                 self.broken = error
                 break
         return self._taped(stage, b"".join(out))
 
-    async def _event(self, number: int, stage: Stage, event: Event) -> bytes:
-        assert stage.stream is not None
-        if not stage.members and not (self.collect and number == len(self.stages) - 1):
-            return stage.stream.glance(event)
-        return await self._drive(number, stage.stream.event(event))
-
     async def _drive(self, number: int, steps: Steps) -> bytes:
         try:
             piece = next(steps)
             while True:
-                text = piece.text
-                filtered = self._filtered(number, piece.segment)
-                if filtered is not None:
-                    text = await filtered.pass_on(text, piece.final)
-                if piece.final:
-                    self._texts.pop((number, id(piece.segment)), None)
-                if self.collect and number == len(self.stages) - 1:
-                    self._note(piece.segment, text)
-                piece = steps.send(text)
+                told = self._told(number, piece.segment, piece.text, piece.final)
+                piece = steps.send(told if isinstance(told, str) else await told)
         except StopIteration as done:
             return bytes(done.value)
+
+    def _told(self, number: int, segment: Segment, text: str, final: bool) -> str | Coroutine[Any, Any, str]:
+        """What a stage delivers for a piece of a text. To be awaited only where a filter has it judged first."""
+        filtered = self._filtered(number, segment)
+        told = text if filtered is None else filtered.pass_on(text, final)
+        if final:
+            self._texts.pop((number, id(segment)), None)
+        if not self.collect or number < len(self.stages) - 1:
+            return told
+        if isinstance(told, str):
+            self._note(segment, told)
+            return told
+        return self._noted(segment, told)
+
+    async def _noted(self, segment: Segment, telling: Coroutine[Any, Any, str]) -> str:
+        told = await telling
+        self._note(segment, told)
+        return told
 
     def _note(self, segment: Segment, text: str) -> None:
         response = self._exchange.response
@@ -242,7 +263,7 @@ class Passage:
         carry = b""
         for number, stage in enumerate(self.stages):
             assert stage.reader is not None and stage.stream is not None
-            carry = await self._stage(number, stage, [*stage.reader.feed(carry), *stage.reader.close()])
+            carry = await self._stage(number, stage, [*stage.reader.cut(carry), *stage.reader.rest()])
             if stage.members and self.broken is None:
                 try:
                     carry += self._taped(stage, await self._drive(number, stage.stream.finish_open()))

@@ -90,7 +90,9 @@ class ChatStream(ChoiceStream):
         if type(value) is not str or not value:
             return False
         self.started = True
-        got = yield from self._text(state, key, sealed).feed(value, final=final)
+        text = self._text(state, key, sealed)
+        got = yield from text.feed(value, final=final)
+        self._fed.append((name.encode(), text, value))
         container[name] = got
         return got != value
 

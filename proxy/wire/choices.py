@@ -17,6 +17,7 @@ from proxy.errors import ProtocolViolation, Refused, WeirError
 from proxy.exchange import Dialect, Usage
 from proxy.ports import Json
 from proxy.wire import faults, sse
+from proxy.wire.alike import Alike, Pattern
 from proxy.wire.body import load
 from proxy.wire.codec import Event, Piece, Steps
 from proxy.wire.deltas import Arguments, Text
@@ -74,6 +75,9 @@ class ChoiceStream(ABC):
         self.failed = False
         self.withhold_usage = False
         self.started = False
+        self._alike = Alike()
+        self._fed: list[tuple[bytes, Text, str]] = []
+        """Of the event at hand, the texts it fed that may stand alone in the next ones."""
         self._asked_model = model
         self._choices: dict[int, Choice] = {index: Choice(index) for index in range(max(1, min(n, MAX_CHOICES)))}
         self._first = b""
@@ -92,6 +96,9 @@ class ChoiceStream(ABC):
         """The texts that have ended because this chunk goes on with something else."""
         return []
 
+    def like(self, raw: bytes) -> Pattern | None:
+        return self._alike.of(raw)
+
     def event(self, event: Event) -> Steps:
         data = event.data
         if not data:
@@ -104,11 +111,16 @@ class ChoiceStream(ABC):
         self._note(doc)
         if self._is_withheld(doc):
             return b""
+        self._fed = []
         before: list[bytes] = []
         changed = False
         for choice in _choices(doc):
             if type(choice) is dict:
                 changed |= yield from self._choice(choice, before)
+        if len(self._fed) == 1 and self._alone(doc):
+            self._alike.learn(event.raw, *self._fed[0])
+        else:
+            self._alike.forget()
         return b"".join(before) + (sse.write(event.name, doc) if changed else event.raw)
 
     def glance(self, event: Event) -> bytes:
@@ -160,6 +172,18 @@ class ChoiceStream(ABC):
     def ending(self, unseen: bool) -> dict[str, Json]:
         """What a choice of a chunk says that only ends it; `unseen`: nothing was said of the choice before."""
         return {"delta": {"role": "assistant"} if unseen else {}}
+
+    def _alone(self, doc: dict[str, Json]) -> bool:
+        """Whether the event that was read says nothing but the one text it fed."""
+        choices = _choices(doc)
+        if len(choices) != 1 or doc.get("error") or normalised(doc) is not None:
+            return False
+        choice = choices[0]
+        if choice.get("finish_reason") is not None or choice.get("logprobs"):
+            return False
+        delta = choice.get("delta") or {}
+        key = self._fed[0][0].decode()
+        return all(name in (key, "role") or not value for name, value in delta.items())
 
     def _begin(self, data: bytes) -> None:
         self._first = data
@@ -217,6 +241,7 @@ class ChoiceStream(ABC):
         changed = yield from self.pass_choice(state, choice, final)
         if changed and choice.get("logprobs") is not None:
             choice["logprobs"] = None
+            self._fed.clear()
         if final:
             before += yield from self._close(state)
         return changed

@@ -21,6 +21,7 @@ from typing import Any, Protocol
 
 from proxy.errors import Refused, WeirError
 from proxy.exchange import Dialect, Request, Segment, Usage
+from proxy.wire.alike import Pattern
 
 Json = Any
 
@@ -84,6 +85,11 @@ class Stream(Protocol):
     """Weir asked for the usage event, the caller did not: keep it back."""
     started: bool
     """Content has passed: from here on no other provider can take over."""
+
+    def like(self, raw: bytes) -> Pattern | None:
+        """What the event of these bytes differs in from one that was read before, if that is one text and no more:
+        then that text, and `written`, do for `event`."""
+        ...
 
     def event(self, event: Event) -> Steps:
         """The bytes to deliver for this event. Untouched events come back as their own `raw`."""

@@ -80,6 +80,15 @@ def load(raw: bytes | str) -> Json:
     return doc
 
 
+def load_object(data: bytes) -> dict[str, Json] | None:
+    """The JSON object that this is; None where it is none."""
+    try:
+        doc = load(data)
+    except ValueError:
+        return None
+    return doc if type(doc) is dict else None
+
+
 def encode(doc: Json) -> bytes:
     """Compact JSON."""
     try:

@@ -96,6 +96,8 @@ class CompletionsStream(ChoiceStream):
             segment = Segment("assistant", "text", "", index=state.index, part=state.number())
             text = state.texts[("text",)] = Text(segment)
         got = yield from text.feed(value, final=final)
+        if isinstance(text, Text):
+            self._fed.append((b"text", text, value))
         choice["text"] = got
         return got != value
 

@@ -45,14 +45,18 @@ class Text:
         got = yield Piece(self.segment, fragment, final)
         if self.segment.sealed:
             return fragment
-        self._edited = self._edited or got != fragment
-        self._kept_chars += len(fragment) + len(got)
+        self.note(fragment, got)
+        return got
+
+    def note(self, fragment: str, told: str) -> None:
+        """`told` is delivered for `fragment`."""
+        self._edited = self._edited or told != fragment
+        self._kept_chars += len(fragment) + len(told)
         if self._kept_chars <= _KEPT_CHARS:
             self._before.append(fragment)
-            self._sent.append(got)
+            self._sent.append(told)
         elif self._before:
             self._before, self._sent = [], []
-        return got
 
     def close(self) -> Passing:
         """What the filters still held; nothing where it has ended already."""

@@ -15,8 +15,9 @@ from proxy.errors import ProtocolViolation, Refused, WeirError
 from proxy.exchange import Kind, Role, Segment, Usage
 from proxy.ports import Json
 from proxy.wire import faults, sse
+from proxy.wire.alike import Alike, Pattern
 from proxy.wire.codec import Event, Piece, Steps
-from proxy.wire.coding import load
+from proxy.wire.coding import load_object
 from proxy.wire.deltas import Arguments, Text
 from proxy.wire.dialect import named
 from proxy.wire.messages_blocks import citation, walk
@@ -86,29 +87,40 @@ class MessagesStream:
         self.failed = False
         self.withhold_usage = False
         self.started = False
+        self._alike = Alike()
         self._begun = False
         self._open: dict[int, Block] = {}
 
     # --- the contract ------------------------------------------------------------------------------------------------
 
+    def like(self, raw: bytes) -> Pattern | None:
+        return self._alike.of(raw)
+
     def event(self, event: Event) -> Steps:
         if not event.data.strip():
             return event.raw
-        doc = _object(event.data)
+        doc = load_object(event.data)
         if doc is None:
             raise ProtocolViolation("The provider sent an event that is not a JSON object.")
         name = doc.get("type")
         name = name if type(name) is str else event.name
         self._note(name, doc)
         if name == "content_block_stop":
+            self._alike.forget()
             return (yield from self._stop(doc)) + event.raw
+        said = _text_of(doc) if name == "content_block_delta" else ""
         changed = yield from self._handle(name, doc)
+        text = self._block(doc).text if said else None
+        if isinstance(text, Text):
+            self._alike.learn(event.raw, b"text", text, said)
+        else:
+            self._alike.forget()
         return sse.write(event.name, doc) if changed else event.raw
 
     def glance(self, event: Event) -> bytes:
         name = event.name or _named(event.data)
         if name in _TELLING:
-            self._note(name, _object(event.data) or {})
+            self._note(name, load_object(event.data) or {})
         elif name == "content_block_start" or name == "content_block_stop":
             self._follow(name, event.data)
         if name not in _OPENING:
@@ -257,17 +269,18 @@ class MessagesStream:
         return block
 
 
+def _text_of(doc: Doc) -> str:
+    """What a delta says that says nothing but text."""
+    delta = doc.get("delta")
+    if type(delta) is not dict or delta.get("type") != "text_delta" or len(delta) > 2:
+        return ""
+    text = delta.get("text")
+    return text if type(text) is str else ""
+
+
 def _index(doc: Doc) -> int:
     index = doc.get("index")
     return index if type(index) is int else 0
-
-
-def _object(data: bytes) -> Doc | None:
-    try:
-        doc = load(data)
-    except ValueError:
-        return None
-    return doc if type(doc) is dict else None
 
 
 def _named(data: bytes) -> str:

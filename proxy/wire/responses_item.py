@@ -124,6 +124,14 @@ class Items:
     def __iter__(self) -> Iterator[Item]:
         return iter([self._by_index[index] for index in sorted(self._by_index)])
 
+    def cut(self) -> tuple[list[Doc], list[Doc]]:
+        """Ends all messages half way: the events that say so, and the items as they then are."""
+        events: list[Doc] = []
+        for item in self:
+            if not item.done and item.type == "message":
+                events += item.cut()
+        return events, [item.doc for item in self if item.done and item.doc is not None]
+
     def of(self, event: Doc, kind: str) -> Item:
         """The item that an event is about, made where it was not announced."""
         index = event.get("output_index")

@@ -16,8 +16,9 @@ from proxy.errors import ProtocolViolation, Refused, WeirError
 from proxy.exchange import Usage
 from proxy.ports import Json
 from proxy.wire import marks, sse
+from proxy.wire.alike import Alike, Pattern
 from proxy.wire.codec import Event, Piece, Steps
-from proxy.wire.coding import load
+from proxy.wire.coding import load_object
 from proxy.wire.dialect import named
 from proxy.wire.responses_events import DELTAS, DONES, ENDS, OPENING, OUTPUTS, PARTS, WHOLE, Stem, stem_at, stem_of_part
 from proxy.wire.responses_item import Item, Items
@@ -49,6 +50,7 @@ class ResponsesStream:
         self.failed = False
         self.withhold_usage = False
         self.started = False
+        self._alike = Alike()
         include = call.get("include") if type(call) is dict else None
         self._items = Items(sealed="reasoning.encrypted_content" in include if type(include) is list else False)
         self._response: Doc = {}
@@ -62,6 +64,12 @@ class ResponsesStream:
 
     # --- the contract ------------------------------------------------------------------------------------------------
 
+    def like(self, raw: bytes) -> Pattern | None:
+        pattern = self._alike.of(raw)
+        if pattern is not None:
+            self._passed = raw
+        return pattern
+
     def event(self, event: Event) -> Steps:
         doc = _read(event)
         if doc is None:
@@ -70,8 +78,11 @@ class ResponsesStream:
         name = name if type(name) is str else event.name
         self._note(name, doc)
         self._before = []
+        stem = DELTAS.get(name)
+        said = doc.get("delta") if stem is not None and not doc.get("logprobs") else None
         changed = yield from self._handle(name, doc)
-        self._last = event.data
+        self._learn(event, stem, doc, said)
+        self._last, self._passed = event.data, b""
         if changed is None:
             self._shift -= 1
             return b""
@@ -84,7 +95,7 @@ class ResponsesStream:
     def glance(self, event: Event) -> bytes:
         name = event.name or _named(event.data)
         if name in WHOLE or name == "error":
-            doc = _object(event.data)
+            doc = load_object(event.data)
             if doc is not None:
                 self._note(name, doc)
         elif name not in OPENING:
@@ -92,7 +103,7 @@ class ResponsesStream:
         self._last, self._passed = event.data, b""
         if not self._shift:
             return event.raw
-        doc = _object(event.data)
+        doc = load_object(event.data)
         return event.raw if doc is None else self._renumbered(event, doc)
 
     def spot(self, block: bytes, at: int) -> int:
@@ -106,8 +117,7 @@ class ResponsesStream:
         self._before = []
         for item in self._items:
             yield from self._close_all(item)
-        number = self._next_number()
-        return self._inserted(number)
+        return self._inserted(self._next_number())
 
     def refuse(self, refused: Refused) -> bytes:
         """Ends what the caller has seen begun: messages with the text that was delivered. Calls of tools that are not
@@ -117,14 +127,9 @@ class ResponsesStream:
         if not self._response:
             self._response = begun("resp_refused", self.model)
             events.append({"type": "response.created", "response": self._response})
-        output: list[Json] = []
-        for item in self._items:
-            if not item.done and item.type == "message":
-                events += item.cut()
-            if item.done and item.doc is not None:
-                output.append(item.doc)
+        cut, output = self._items.cut()
         response = ended({**self._response, "output": output}, "content_filter")
-        events.append({"type": "response.incomplete", "response": response})
+        events += [*cut, {"type": "response.incomplete", "response": response}]
         return write_all(events, self._next_number())
 
     def fault(self, error: WeirError) -> bytes:
@@ -133,6 +138,16 @@ class ResponsesStream:
         # Flat as the reference has it, and once more under `error`, which is what the official clients raise on.
         event = {"type": "error", **told, "error": {"type": error.type, **told}}
         return write_all([event], self._next_number())
+
+    def _learn(self, event: Event, stem: Stem | None, doc: Doc, said: Json) -> None:
+        """What the next events may look like; none do where they have to be numbered anew."""
+        text = None
+        if stem is not None and type(said) is str and said and not self._shift and not self._before:
+            text = self._items.of(doc, stem.item).texts.get(stem.place(doc))
+        if text is not None and text.plain:
+            self._alike.learn(event.raw, b"delta", text, said)
+        else:
+            self._alike.forget()
 
     # --- what is noted without looking at texts ----------------------------------------------------------------------
 
@@ -159,7 +174,7 @@ class ResponsesStream:
     def _next_number(self) -> int:
         if self._passed:
             self._last, self._passed = sse.Reader().feed(self._passed)[-1].data, b""
-        doc = _object(self._last) or {}
+        doc = load_object(self._last) or {}
         number = doc.get("sequence_number")
         return number + self._shift + 1 if type(number) is int else 0
 
@@ -180,11 +195,9 @@ class ResponsesStream:
 
     def _handle(self, name: str, doc: Doc) -> Generator[Piece, str, bool | None]:
         """Whether the event was changed; None where it is to be kept back."""
-        stem = DELTAS.get(name)
-        if stem is not None:
+        if (stem := DELTAS.get(name)) is not None:
             return (yield from self._delta(stem, doc))
-        stem = DONES.get(name)
-        if stem is not None:
+        if (stem := DONES.get(name)) is not None:
             return (yield from self._done(stem, doc))
         if name in WHOLE:
             return (yield from self._whole(name, doc))
@@ -256,8 +269,7 @@ class ResponsesStream:
         item = self._items.begin(doc)
         changed = False
         for one in walk(doc.get("item"), []):
-            stem = stem_at(item.type, one.path)
-            if stem is not None:
+            if (stem := stem_at(item.type, one.path)) is not None:
                 changed |= yield from self._feed(item, stem, one.path, one.container, one.key)
             else:
                 changed |= yield from self._settle(item, one)
@@ -312,8 +324,7 @@ class ResponsesStream:
         piece = container.get(key)
         if type(piece) is not str:
             return False
-        text = item.running(stem, place)
-        told = yield from text.feed(piece)
+        told = yield from item.running(stem, place).feed(piece)
         if told == piece:
             return False
         container[key] = told
@@ -376,18 +387,10 @@ def _read(event: Event) -> Doc | None:
     data = event.data.strip()
     if not data or data == b"[DONE]":
         return None
-    doc = _object(data)
+    doc = load_object(data)
     if doc is None:
         raise ProtocolViolation("The provider sent an event that is not a JSON object.")
     return doc
-
-
-def _object(data: bytes) -> Doc | None:
-    try:
-        doc = load(data)
-    except ValueError:
-        return None
-    return doc if type(doc) is dict else None
 
 
 def _named(data: bytes) -> str:

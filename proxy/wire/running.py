@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from proxy.exchange import Segment
 from proxy.wire.deltas import Arguments, Passing, Text
 
 
@@ -57,3 +58,21 @@ class Running:
         self._came.append(piece)
         self._told.append(told)
         return told
+
+    @property
+    def plain(self) -> bool:
+        """A text that is what it says, and has begun."""
+        return isinstance(self._text, Text) and self._begun
+
+    @property
+    def segment(self) -> Segment:
+        """Of a `plain` text."""
+        assert isinstance(self._text, Text)
+        return self._text.segment
+
+    def note(self, fragment: str, told: str) -> None:
+        """`told` is delivered for `fragment`, of a `plain` text that is open."""
+        assert isinstance(self._text, Text)
+        self._text.note(fragment, told)
+        self._came.append(fragment)
+        self._told.append(told)

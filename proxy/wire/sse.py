@@ -38,6 +38,10 @@ class Reader:
 
     def feed(self, data: bytes) -> list[Event]:
         """The events that are complete now."""
+        return [self.event(raw) for raw in self.cut(data)]
+
+    def cut(self, data: bytes) -> list[bytes]:
+        """The events that are complete now, each for `event` to read."""
         if self.pending:
             self.pending += data
             # A blank line is at most four bytes: what was looked at before cannot hold the begin of another one.
@@ -71,6 +75,10 @@ class Reader:
 
     def close(self) -> list[Event]:
         """The last event, where the stream ended without its blank line."""
+        return [self.event(raw) for raw in self.rest()]
+
+    def rest(self) -> list[bytes]:
+        """As `close`, for `event` to read."""
         rest = bytes(self.pending)
         self.pending.clear()
         self._scanned = 0
@@ -78,23 +86,23 @@ class Reader:
             return []
         ended = _BLANK_LINE.search(rest)
         if ended is None or ended.end() == len(rest):
-            return [self.event(rest)]
-        return [self.event(rest[: ended.end()]), self.event(rest[ended.end() :])]
+            return [rest]
+        return [rest[: ended.end()], rest[ended.end() :]]
 
-    def _simple(self, data: bytes) -> list[Event]:
+    def _simple(self, data: bytes) -> list[bytes]:
         """Where all lines end in a newline."""
         pieces = data.split(b"\n\n")
         self._keep(pieces.pop())
-        return [self.event(piece + b"\n\n") for piece in pieces]
+        return [piece + b"\n\n" for piece in pieces]
 
-    def _any(self, data: bytes) -> list[Event]:
+    def _any(self, data: bytes) -> list[bytes]:
         events = []
         at = 0
         for found in _BLANK_LINE.finditer(data):
             end = found.end()
             if end == len(data) and data.endswith(b"\r"):  # its newline may be still to come
                 break
-            events.append(self.event(data[at:end]))
+            events.append(data[at:end])
             at = end
         self._keep(data[at:])
         return events
