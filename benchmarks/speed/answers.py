@@ -107,13 +107,19 @@ def _event(kind: str, **fields: Any) -> bytes:
 DONE = _chunk(b"data: [DONE]\n\n")
 
 
-def _chats(count: int) -> tuple[bytes, list[bytes], bytes]:
+def _named_chats(count: int) -> tuple[bytes, list[bytes], bytes]:
+    """Every tenth text begins a placeholder, the next one ends it."""
+    said = {8: "to [EMA", 9: "IL_1] "}
+    return _chats(count, lambda at: said.get(at % 10, WORD))
+
+
+def _chats(count: int, text: Callable[[int], str] = lambda at: WORD) -> tuple[bytes, list[bytes], bytes]:
     def event(delta: Json | None, finish: str | None = None, **more: Any) -> bytes:
         choices = [] if delta is None else [{"index": 0, "delta": delta, "finish_reason": finish}]
         return _data(_named("chatcmpl-1", "chat.completion.chunk", choices=choices, **more))
 
     end = event({}, "stop") + event(None, usage=TOKENS) + DONE
-    return event({"role": "assistant", "content": ""}), [event({"content": WORD})] * count, end
+    return event({"role": "assistant", "content": ""}), [event({"content": text(at)}) for at in range(count)], end
 
 
 def _completions(count: int) -> tuple[bytes, list[bytes], bytes]:
@@ -164,5 +170,5 @@ _WHOLE: dict[str, Callable[[str], Json]] = {
 }  # fmt: skip
 _STREAM: dict[str, Callable[[int], tuple[bytes, list[bytes], bytes]]] = {
     "chat/completions": _chats, "completions": _completions, "responses": _responses, "messages": _messages,
-    "embeddings": _chats,
+    "embeddings": _chats, "named": _named_chats,
 }  # fmt: skip

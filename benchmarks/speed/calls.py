@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -14,10 +15,25 @@ from benchmarks.speed.subjects import Subject
 
 TEXT = "A weir is a low barrier across a river that holds back what must not pass and steers the flow. "
 SYSTEM = "You are a terse assistant."
+WORDS = (
+    "account address amount answer apply article balance before begin between board budget build calendar change "
+    "check client close company contract copy customer date day delivery department describe detail document draft "
+    "each email employee estimate every example explain family figure file find first follow form friday from group "
+    "have history house include instruct invoice issue item language last ledger letter list long market meeting "
+    "message model monday month morning need network never notice number offer office only open order other page "
+    "payment people percent period phone place plan please policy price print problem process product project "
+    "question quarter reason receive record refund region reply report request result return review river safety "
+    "sample schedule section send server service should sign start state store summary supplier system table task tax "
+    "team text their ticket time today total travel under update user value version visit wait water week where which "
+    "without word work write year"
+).split()
 NUMBER = "#00000000"
-TURNS = 12
+PROSE = 512
+"""Different texts, each of which gets a number of its own as well."""
+TURNS, LONG_TURNS = 12, 20
 TURN_CHARS = 600
-Sort = Literal["new", "same", "talk"]
+Sort = Literal["new", "same", "talk", "next", "prose"]
+PERSON = "Please answer jane.roe@example.org. "
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +45,17 @@ class Call:
     surface: str = "chat/completions"
     stream: bool = False
     sort: Sort = "new"
-    """new: no two bodies are equal; same: always the same body; talk: each call repeats the last one and adds to it."""
+    """new: no two bodies are equal; same: always the same body; talk: each call repeats the last one and adds to it;
+    next: the twentieth turn of a conversation whose other turns have been seen; prose: words, numbers and names that
+    no two calls have alike."""
+    person: bool = False
+    """The last text names somebody by an e-mail address."""
 
 
 def source(call: Call, subject: Subject) -> Source:
     """The calls for one subject, one after the other. They are made here, so that sending costs nothing."""
     path = subject.path if subject.path and call.surface == "chat/completions" else f"/v1/{call.surface}"
-    turns = range(1, TURNS + 1) if call.sort == "talk" else [1]
+    turns = {"talk": range(1, TURNS + 1), "next": [LONG_TURNS], "prose": range(1, PROSE + 1)}.get(call.sort, [1])
     whole = [request(path, body(call, subject.model(call.answer), turn), subject.headers) for turn in turns]
     if call.sort == "same":
         return lambda: whole[0]
@@ -53,12 +73,33 @@ def _numbered(whole: list[bytes]) -> Iterator[bytes]:
 
 def body(call: Call, model: str, turns: int = 1) -> bytes:
     first = f"{NUMBER} " + (TEXT * (call.size // len(TEXT) + 1))[: max(0, call.size - 160)]
-    doc: dict[str, Any] = {"model": model, **_texts(call.surface, first, turns)}
+    if call.sort == "prose":
+        first, turns = f"{NUMBER} {prose(call.size - 160, turns)}", 1
+    if call.sort == "next":
+        doc: dict[str, Any] = {"model": model, **_texts(call.surface, first.replace(NUMBER, "Begin."), turns)}
+        doc["messages"][-1]["content"] = f"{NUMBER} {prose(TURN_CHARS, 0)}"
+    else:
+        doc = {"model": model, **_texts(call.surface, (PERSON if call.person else "") + first, turns)}
     if call.stream:
         doc["stream"] = True
         if call.surface in ("chat/completions", "completions"):
             doc["stream_options"] = {"include_usage": True}
     return orjson.dumps(doc)
+
+
+def prose(size: int, seed: int) -> str:
+    """English as agents send it: sentences with figures, identifiers and names, and now and then an address."""
+    draw, made, chars = random.Random(seed), list[str](), 0
+    while chars < size:
+        words = [draw.choice(WORDS) for _ in range(draw.randint(5, 14))]
+        words.insert(draw.randint(0, len(words)), str(draw.randint(1, 99_999)))
+        if draw.random() < 0.1:
+            words.append(f"order-{draw.randint(1000, 9999)}")
+        if draw.random() < 0.02:
+            words.append(f"{draw.choice(WORDS)}@{draw.choice(WORDS)}.example")
+        made.append(" ".join(words).capitalize() + ".")
+        chars += len(made[-1]) + 1
+    return " ".join(made)[:size]
 
 
 def _texts(surface: str, first: str, turns: int) -> dict[str, Any]:

@@ -50,6 +50,7 @@ def short(call: Call) -> Call:
 
 SLOW = Call(answer=f"paced-{PACED[0]}-{PACE_MS}", stream=True)
 FAST = Call(answer=f"burst-{BURST}", stream=True)
+GUARDED = ("bare", "weir", "guarded")
 PLAIN = (
     Case("json-1.5", "JSON call, 1.5 KB", Call(), subjects=ALL, headline=True),
     Case("json-50", "JSON call, 50 KB", Call(size=50_000), subjects=ALL, headline=True),
@@ -69,6 +70,14 @@ PLAIN = (
     Case("responses-stream", "responses, 50 chunks", replace(FAST, surface="responses")),
     Case("completions-stream", "completions, 50 chunks", replace(FAST, surface="completions")),
     Case("messages-stream", "messages, 50 chunks", replace(FAST, surface="messages")),
+    Case("guards", "1.5 KB of new text, guards on", Call(sort="prose"), subjects=GUARDED),
+    Case("guards-next", "next turn of 20, guards on", Call(sort="next"), subjects=GUARDED),
+    Case(
+        "guards-stream",
+        "stream with a name to restore, guards on",
+        Call(answer=f"named-{BURST}", stream=True, person=True),
+        subjects=GUARDED,
+    ),
 )
 TLS = tuple(
     replace(case, key=f"{case.key}-tls", title=f"{case.title}, TLS 1.3", tls=True,

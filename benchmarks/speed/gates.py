@@ -25,14 +25,14 @@ class Gate:
     case: str
     most: float
     stretch: float | None = None
-    of: Literal["weir", "looking"] = "weir"
+    of: Literal["weir", "looking", "guarded"] = "weir"
     beside: str = "bare"
     figure: str = ""
 
     @property
     def needs(self) -> tuple[str, ...]:
         """The subjects that decide it."""
-        return ("provider", self.beside, "weir", *(("looking",) if self.of == "looking" else ()))
+        return ("provider", self.beside, "weir", *((self.of,) if self.of != "weir" else ()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,9 @@ _RATIOS = (
     Gate("ten looking plugins add, 50 KB", "json-50", 0.10, 0.05, "looking"),
     Gate("ten looking plugins add, burst stream", "burst", 0.10, 0.05, "looking"),
     Gate("ten looking plugins add, paced chunk", "paced", 0.10, 0.05, "looking"),
+    Gate("guards on, 1.5 KB of new text", "guards", 2.5, 1.6, "guarded"),
+    Gate("guards on, next turn of 20", "guards-next", 1.0, 0.8, "guarded"),
+    Gate("guards on, stream with restore", "guards-stream", 1.8, 1.2, "guarded"),
 )
 _TLS = tuple(
     Gate(f"{gate.what}, TLS 1.3", f"{gate.case}-tls", gate.most, gate.stretch, gate.of)
@@ -101,7 +104,7 @@ def values(gate: Gate, found: Found) -> list[float]:
     if measured is None:
         return []
     beside = _subject(gate.beside, measured.samples)
-    ours: Sequence[float | None] = measured.added("weir")
+    ours: Sequence[float | None] = measured.added("guarded" if gate.of == "guarded" else "weir")
     if gate.of == "looking":
         ours = differences(measured.added("looking"), ours)
     return ratios(ours, measured.added(beside))

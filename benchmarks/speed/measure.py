@@ -75,7 +75,7 @@ def rounds(measured: Measured, running: Mapping[str, Running], count: int, windo
 
 def _wanted(case: Case, running: Mapping[str, Running]) -> Sequence[str]:
     """The case's subjects; the peers and another tree, where they run, take part in every case."""
-    ours = {"provider", "bare", "floor", "weir", "looking", "watching", "unaudited"}
+    ours = {"provider", "bare", "floor", "weir", "looking", "watching", "unaudited", "guarded"}
     return [key for key in running if key in case.subjects or key not in ours]
 
 

@@ -18,7 +18,7 @@ STYLE = (
     "@media(prefers-color-scheme:dark){text{fill:#e6edf3}.small{fill:#9198a1}.bar{fill:#4a6078}.ours{fill:#58a6ff}"
     ".line{stroke:#9198a1}.gate{stroke:#ff7b72}.span{stroke:#e6edf3}}"
 )
-OURS = ("weir", "looking", "watching", "unaudited")
+OURS = ("weir", "looking", "watching", "unaudited", "guarded")
 
 
 def svg(document: Json) -> str:

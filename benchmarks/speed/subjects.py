@@ -212,8 +212,11 @@ def weirs(url: str, ca_file: str = "", beside: Path | None = None) -> list[Subje
     usual: dict[str, Any] = {"audit": {}, "metering": {}}
     looking = {f"look{number}": {"uses": "benchmarks.speed.looking:Looking"} for number in range(10)}
     watching = {f"look{number}": {"uses": "benchmarks.speed.looking:Watching"} for number in range(10)}
+    limits = [{"by": "agent", "requests_per_minute": 10**9}, {"by": "tenant", "tokens_per_minute": 10**12}]
+    guards = {"ratelimit": {"options": {"limits": limits}}, "injection": {}, "pii": {}, "output_filter": {}}
     made = [
-        weir("weir", "Weir", plain),
+        weir("weir", "Weir", {**plain, "plugins": usual}),
+        weir("guarded", "Weir, all guards on", {**plain, "plugins": {**usual, **guards}}),
         weir("unaudited", "Weir without audit", {**plain, "plugins": {"metering": {}}}),
         weir("looking", "Weir, ten plugins look", {**plain, "plugins": {**usual, **looking}}),
         weir("watching", "Weir, ten look both ways", {**plain, "plugins": {**usual, **watching}}),

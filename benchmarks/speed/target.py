@@ -4,7 +4,7 @@
 
 The path says in whose shape it answers (chat, completions, responses, embeddings, messages), the model's name what:
 `json-1500` is an answer of about that many bytes, `mute-1500` the same without usage, `burst-50` a stream of 50 texts
-in one write each without a pause, `paced-50-10` one with 10 ms between its writes. Any other name is `json-1500`.
+in one write each without a pause, `named-50` the same with a placeholder now and then, cut in two (chat alone), `paced-50-10` one with 10 ms between its writes. Any other name is `json-1500`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from benchmarks.speed import answers
 
 LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 CHUNKED = re.compile(rb"\r\ntransfer-encoding: *chunked", re.IGNORECASE)
-MODEL = re.compile(rb'"model"\s*:\s*"(?:[\w.:-]+/)*((?:json|mute|burst|paced)-[\d-]+)"')
+MODEL = re.compile(rb'"model"\s*:\s*"(?:[\w.:-]+/)*((?:json|mute|burst|named|paced)-[\d-]+)"')
 MODELS = {"object": "list", "data": [{"id": answers.MODEL, "object": "model", "created": 1, "owned_by": "target"}]}
 
 
@@ -77,8 +77,8 @@ class Target(asyncio.Protocol):
         surface, first = answers.surface(path), int(numbers[0])
         if kind == b"json" or kind == b"mute":
             self.transport.write(answers.whole(surface, first, usage=kind == b"json"))
-        elif kind == b"burst":
-            for piece in answers.stream(surface, first):
+        elif kind in (b"burst", b"named"):
+            for piece in answers.stream(surface if kind == b"burst" else "named", first):
                 self.transport.write(piece)
         else:
             self.pace(answers.stream(surface, first), 0, int(numbers[1]) / 1000)
