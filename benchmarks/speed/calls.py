@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -15,18 +16,21 @@ from benchmarks.speed.subjects import Subject
 
 TEXT = "A weir is a low barrier across a river that holds back what must not pass and steers the flow. "
 SYSTEM = "You are a terse assistant."
-WORDS = (
-    "account address amount answer apply article balance before begin between board budget build calendar change "
-    "check client close company contract copy customer date day delivery department describe detail document draft "
-    "each email employee estimate every example explain family figure file find first follow form friday from group "
-    "have history house include instruct invoice issue item language last ledger letter list long market meeting "
-    "message model monday month morning need network never notice number offer office only open order other page "
-    "payment people percent period phone place plan please policy price print problem process product project "
-    "question quarter reason receive record refund region reply report request result return review river safety "
-    "sample schedule section send server service should sign start state store summary supplier system table task tax "
-    "team text their ticket time today total travel under update user value version visit wait water week where which "
-    "without word work write year"
-).split()
+WORDS = re.findall(
+    r"\w+",
+    """
+account address amount answer apply article balance before begin between board budget build calendar change
+check client close company contract copy customer date day delivery department describe detail document draft
+each email employee estimate every example explain family figure file find first follow form friday from group
+have history house include instruct invoice issue item language last ledger letter list long market meeting
+message model monday month morning need network never notice number offer office only open order other page
+payment people percent period phone place plan please policy price print problem process product project
+question quarter reason receive record refund region reply report request result return review river safety
+sample schedule section send server service should sign start state store summary supplier system table task tax
+team text their ticket time today total travel under update user value version visit wait water week where which
+without word work write year
+""",
+)
 NUMBER = "#00000000"
 PROSE = 512
 """Different texts, each of which gets a number of its own as well."""

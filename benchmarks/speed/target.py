@@ -4,7 +4,8 @@
 
 The path says in whose shape it answers (chat, completions, responses, embeddings, messages), the model's name what:
 `json-1500` is an answer of about that many bytes, `mute-1500` the same without usage, `burst-50` a stream of 50 texts
-in one write each without a pause, `named-50` the same with a placeholder now and then, cut in two (chat alone), `paced-50-10` one with 10 ms between its writes. Any other name is `json-1500`.
+in one write each without a pause, `named-50` the same with a placeholder now and then, cut in two (chat alone),
+`paced-50-10` one with 10 ms between its writes. Any other name is `json-1500`.
 """
 
 from __future__ import annotations
