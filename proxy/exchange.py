@@ -84,7 +84,7 @@ class Usage:
 class Segment:
     """One text of a call or an answer, with its place. Assigning `text` marks it changed; sealed ones refuse that."""
 
-    __slots__ = ("_text", "fresh", "index", "kind", "original", "part", "role", "sealed", "slot", "source")
+    __slots__ = ("_text", "fresh", "index", "kind", "mark", "original", "part", "role", "sealed", "slot", "source")
 
     def __init__(
         self,
@@ -113,6 +113,8 @@ class Segment:
         self.sealed = sealed
         """Covered by a signature or cipher of the provider: read or refuse, never change."""
         self.source = source
+        self.mark = 0
+        """Under which memories of this text are kept: made and read by `proxy.memory`."""
         self._text = original
 
     def _set(self, value: str) -> None:
@@ -137,11 +139,13 @@ class Segment:
     def begin(self, text: str = "") -> None:
         """The text as it came is this: for whoever collects one that comes in pieces."""
         self.original = self._text = text
+        self.mark = 0
 
     def grow(self, piece: str) -> None:
         """More of it has come."""
         self.original += piece
         self._text = self.original
+        self.mark = 0
 
     def copy(self) -> Segment:
         """A twin for a shadow view: edits of the twin do not reach the call."""
@@ -316,6 +320,17 @@ class Response:
 
 DURABLE: Key[dict[str, Any]] = Key("durable")
 """A line that must be on disk before the upstream is called (`audit.strict`)."""
+
+RETRIEVED: Key[str] = Key("retrieved")
+"""Of a call that reads what a provider keeps, or adds to it: the id of that answer or conversation (empty: a list)."""
+KEEP: Key[dict[str, bytes]] = Key("keep")
+"""What plugins want kept beside an answer that the provider stores, by plugin: under `kept_key`, before the caller
+learns its id, and as long as the provider keeps it by default."""
+
+
+def kept_key(tenant: str, id: str, plugin: str) -> str:
+    """Where the store has what a plugin left under `KEEP`."""
+    return f"held:{tenant}:{id[:256]}:{plugin}"
 
 
 NOTHING = Response(status=0, source="")

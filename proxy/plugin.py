@@ -10,7 +10,7 @@ a hook raises is one, and the plugin's envelope (`on_error: open | closed`) says
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
@@ -68,6 +68,10 @@ class MemoryKit(Protocol):
 
     def recall(self, plugin: str, fingerprint: str, exchange: Exchange, segment: Segment) -> Any: ...
 
+    def recall_all(
+        self, plugin: str, fingerprint: str, exchange: Exchange, segments: Sequence[Segment]
+    ) -> list[Any]: ...
+
     def remember(self, plugin: str, fingerprint: str, exchange: Exchange, segment: Segment, found: Any) -> None: ...
 
 
@@ -100,6 +104,9 @@ class Plugin(Generic[OptionsT]):
     """Sends text elsewhere: gets only `segment.text` as at its place; above `pii` it is refused at start."""
     overlap: ClassVar[bool] = False
     """A yes/no guard that may judge while the upstream call is under way (option `overlap` of the envelope)."""
+    seldom: ClassVar[frozenset[str]] = frozenset()
+    """Hooks with an `await` in them that hardly ever wait, and before they do use nothing of asyncio but a future:
+    like hooks without one they keep no call from the short way."""
     positions: ClassVar[frozenset[str]] = frozenset()
     """What the plugin inspects (`request`, `answer`): the rows of the coverage matrix."""
 
@@ -145,6 +152,15 @@ class Plugin(Generic[OptionsT]):
         these of its own (`live.Agent`; None: of any other agent). Asked once for each kind of call; a hook that is not
         needed costs such calls nothing."""
         return True
+
+    async def forget(self, user: str) -> int:
+        """Erase whatever is held of this user, here and in `kit.store`; gives how many things that were. Every worker's
+        plugin is asked; again, as often as somebody asks. Records and the audit trail are others' business."""
+        return 0
+
+    async def export(self, user: str) -> list[dict[str, Any]]:
+        """Whatever is held of this user here and in `kit.store`, as JSON objects, for who may ask what Weir knows."""
+        return []
 
     def scan(self, row: dict[str, Any], options: OptionsT) -> dict[str, Any]:
         """The pure judgement behind `weir scan`, tune and explain: what to add to a row with `text` (and `role`)."""
