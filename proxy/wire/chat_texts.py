@@ -146,10 +146,21 @@ def is_signed(item: Json) -> bool:
 def messages(doc: dict[str, Json]) -> tuple[list[Segment], list[str]]:
     """The texts of a call's messages in order."""
     found = doc.get("messages") or []
-    last = max((at for at, message in enumerate(found) if message.get("role") == "assistant"), default=-1)
+    last = len(found) - 1
+    while last >= 0 and found[last].get("role") != "assistant":
+        last -= 1
     segments: list[Segment] = []
     uninspected: list[str] = []
     for index, message in enumerate(found):
+        content = message.get("content")
+        if len(message) == 2 and type(content) is str and "role" in message:  # most are so, and there are many
+            if content:
+                role = ROLES.get(message["role"], "user")
+                kind: Kind = "tool_result" if role == "tool" else "text"
+                segments.append(
+                    Segment(role, kind, content, Place(message, "content"), index=index, fresh=index > last)
+                )
+            continue
         walk = Walk(ROLES.get(message.get("role"), "user"), index, fresh=index > last)
         walk.message(message)
         segments += walk.segments
