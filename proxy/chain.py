@@ -23,9 +23,9 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
-from proxy.coroutines import resumed
+from proxy.coroutines import in_a_task, resumed
 from proxy.errors import Limited, PluginFailed, Refused
-from proxy.exchange import Exchange, Request, Response, Target
+from proxy.exchange import MASK, Exchange, Request, Response, Target
 from proxy.live import Snapshot
 from proxy.plugin import HOOKS, Plugin, overrides
 from proxy.ports import Now
@@ -252,6 +252,8 @@ class Chain:
             SHADOW.reset(token)
             plugins = exchange.timeline.plugins
             plugins[member.name] = plugins.get(member.name, 0.0) + self.now() - start
+        if MASK in view.notes:  # what is kept of a call is masked, even where the call is not
+            exchange.notes[MASK] = view.notes[MASK]
         exchange.findings.extend(
             replace(finding, action=f"would {finding.action}") for finding in view.findings[len(exchange.findings) :]
         )
@@ -346,6 +348,8 @@ async def bounded(work: Coroutine[Any, Any, T], limit_s: float) -> T:
 
 async def suspended(work: Coroutine[Any, Any, T], waiting: Any, limit_s: float) -> T:
     """Goes on with `work`, which was started by hand and waits for `waiting`, as `bounded` does."""
+    if asyncio.current_task() is None:
+        await in_a_task()
     if not limit_s:
         return await resumed(work, waiting)
     task = asyncio.current_task()

@@ -31,6 +31,12 @@ def _here(step: Callable[[Any], Any], value: Any) -> Any:
     return step(value)
 
 
+@types.coroutine
+def in_a_task() -> Generator[None, None, None]:
+    """Waits until whoever started this by hand lets a task go on with it (`resumed`)."""
+    yield
+
+
 def at_once(work: Coroutine[Any, Any, T]) -> T:
     """Runs a coroutine that does not wait."""
     try:

@@ -9,10 +9,12 @@ upstream    send; then by what came:
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
 
 from proxy import own, record
 from proxy.bells import Bells
+from proxy.coroutines import resumed
 from proxy.errors import Forbidden, ProtocolViolation, Refused, UpstreamFailed, WeirError
 from proxy.exchange import Exchange, Response, Target
 from proxy.held import is_kept
@@ -22,6 +24,7 @@ from proxy.ports import Headers, Now, Tasks
 from proxy.pulse import EARLY, Pulse
 from proxy.streaming import Remember, Streaming, codec_of, passage_of, route_of
 from proxy.upstream import endpoint
+from proxy.upstream.arrival import Arrival
 from proxy.upstream.link import Answering, is_events
 from proxy.wire import sliced
 from proxy.wire.codec import Answer
@@ -194,13 +197,13 @@ class Delivery:
         else:
             answer = await sliced.paced(codec.answering(plain), self._now)
         if answer is None:
-            self._uninspected(exchange, "answer")
+            self._uninspected(trip, "answer")
             await trip.chain.response(exchange, route_of(trip), trip.below)
             await self._send_on(trip, answering, raw, changed=False)
             return None
         own.received(response, answer, plain)
         route = route_of(trip)
-        if exchange.request.dialect == "responses" and is_kept(answer.doc):
+        if is_kept(exchange.request, answer.doc):
             await self._remember(exchange, response.id)
         if route.by_hook["answer"]:
             replaced = await trip.chain.answer(exchange, route, trip.below, None)
@@ -226,6 +229,12 @@ class Delivery:
             passage.close(complete)
         return body
 
+    async def come_back(self, trip: Trip, arrival: Arrival, work: Coroutine[Any, Any, bytes], waiting: Any) -> None:
+        """A JSON answer whose way through the filters (`work`) was begun without a task and waits for `waiting`."""
+        body = await resumed(work, waiting)
+        await trip.chain.response(trip.exchange, route_of(trip), trip.below)
+        await self._send_on(trip, arrival, body, changed=body is not arrival.rest)
+
     async def break_off(self, trip: Trip, error: WeirError) -> None:
         """An error in a running stream: an event in the caller's dialect, no proper end."""
         exchange = trip.exchange
@@ -239,10 +248,10 @@ class Delivery:
         await trip.reply.write(stream.fault(error))
         trip.reply.abort()
 
-    def _uninspected(self, exchange: Exchange, what: str) -> None:
-        """Something that no codec reads: recorded, or refused where the operator says so."""
-        exchange.request.uninspected.append(what)
-        if exchange.snapshot.uninspected == "refuse":
+    def _uninspected(self, trip: Trip, what: str) -> None:
+        """Something that no codec reads: recorded, or refused where the operator or a guard says so."""
+        trip.exchange.request.uninspected.append(what)
+        if trip.exchange.snapshot.uninspected == "refuse" or route_of(trip).refuses_answers:
             raise Forbidden(f"this call has parts that cannot be inspected ({what})", code="uninspected")
 
     async def _send_on(self, trip: Trip, answering: Answering, body: bytes, *, changed: bool) -> None:

@@ -24,14 +24,15 @@ from proxy.errors import Overloaded, WeirError
 from proxy.exchange import Exchange, Request, Response
 from proxy.held import is_kept, named_id
 from proxy.house import House, Trip
+from proxy.passage import Passage
 from proxy.pipeline import Pipeline, model_of, names_parts
-from proxy.ports import Incoming, Json, ShortReply
+from proxy.ports import Incoming, ShortReply
 from proxy.tracks import SILENT_S, Standing, Track, Tracks
 from proxy.upstream import endpoint
 from proxy.upstream.arrival import Arrival
 from proxy.upstream.link import Answering, Outgoing, is_events
 from proxy.wire import sliced
-from proxy.wire.codec import Codec
+from proxy.wire.codec import Answer, Codec
 
 log = logging.getLogger("weir")
 
@@ -89,7 +90,7 @@ class Express:
             track is None
             or (stream and not (stream is True and standing.streams and codec.wants_usage(doc)))
             or (codec.dialect == "responses" and (doc.get("background") or named_id(doc) is not None))
-            or not (codec.plain(doc) or not (standing.refuses_unread or names_parts(body)))
+            or (not codec.plain(doc) and (track.refuses_unread or names_parts(body)))
         ):
             incoming.found = (codec, doc)
             return None
@@ -156,7 +157,14 @@ class Ride:
         exchange, track = self._exchange, self._track
         line = exchange.timeline
         try:
-            response, self._below = at_once(self._standing.chain.out(exchange, track.route))
+            out = self._standing.chain.out(exchange, track.route)
+            try:
+                waiting = out.send(None)
+            except StopIteration as done:
+                response, self._below = done.value
+            else:  # a hook that seldom waits does
+                self._hand_on(partial(self._pipeline.come_out, out=out, waiting=waiting))
+                return
             request, worn = exchange.request, track.dress
             changed = request.changed
             turned = exchange.target is not track.target or (changed and "model" in request.edits)
@@ -235,19 +243,19 @@ class Ride:
             whole = arrival if isinstance(arrival, Arrival) and arrival.whole and 200 <= arrival.status < 300 else None
             if self._exchange.request.stream:
                 whole = None
-            doc = None if whole is None else self._taken(whole, now)
-            stays = whole is not None and doc is not None and self._stays(whole, doc)
+            answer = None if whole is None else self._taken(whole, now)
+            stays = whole is not None and answer is not None and self._stays(whole, answer)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  it becomes an answer, on the regular way
             self._hand_on(partial(_raise, error=error))
             return
         if stays:
             return
-        if whole is not None and doc is not None:
-            self._deliver(whole)
+        if whole is not None and answer is not None:
+            self._deliver(whole, answer)
         else:
             self._hand_on(partial(self._pipeline.carry, come=partial(_given, arrival)))
 
-    def _taken(self, arrival: Arrival, now: float) -> Json | None:
+    def _taken(self, arrival: Arrival, now: float) -> Answer | None:
         """The answer, read and noted; None where that is not for here."""
         if arrival.shape is None or arrival.header("content-encoding") is not None or is_events(arrival):
             return None
@@ -259,36 +267,53 @@ class Ride:
         exchange.timeline.upstream_end = now
         exchange.response = Response(arrival.status)
         own.received(exchange.response, answer, raw)
-        return answer.doc
+        return answer
 
-    def _stays(self, arrival: Arrival, doc: Json) -> bool:
+    def _stays(self, arrival: Arrival, answer: Answer) -> bool:
         """Whether the answer has to wait until its id is remembered."""
         exchange, response = self._exchange, self._exchange.response
-        if exchange.request.dialect != "responses" or response is None or not is_kept(doc):
+        if response is None or not is_kept(exchange.request, answer.doc):
             return False
         self._arrival = None  # it is over, whoever leaves now
-        return not self._house.held.remembered(exchange, response.id, partial(self._remembered, arrival))
+        return not self._house.held.remembered(exchange, response.id, partial(self._remembered, arrival, answer))
 
-    def _remembered(self, arrival: Arrival) -> None:
+    def _remembered(self, arrival: Arrival, answer: Answer) -> None:
         if not self._over:
-            self.context.run(self._deliver, arrival)
+            self.context.run(self._deliver, arrival, answer)
 
-    def _deliver(self, arrival: Arrival) -> None:
-        """To the caller, past the hooks that see what it gets."""
+    def _filtered(self, arrival: Arrival, answer: Answer) -> bytes | None:
+        """The answer as the filters leave it. None where one of them has to wait: the regular way waits with it."""
+        passage = Passage(self._standing.chain, self._exchange, self._track.route, self._below, self._codec)
+        work = passage.whole(answer)
+        try:
+            waiting = work.send(None)
+        except StopIteration as done:
+            return bytes(done.value)
+        self._hand_on(partial(self._pipeline.delivery.come_back, arrival=arrival, work=work, waiting=waiting))
+        return None
+
+    def _deliver(self, arrival: Arrival, answer: Answer) -> None:
+        """To the caller, past the filters and the hooks that see what it gets."""
         exchange, raw = self._exchange, arrival.rest
-        response, line = exchange.response, exchange.timeline
+        response, line, body = exchange.response, exchange.timeline, raw
         assert response is not None
         try:
+            if self._track.route.reads_answers:
+                filtered = self._filtered(arrival, answer)
+                if filtered is None:
+                    return
+                body = filtered
             at_once(self._standing.chain.response(exchange, self._track.route, self._below))
             line.first = now = self._house.now()
             line.close(now)
-            response.delivered_bytes = len(raw)
-            ours, theirs = own.lines(exchange), arrival.lines(False)
+            response.delivered_bytes = len(body)
+            changed = body is not raw
+            ours, theirs = own.lines(exchange), arrival.lines(changed)
             if ours is None or theirs is None:
-                headers = endpoint.answer_headers(arrival.headers, changed=False)
-                self._reply.put(arrival.status, headers + own.headers(exchange, whole=True), raw)
+                headers = endpoint.answer_headers(arrival.headers, changed=changed)
+                self._reply.put(arrival.status, headers + own.headers(exchange, whole=True), body)
             else:
-                self._reply.put(arrival.status, [], raw, theirs + ours)
+                self._reply.put(arrival.status, [], body, theirs + ours)
         except ConnectionError:  # the caller has gone; its connection knows, or will be told
             self._left()
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  it becomes an answer, on the regular way

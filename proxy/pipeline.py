@@ -20,6 +20,7 @@ import orjson
 import xxhash
 
 from proxy import own, record, wire
+from proxy.coroutines import resumed
 from proxy.delivery import Delivery
 from proxy.errors import BadMethod, Forbidden, MalformedBody, Refused, UpstreamTimeout, WeirError
 from proxy.exchange import Caller, Dialect, Exchange, Json, Request, Response, Segment, Target
@@ -204,6 +205,11 @@ class Pipeline:
 
     async def go_on(self, trip: Trip, response: Response | None) -> None:
         """After the way out: with the answer of the plugin that gave one, or to the upstream."""
+        await self._onward(trip, response)
+
+    async def come_out(self, trip: Trip, out: Coroutine[Any, Any, tuple[Response | None, int]], waiting: Any) -> None:
+        """The way out, which was begun without a task and waits for `waiting`, and what is after it."""
+        response, trip.below = await resumed(out, waiting)
         await self._onward(trip, response)
 
     def _onward(self, trip: Trip, response: Response | None) -> Coroutine[Any, Any, None]:

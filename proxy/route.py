@@ -58,7 +58,8 @@ class Member:
     @property
     def short(self) -> bool:
         """It keeps no call from the short way."""
-        plain = self.hooks <= {"request", "response", "finish"} and self.hooks - {"finish"} <= self.still
+        known = self.hooks <= {"request", "response", "filter", "finish"}
+        plain = known and self.hooks - {"filter", "finish"} <= self.still | self.plugin.seldom
         return plain and not (self.shadow or self.partial or self.entry.overlap)
 
     def stop(self, hook: str) -> Stop:
@@ -86,9 +87,11 @@ class Route:
     reads_answers: bool
     """Somebody looks into the texts or bytes of an answer on its way."""
     refuses_unread: bool
-    """A guard that must not fail cannot let pass what it cannot read."""
+    """A guard of calls that must not fail cannot let pass what it cannot read."""
+    refuses_answers: bool
+    """The same of a guard of answers."""
     short: bool
-    """No hook on the way of a JSON answer can wait: the short way is open (`proxy.express`)."""
+    """Hooks on the way of a JSON answer hardly ever wait: the short way is open (`proxy.express`)."""
     prompt: bool
     """Nothing but its own waiting keeps a `finish` from running at once."""
     lingering: tuple[Member, ...]
@@ -107,14 +110,22 @@ class Route:
                 "finish": tuple(member.stop("finish") for member in by_hook["finish"][::-1]),
             },
             reads_answers=bool(by_hook["filter"] or by_hook["tape"]),
-            refuses_unread=any(
-                member.plugin.positions and member.entry.on_error == "closed" and not member.shadow
-                for member in members
-            ),
+            refuses_unread=_strict(members, "request"),
+            refuses_answers=_strict(members, "answer"),
             short=all(member.short for member in members),
             prompt=all(member.prompt for member in by_hook["finish"]),
             lingering=tuple(member for member in by_hook["finish"] if "finish" not in member.still),
         )
+
+
+def _strict(members: list[Member], side: str) -> bool:
+    """Whether one of them inspects this side (or a position of it) and must not fail."""
+    return any(
+        member.entry.on_error == "closed"
+        and not member.shadow
+        and any(one.partition(".")[0] == side for one in member.plugin.positions)
+        for member in members
+    )
 
 
 def skipped(exchange: Exchange, member: Member) -> bool:

@@ -31,6 +31,8 @@ class Track:
     target: Target
     fallbacks: tuple[Target, ...]
     dress: Dress
+    refuses_unread: bool
+    """The operator, or a guard, lets nothing pass that cannot be read."""
 
 
 @dataclass(slots=True)
@@ -42,7 +44,6 @@ class Standing:
     codec: Codec | None
     """None: calls with this head take the regular way."""
     body_bytes: int = 0
-    refuses_unread: bool = False
     streams: bool = False
     """Those that stream may go without a task as well, until their answer comes."""
     tracks: dict[str, Track | None] = field(default_factory=dict)
@@ -81,7 +82,7 @@ class Tracks:
         most = min(snapshot.limits.body_bytes, sliced.AT_ONCE_BYTES)
         early_s = snapshot.streams.early_answer_s
         streams = not early_s or early_s > SILENT_S
-        return Standing(chain, known, codec, most, snapshot.uninspected == "refuse", streams)
+        return Standing(chain, known, codec, most, streams)
 
     def lay(self, incoming: Incoming, standing: Standing, model: str) -> Track | None:
         """The track of a model, where it has one."""
@@ -101,7 +102,7 @@ class Tracks:
             return None
         upstream, route = snapshot.upstreams[target.upstream], chain.route(caller.agent, model, standing.known.path)
         usual = target.model == model and allowed(snapshot, caller.key, model) and endpoint.may_use(caller, upstream)
-        if not usual or not route.short or route.refuses_unread or snapshot.content_of(caller.agent) != "none":
+        if not usual or not route.short or snapshot.content_of(caller.agent) != "none":
             return None
         fallbacks = tuple(self._pipeline.usable(snapshot, caller, others))
         ours = standing.known.credential_is_ours
@@ -112,4 +113,5 @@ class Tracks:
             path = endpoint.target(upstream, model, standing.known.path, incoming.query)
         except WeirError:
             return None
-        return Track(route, target, fallbacks, Dress(upstream, "", ours, path, headers))
+        strict = snapshot.uninspected == "refuse" or route.refuses_unread
+        return Track(route, target, fallbacks, Dress(upstream, "", ours, path, headers), strict)

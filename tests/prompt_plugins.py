@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from proxy.errors import Limited, Refused
-from proxy.exchange import Exchange, Finding, Response, Target
+from proxy.exchange import Exchange, Finding, Response, Segment, Target
 from proxy.live import Entry
-from proxy.plugin import NoOptions, Plugin
+from proxy.plugin import Filter, Hold, NoOptions, Plugin
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,57 @@ class Lingers(Plugin[NoOptions]):
         return "slow" in exchange.request.model
 
 
+@dataclass(frozen=True, slots=True)
+class FilteringOptions:
+    what: str = ""
+
+
+class Filtering(Plugin[FilteringOptions]):
+    """Filters the texts of an answer, and seldom waits on the way out."""
+
+    name = "filtering"
+    Options = FilteringOptions
+    seldom = frozenset({"request"})
+
+    async def request(self, exchange: Exchange) -> None:
+        what = exchange.options(self).what
+        if what.startswith("wait"):
+            await asyncio.sleep(0)
+            fall(what.removeprefix("wait, "))
+
+    def filter(self, exchange: Exchange, segment: Segment) -> Filter | None:
+        what = exchange.options(self).what
+        if what == "fail to begin":
+            raise RuntimeError("broken")
+        return None if what in ("", "none") else _Filtering(what)
+
+
+class _Filtering:
+    def __init__(self, what: str) -> None:
+        self.what = what
+
+    def feed(self, piece: str) -> str | Hold:
+        if self.what.startswith("hold"):
+            return Hold(piece, partial(self.judged, piece))
+        fall(self.what)
+        return piece.upper() if self.what == "change" else piece
+
+    async def judged(self, piece: str) -> str:
+        if self.what != "hold, briefly":
+            await asyncio.sleep(0)
+        fall(self.what.removeprefix("hold, "))
+        return piece.upper()
+
+    def close(self) -> str:
+        return "!" if self.what == "change" else ""
+
+
 def prompt(request: str = "", response: str = "", finish: str = "", **envelope: Any) -> Entry:
     """An entry of the chain."""
     options = {"request": request, "response": response, "finish": finish}
     return Entry("prompt", "tests.prompt_plugins:Prompt", options=options, **envelope)
+
+
+def filtering(what: str, **envelope: Any) -> Entry:
+    """An entry of the chain."""
+    return Entry("filtering", "tests.prompt_plugins:Filtering", options={"what": what}, **envelope)

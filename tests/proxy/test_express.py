@@ -13,7 +13,7 @@ import pytest
 from proxy.clock import SystemClock
 from proxy.live import Alias, CallerKey, Entry, Identity, Upstream
 from proxy.store.memory import MemoryStore
-from tests.prompt_plugins import prompt
+from tests.prompt_plugins import filtering, prompt
 from tests.raw import hear
 from tests.scripted import Scripted, answer
 from tests.short_calls import ANSWERS, BIG, ERROR, HEADERS, NOT_SHORT, STORED, STREAMS, SURFACES, WAITING, Case, call
@@ -254,6 +254,34 @@ PLUGINS: dict[str, list[Entry]] = {
     "finish: fail, closed": [*DEFAULT, prompt(finish="fail", **CLOSED)],
     "request: fail, above all": [prompt("fail", **CLOSED), *DEFAULT],
     "request: too long": [*DEFAULT, prompt("find", timeout_ms=0.000001, **CLOSED)],
+    **{
+        f"filter: {what}": [*DEFAULT, filtering(what)]
+        for what in (
+            "none",
+            "same",
+            "change",
+            "fail to begin",
+            "refuse",
+            "refuse as answer",
+            "limit",
+            "fail",
+            "deaf",
+            "hold",
+            "hold, briefly",
+            "hold, refuse",
+            "hold, refuse as answer",
+            "hold, fail",
+            "wait",
+            "wait, refuse",
+            "wait, fail",
+        )
+    },
+    "filter: fail, closed": [*DEFAULT, filtering("fail", **CLOSED)],
+    "filter: hold, fail, closed": [*DEFAULT, filtering("hold, fail", **CLOSED)],
+    "filter: too long": [*DEFAULT, filtering("hold", timeout_ms=0.000001)],
+    "filter: too long, closed": [*DEFAULT, filtering("hold", timeout_ms=0.000001, **CLOSED)],
+    "filter: wait, too long": [*DEFAULT, filtering("wait", timeout_ms=0.000001, **CLOSED)],
+    "filter: change, and a response hook": [*DEFAULT, prompt(response="texts"), filtering("change")],
     "no plugin": [Entry("audit", "audit", enabled=False)],
     "lingers": [*DEFAULT, Entry("lingers", "tests.prompt_plugins:Lingers")],
 }
@@ -272,3 +300,9 @@ async def test_plugins_do_the_same_on_both_ways(name: str, script: str, caplog: 
         changes={"identity": Identity(keys=(key,)), "upstream": {"key": "sk-theirs"}},
     )
     await same(case, caplog)
+
+
+@pytest.mark.parametrize("what", ["none", "change", "hold, briefly"])
+async def test_filters_keep_no_call_from_the_short_way(what: str, caplog: pytest.LogCaptureFixture) -> None:
+    short, _ = await same(Case([call()], chain=[*DEFAULT, filtering(what)]), caplog)
+    assert short.rides >= 3
