@@ -54,4 +54,6 @@ class Settling:
             house.records.put(line)
             house.kept(exchange, line)
             if exchange.response is not None:
-                exchange.response.text_sample = None  # it and the call would hold each other
+                exchange.response.text_sample = None  # it and the call would hold each other; so might what is left
+            exchange.state.clear()
+            exchange.notes.clear()

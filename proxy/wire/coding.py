@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 _ENCODABLE_DEPTH = 254
 """What orjson writes; it reads deeper than that."""
-FEW = 32
+FEW = 128
 """Brackets that are looked for one by one."""
 MANY, MANY_VALUES, MANY_LOOSE = 8_000, 30_000, 10_000
 """Brackets that a long text may have and still be read in a few milliseconds; commas, in one so long that they matter;

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import hashlib
+import re
 import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -362,16 +363,35 @@ async def test_a_head_that_is_too_large_by_now_is_refused() -> None:
         assert (await hear(reader, more=True)).status == 431
 
 
+GUARDS = [
+    *DEFAULT,
+    Entry("ratelimit", "plugins.ratelimit.plugin:RateLimit",
+          options={"limits": [{"by": "agent", "requests_per_minute": 1000, "tokens_per_minute": 1_000_000}]}),
+    Entry("injection", "plugins.injection.plugin:Injection"),
+    Entry("pii", "plugins.pii.plugin:Pii"),
+    Entry("output_filter", "plugins.output_filter.plugin:OutputFilter"),
+]  # fmt: skip
+
+
+def naming(first: bytes) -> bytes:
+    """The call with somebody's address in it."""
+    head, _, body = first.partition(b"\r\n\r\n")
+    body = body.replace(b'content":"', b'content":"To jane.roe@example.org: ', 1)
+    return re.sub(rb"Content-Length: \d+", b"Content-Length: %d" % len(body), head) + b"\r\n\r\n" + body
+
+
 @pytest.mark.parametrize("first", [CALL, streaming()], ids=["json", "stream"])
-async def test_a_call_leaves_no_garbage_that_only_a_collection_finds(first: bytes) -> None:
-    async with talking(calls=4, first=first) as (running, provider, (reader, writer)):
+@pytest.mark.parametrize("guarded", [False, True], ids=["bare", "guarded"])
+async def test_a_call_leaves_no_garbage_that_only_a_collection_finds(first: bytes, guarded: bool) -> None:
+    calls = naming(first) if guarded else first
+    async with talking(*(GUARDS if guarded else ()), calls=4, first=calls) as (running, provider, (reader, writer)):
         gc.collect()
         gc.disable()
         try:
             good = answer() if first == CALL else (STREAM[:-200], STREAM[-200:])
             for script in ((good,) if first == CALL else good, (answer(b"{}", status=b"500 Oh"),), ("cut",)):
                 provider.scripts.append(cast(Any, script))
-                writer.write(first)
+                writer.write(calls)
                 assert (await hear(reader, more=True)).status
             await ended(running, 7)
             gc.set_debug(gc.DEBUG_SAVEALL)
