@@ -115,7 +115,10 @@ def _ended(exchange: Exchange) -> dict[str, Any]:
         "served_model": said.model,
         "finish": said.finish,
         "complete": said.complete,
-        "findings": [[found.plugin, found.type, found.action, found.severity] for found in exchange.findings],
+        "findings": [
+            [found.plugin, found.type, found.action, found.severity, found.score, dict(found.counts)]
+            for found in exchange.findings
+        ],
         "uninspected": exchange.request.uninspected,
     }
     return manifest

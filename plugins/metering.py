@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from proxy.exchange import Exchange, Response, Usage
+from proxy.exchange import RETRIEVED, Exchange, Response, Usage
 from proxy.plugin import Kit, Plugin
 from proxy.ports import Metrics
 
@@ -74,7 +74,7 @@ class Metering(Plugin[MeteringOptions]):
         request = exchange.request
         if not exchange.timeline.sent or response.source != "upstream" or request.dialect == "relay":
             return False
-        if request.method != "POST":
+        if request.method != "POST" or RETRIEVED in exchange.notes:
             return False
         return response.status < 400 and exchange.options(self).estimate
 
@@ -139,6 +139,14 @@ class Metering(Plugin[MeteringOptions]):
             observe(spent)
         for step in exchange.steps:
             self._add("weir_plugin_outcomes_total", plugin=step.plugin, what=_word(step.what))
+        for found in exchange.findings:
+            self._add(
+                "weir_findings_total",
+                plugin=found.plugin,
+                type=found.type,
+                severity=found.severity,
+                action=found.action,
+            )
         for what in request.uninspected:
             self._add("weir_uninspected_total", what=what)
         if response is not None and response.usage is not None and source != "none":

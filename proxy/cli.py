@@ -17,9 +17,11 @@ COMMANDS = {
     "schema": "print the JSON Schema of the configuration",
     "explain": "say what every plugin would do with a call, without sending it",
     "scan": "run one plugin's judgement over a corpus of JSON lines",
-    "audit": "verify, list or export the audit trail, or erase a user from it",
+    "tune": "find the thresholds of a guard that give a wanted false-positive rate on your own rows",
+    "audit": "verify, list or export the audit trail",
+    "privacy": "tell or erase all that is held of a user",
     "overlay": "list, set, undo or export what was changed at run time",
-    "key": "make a key for a caller, and the line of configuration for it",
+    "key": "make, list, rotate and revoke callers' keys",
 }
 
 FOREIGN = (

@@ -320,6 +320,9 @@ class Response:
 
 DURABLE: Key[dict[str, Any]] = Key("durable")
 """A line that must be on disk before the upstream is called (`audit.strict`)."""
+MASK: Key[Callable[[str], str]] = Key("mask")
+"""Takes personal data out of a text of this call or its answer that is to be kept (`content: masked`); left by `pii`,
+in shadow too. Where nobody has left it, nothing was masked."""
 
 RETRIEVED: Key[str] = Key("retrieved")
 """Of a call that reads what a provider keeps, or adds to it: the id of that answer or conversation (empty: a list)."""

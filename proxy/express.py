@@ -19,6 +19,7 @@ from typing import Any
 
 from proxy import own
 from proxy.boarding import Boarding, Ticket
+from proxy.bounds import beyond
 from proxy.coroutines import at_once
 from proxy.errors import Overloaded, WeirError
 from proxy.exchange import Exchange, Request, Response
@@ -90,6 +91,7 @@ class Express:
             track is None
             or (stream and not (stream is True and standing.streams and codec.wants_usage(doc)))
             or (codec.dialect == "responses" and (doc.get("background") or named_id(doc) is not None))
+            or (standing.bounds and beyond(standing.bounds, doc))
             or (not codec.plain(doc) and (track.refuses_unread or names_parts(body)))
         ):
             incoming.found = (codec, doc)

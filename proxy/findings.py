@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
 import orjson
@@ -19,6 +19,19 @@ class Finding:
     score: float = 1.0
     reasons: tuple[str, ...] = ()
     counts: tuple[tuple[str, int], ...] = ()
+    recommended: str = ""
+    """What whoever looks at it had best do; empty: what its severity says."""
+
+
+WOULD = "would "
+"""Begins the action of a finding of a plugin in shadow."""
+
+
+def shadowed(findings: list[Finding], since: int) -> None:
+    """Marks those from this place on as what a plugin in shadow would have done."""
+    for place in range(since, len(findings)):
+        if not findings[place].action.startswith(WOULD):
+            findings[place] = replace(findings[place], action=f"{WOULD}{findings[place].action}")
 
 
 @dataclass(slots=True)

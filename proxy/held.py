@@ -10,7 +10,7 @@ from contextlib import suppress
 import orjson
 
 from proxy.errors import BadRequest, StoreDown
-from proxy.exchange import Exchange, Json
+from proxy.exchange import KEEP, Exchange, Json, Request, kept_key
 from proxy.ports import Store
 from proxy.upstream.endpoint import takes_credential
 
@@ -34,18 +34,20 @@ class Held:
         self._writing: asyncio.Task[None] | None = None
 
     async def remember(self, exchange: Exchange, id: str) -> None:
-        """Of answers of the dialect that has such ids."""
+        """Of answers and conversations that the provider keeps."""
         done = asyncio.get_running_loop().create_future()
         if not self.remembered(exchange, id, lambda: None if done.done() else done.set_result(None)):
             await done
 
     def remembered(self, exchange: Exchange, id: str, then: Callable[[], None]) -> bool:
         """`remember` for those who cannot wait. False: it takes a moment, and `then` is called behind it."""
-        if not id or exchange.target is None or exchange.request.dialect != "responses":
+        if not id or exchange.target is None or exchange.request.dialect not in ("responses", "chat"):
             return True
         caller = exchange.caller
         values = {_key(caller.tenant, id): orjson.dumps([exchange.target.upstream, caller.credential])}
         values.setdefault(_key("", id), b"1")
+        for plugin, value in (exchange.notes.read(KEEP) or {}).items():
+            values[kept_key(caller.tenant, id, plugin)] = value
         if getattr(self._store, "at_once", False) and self._put(values):
             return True
         self._waiting.append((values, then))
@@ -106,11 +108,16 @@ class Held:
             raise _unknown()
         return str(upstream)
 
-    def _brings_own(self, exchange: Exchange) -> bool:
+    def shares(self, exchange: Exchange, upstream: str) -> bool:
+        """Whether several callers are one to this upstream, so that what it keeps for one it would tell another."""
+        return bool(exchange.snapshot.identity.keys) and not self._brings_own(exchange, upstream)
+
+    def _brings_own(self, exchange: Exchange, name: str = "") -> bool:
         """The provider itself tells callers apart: theirs is the credential it sees (but a key of Weir's)."""
         if exchange.caller.key is not None:
             return False
-        upstream = exchange.snapshot.upstreams.get(exchange.target.upstream) if exchange.target else None
+        name = name or (exchange.target.upstream if exchange.target else "")
+        upstream = exchange.snapshot.upstreams.get(name)
         return upstream is not None and takes_credential(upstream)
 
 
@@ -131,9 +138,12 @@ def named_id(doc: Json) -> str | None:
     return conversation if isinstance(conversation, str) and conversation else None
 
 
-def is_kept(answer: Json) -> bool:
-    """Whether the provider may have kept its answer: only its own word counts that it has not."""
-    return answer.get("store") is not False
+def is_kept(request: Request, answer: Json) -> bool:
+    """Whether the provider may have kept its answer: of a response only its own word counts that it has not, a chat
+    completion is kept where that was asked for."""
+    if request.dialect == "responses":
+        return answer.get("store") is not False
+    return request.dialect == "chat" and request.get("store") is True
 
 
 def _key(tenant: str, id: str) -> str:

@@ -33,15 +33,15 @@ class Upstream:
     dialects: tuple[str, ...] = ()
     models: tuple[str, ...] = ("*",)
     auth: Literal["bearer", "x-api-key", "api-key", "none"] = "bearer"
-    key: str | None = None
+    key: str | None = field(default=None, repr=False)
     """The secret itself (resolved), or None: the caller's own credential is passed on."""
-    headers: tuple[tuple[str, str], ...] = ()
-    query: tuple[tuple[str, str], ...] = ()
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    query: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     timeouts: Timeouts = field(default_factory=Timeouts)
     ca_file: str | None = None
     client_cert: str | None = None
     verify: bool = True
-    proxy: str | None = None
+    proxy: str | None = field(default=None, repr=False)
     pool_size: int = 512
     ask_usage: Literal["auto", "always", "never"] = "auto"
 
@@ -86,14 +86,35 @@ class CallerKey:
     """A key of Weir's own. `sha256` is the hex digest of the key."""
 
     name: str
-    sha256: str
+    sha256: str = ""
+    certificate: str = ""
+    """Instead of a key, or beside it: the subject or a name of the client certificate that stands for this caller."""
     agent: str = ""
     tenant: str = "default"
+    user: str = ""
+    """The one user it speaks for; empty: whoever the call names."""
     agents: tuple[str, ...] = ()
     """Further agents this key may name; `*` for any."""
     models: tuple[str, ...] = ()
     debug: bool = False
     priority: int = 0
+    expires: str = ""
+    """ISO 8601, UTC where it names no zone; empty: never. Read by `server.auth`."""
+    revoked: bool = False
+    previous_sha256: str = ""
+    """The key before a rotation, good until `previous_until`."""
+    previous_until: str = ""
+    usd_per_day: float | None = None
+    usd_per_month: float | None = None
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    concurrent: int | None = None
+    """Limits of this key alone, for the plugin `ratelimit`; None: none of its own."""
+    choices: int = 0
+    output_tokens: int = 0
+    messages: int = 0
+    tools: int = 0
+    """What one call of this key may ask for (`bounds`); 0: what `Limits` says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +126,16 @@ class Identity:
     keys: tuple[CallerKey, ...] = ()
     debug: bool = True
     """Whether callers without a key may use `x-weir-debug` (loopback only)."""
+    peer_header: str = ""
+    """The header in which trusted peers name the caller they have verified; lower case, empty: none."""
+    _by_name: Mapping[str, CallerKey] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_by_name", {key.name: key for key in self.keys})
+
+    def key(self, name: str | None) -> CallerKey | None:
+        """The key of this name, among however many, at once."""
+        return None if name is None else self._by_name.get(name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +146,11 @@ class Limits:
     header_bytes: int = 32 * 1024
     depth: int = 128
     body_timeout_s: float = 60.0
+    choices: int = 0
+    output_tokens: int = 0
+    messages: int = 0
+    tools: int = 0
+    """What one call may ask for (`bounds`); 0: whatever it likes."""
 
 
 @dataclass(frozen=True, slots=True)

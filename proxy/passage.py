@@ -77,7 +77,7 @@ class Passage:
         for member in reversed(route.members):
             if member.place >= below or skipped(self._exchange, member):
                 continue
-            if "filter" in member.hooks:
+            if "filter" in member.hooks and member.plugin.filters(self._exchange):
                 stages[-1].members.append(member)
             if "tape" in member.hooks and not member.shadow:
                 tape = member.plugin.tape(self._exchange)
@@ -95,6 +95,9 @@ class Passage:
         if key in self._texts:
             return self._texts[key]
         running = []
+        response = self._exchange.response
+        if response is not None and not response.id:
+            response.id = getattr(self.stages[0].stream, "id", "")
         for member in self.stages[number].members:
             found = self._open(member, segment)
             if found is not None:
@@ -132,8 +135,8 @@ class Passage:
                 if filtered is not None:
                     told = filtered.pass_on(segment.text, True)
                     text = told if isinstance(told, str) else await told
-                    changed = changed or text != segment.text
-                    segment.text = text
+                    if text != segment.text:  # (a sealed one never is, and must not be set)
+                        changed, segment.text = True, text
             if changed:
                 body = self._codec.write_answer(answer)
             if stage.tape is not None:

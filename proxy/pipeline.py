@@ -20,6 +20,7 @@ import orjson
 import xxhash
 
 from proxy import own, record, wire
+from proxy.bounds import bounds_of, hold
 from proxy.coroutines import resumed
 from proxy.delivery import Delivery
 from proxy.errors import BadMethod, Forbidden, MalformedBody, Refused, UpstreamTimeout, WeirError
@@ -197,6 +198,7 @@ class Pipeline:
             await self._follow_held(exchange)
         trip.home = exchange.target.upstream
         route = chain.route(exchange.caller.agent, request.model, request.path)
+        hold(bounds_of(chain.snapshot, exchange.caller.key), request.doc)
         self._look_for_unread(exchange, route, codec)
         trip.route = route  # from here on it is the chain's matter who sees the end
         response, trip.below = await chain.out(exchange, route)
@@ -257,8 +259,7 @@ class Pipeline:
 
     def _look_for_unread(self, exchange: Exchange, route: Route, codec: Codec) -> None:
         """Parts that no codec reads are recorded, or refused where the operator or a guard says so."""
-        request = exchange.request
-        refuse = exchange.snapshot.uninspected == "refuse" or route.refuses_unread
+        request, refuse = exchange.request, exchange.snapshot.uninspected == "refuse" or route.refuses_unread
         if codec.plain(request.doc) or not (refuse or names_parts(request.body)):
             return
         unread = request.unread()

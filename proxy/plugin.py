@@ -127,6 +127,11 @@ class Plugin(Generic[OptionsT]):
         """Back: once for each text of the answer, JSON and streams alike."""
         return None
 
+    def filters(self, exchange: Exchange) -> bool:
+        """Whether `filter` may have anything to do in the answer to this call: asked once, before its first text. An
+        answer that no filter wants passes unread."""
+        return True
+
     def tape(self, exchange: Exchange) -> Tape | None:
         """Back: a recorder of the answer as it passes this place. Not called for an answer of the plugin itself."""
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import Future
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -52,6 +53,16 @@ class Store(Protocol):
         """Reserves `amounts[i]` from `buckets[i]`, all or none, after refilling them; a negative amount gives back."""
         ...
 
+    def reserve(self, buckets: Sequence[Allowance], amounts: Sequence[int]) -> Taken | Future[Taken]:
+        """`take` for what every call needs: at once where this process holds enough, else to be awaited. Never raises:
+        what applies while the store is away, its answer has in it. To be settled."""
+        ...
+
+    def settle(self, buckets: Sequence[Allowance], amounts: Sequence[int]) -> None:
+        """What a reservation came out at: takes more, or gives back (negative). It is never refused, so that a bucket
+        may owe; a shared store hears of it soon."""
+        ...
+
     async def append(self, log: str, value: bytes, limit: int) -> None:
         """Adds to a log that keeps its newest `limit` entries."""
         ...
@@ -74,6 +85,20 @@ class Bucket(Protocol):
 
     @property
     def refill_per_s(self) -> float: ...
+
+
+class Allowance(Bucket, Protocol):
+    """A bucket that reservations are made from: a rate, a window that ends, or slots that are lent out."""
+
+    @property
+    def ttl_s(self) -> float:
+        """A bucket that nothing refills is forgotten after this; 0: never."""
+        ...
+
+    @property
+    def slots(self) -> bool:
+        """Its units are in use until they are given back; those of a process that died come back by themselves."""
+        ...
 
 
 class Taken(Protocol):
@@ -176,6 +201,11 @@ class Incoming(Protocol):
 
     @property
     def remote(self) -> str: ...
+
+    @property
+    def certificate(self) -> tuple[str, ...]:
+        """The names of the certificate that the caller has shown, verified; none where none was."""
+        ...
 
     async def read(self) -> bytes:
         """The whole body as sent (still content-coded); TooLarge and SlowCaller are raised here."""

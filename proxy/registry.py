@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -199,6 +200,21 @@ class Registry:
             words = f"plugin {entry.name!r} cannot start ({type(error).__name__}: {error})"
             raise ConfigError(words, key=f"plugins.{entry.name}") from error
         return plugin
+
+    async def forget(self, user: str) -> int:
+        """Every plugin forgets this user. Raises what one of them raised, when all have been asked."""
+        told = await asyncio.gather(*(each.forget(user) for each in self._all()), return_exceptions=True)
+        for failed in told:
+            if isinstance(failed, BaseException):
+                raise failed
+        return sum(count for count in told if isinstance(count, int))
+
+    async def export(self, user: str) -> list[dict[str, Any]]:
+        """What the plugins hold of this user, each with the name of its plugin."""
+        return [{"plugin": each.name, **held} for each in self._all() for held in await each.export(user)]
+
+    def _all(self) -> list[Plugin[Any]]:
+        return [*self._retired, *self._plugins.values()]
 
     async def stop(self) -> None:
         await _stop([*self._retired, *self._plugins.values()])

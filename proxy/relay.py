@@ -1,31 +1,33 @@
 """Every path without a codec: relayed untouched both ways, recorded, metered as far as its answer tells.
 
-`uninspected` decides whether that is allowed at all. Stored responses are read through their codec, so that what a
-filter restores or withholds is the same as in the live answer.
+`uninspected` decides whether that is allowed at all. What providers keep is `retrieval`'s.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any
+from urllib.parse import unquote
 
 import orjson
 
 from proxy import own, record, wire
-from proxy.errors import Forbidden, Refused, TooLarge, Unauthorized
-from proxy.exchange import Exchange, Response, Target, Usage
+from proxy.errors import TooLarge, Unauthorized, UnknownPath
+from proxy.exchange import Response, Target, Usage
 from proxy.held import Held
 from proxy.house import Pool, Trip
 from proxy.live import Upstream
-from proxy.passage import Passage
 from proxy.ports import Headers, Now
+from proxy.retrieval import Retrieval, unread
 from proxy.upstream import endpoint
-from proxy.upstream.link import Answering, Link, Outgoing, is_events
+from proxy.upstream.link import Answering, Link, Outgoing
+from proxy.wire import stored
 from proxy.wire.dialect import named, whole
+from proxy.wire.stored import Stored
 
 SMALL_BYTES = 1024 * 1024
 """Bodies up to here are read whole (so a stale connection can be retried); larger ones flow."""
-STORED = "/v1/responses/"
 
 
 Tunnel = Callable[[Any, Any, Callable[[list[str]], Awaitable[Any]]], Awaitable[tuple[int, int]]]
@@ -38,46 +40,51 @@ class Relay:
         self._now = now
         self._pool = pool
         self._link = link
-        self._held = held
+        self._retrieval = Retrieval(now, pool, held)
         self._tunnel = tunnel
 
     async def __call__(self, trip: Trip) -> None:
+        request = trip.exchange.request
+        _check_plain(request.path)
+        asked = None if trip.incoming.websocket else stored.of(request.method, request.path)
+        if asked is not None and (asked.reads or asked.writes):
+            answering = await self._retrieval(trip, asked)
+            if answering is None:
+                return
+        else:
+            answering = await self._sent(trip, asked)
+            if answering is None:
+                return
+        try:
+            await self._flow(trip, answering)
+        finally:
+            answering.close()
+
+    async def _sent(self, trip: Trip, asked: Stored | None) -> Answering | None:
+        """What a provider answers to a call that nobody reads. None where it became a websocket, and is over."""
         exchange, request = trip.exchange, trip.exchange.request
-        stored = request.method == "GET" and request.path.startswith(STORED)
-        what = "websocket" if trip.incoming.websocket else "path"
-        if not stored:
-            self._unread(exchange, what)
-        exchange.target = await self._target(exchange)
+        route = trip.chain.route(exchange.caller.agent, request.model, request.path)
+        unread(exchange, route, "websocket" if trip.incoming.websocket else "path")
+        if asked is not None:
+            exchange.target = await self._retrieval.target(exchange, asked)
+        else:
+            exchange.target = endpoint.resolve_relay(exchange.snapshot, request.path, request.headers)
         if trip.incoming.websocket:
             await self._websocket(trip)
-            return
+            return None
         body = await self._body(trip)
         exchange.timeline.read = self._now()
 
         def build(target: Target, upstream: Upstream, ask_usage: bool) -> Outgoing:
             length = len(body) if isinstance(body, bytes) else trip.incoming.length
             headers = endpoint.headers(
-                request.headers, upstream, body_length=length, identity=stored, credential_is_ours=trip.ours
+                request.headers, upstream, body_length=length, identity=False, credential_is_ours=trip.ours
             )
             line = endpoint.target(upstream, target.model, request.path, request.query)
             return Outgoing(request.method, line, headers, body, length)
 
         answering, exchange.target, _ = await self._pool.send(exchange, build)
-        try:
-            if stored and answering.status == 200:
-                await self._stored(trip, answering)
-            else:
-                await self._flow(trip, answering)
-        finally:
-            answering.close()
-
-    async def _target(self, exchange: Exchange) -> Target:
-        request = exchange.request
-        if request.path.startswith((STORED, "/v1/conversations/")):
-            upstream = await self._held.upstream_of(exchange, request.path.split("/")[3])
-            if upstream in exchange.snapshot.upstreams:
-                return Target(str(upstream), "")
-        return endpoint.resolve_relay(exchange.snapshot, request.path, request.headers)
+        return answering
 
     async def _body(self, trip: Trip) -> Any:
         incoming, limits = trip.incoming, trip.exchange.snapshot.limits
@@ -112,64 +119,6 @@ class Relay:
         if kept:
             _read_usage(response, b"".join(kept))
 
-    async def _stored(self, trip: Trip, answering: Answering) -> None:
-        """A response that the provider kept: the same filters as when it was new."""
-        exchange = trip.exchange
-        exchange.request.dialect = "responses"
-        codec = wire.codec("responses")
-        route = trip.chain.route(exchange.caller.agent, exchange.request.model, exchange.request.path)
-        passage = Passage(trip.chain, exchange, route, len(exchange.snapshot.chain), codec)
-        headers = endpoint.answer_headers(answering.headers, changed=True)
-        response = exchange.response = Response(status=answering.status)
-        try:
-            if is_events(answering):
-                await self._stored_stream(trip, answering, passage, [*headers, *own.headers(exchange)])
-                return
-            body = await answering.read(exchange.snapshot.limits.answer_bytes)
-            exchange.timeline.upstream_end = self._now()
-            answer = codec.answer(body)
-            if answer is None:
-                self._unread(exchange, "answer")
-            else:
-                response.said, response.model = answer.texts, answer.model
-                body = await passage.whole(answer)
-        finally:
-            passage.close(False)  # it was complete when it was new; whoever remembers answers has seen it then
-        response.complete, response.delivered_bytes = True, len(body)
-        exchange.timeline.first = exchange.timeline.ended = self._now()
-        await trip.reply.send(answering.status, [*headers, *own.headers(exchange)], body)
-
-    async def _stored_stream(self, trip: Trip, answering: Answering, passage: Passage, headers: Headers) -> None:
-        exchange, reply = trip.exchange, trip.reply
-        stream = passage.open_stream(False)
-        await reply.start(answering.status, headers)
-        exchange.timeline.first = self._now()
-        async for chunk in answering.chunks():
-            await reply.write(await passage.feed(chunk))
-            if passage.broken is not None:
-                break
-        else:
-            await reply.write(await passage.drain())
-        exchange.timeline.upstream_end = self._now()
-        if isinstance(passage.broken, Refused):
-            exchange.error, exchange.outcome = passage.broken, "refused"
-            await reply.write(passage.outer.refuse(passage.broken))
-        elif passage.broken is not None:
-            await reply.write(passage.outer.fault(passage.broken))
-            raise passage.broken
-        if exchange.response is not None:
-            exchange.response.complete = stream.complete and passage.broken is None
-        exchange.timeline.ended = self._now()
-        await reply.end()
-
-    def _unread(self, exchange: Exchange, what: str) -> None:
-        exchange.request.uninspected.append(what)
-        if exchange.snapshot.uninspected == "refuse":
-            raise Forbidden(
-                f"{exchange.request.method} on this {what} cannot be inspected, and this Weir refuses what it cannot",
-                code="uninspected",
-            )
-
     async def _websocket(self, trip: Trip) -> None:
         exchange, request = trip.exchange, trip.exchange.request
         assert exchange.target is not None
@@ -193,6 +142,17 @@ class Relay:
         _, exchange_out = await self._tunnel(trip.incoming, trip.reply, connect)
         exchange.timeline.upstream_end = self._now()
         exchange.response = Response(status=101, complete=True, delivered_bytes=exchange_out)
+
+
+def _check_plain(path: str) -> None:
+    """Raises UnknownPath for a path that no codec knows as it is written, and that some provider may take for one that
+    a codec does know."""
+    plain = re.sub("/+", "/", unquote(path)).rstrip("/").lower()
+    if plain == path:
+        return
+    other = stored.of("GET", path) is None or path.rstrip("/").lower() != plain
+    if wire.route(plain) is not None or (other and stored.of("GET", plain) is not None):
+        raise UnknownPath("There is nothing at this path: write it in lower case, without escapes and extra slashes.")
 
 
 def _is_json(headers: Headers) -> bool:

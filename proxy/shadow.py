@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from asyncio import Future
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from proxy.chain import SHADOW
-from proxy.ports import Bucket, Store, Taken
+from proxy.ports import Allowance, Bucket, Store, Taken
 
 PREFIX = "shadow:"
 
@@ -16,6 +17,8 @@ class _Renamed:
     key: str
     capacity: int
     refill_per_s: float
+    ttl_s: float = 0.0
+    slots: bool = False
 
 
 class ShadowStore:
@@ -47,11 +50,21 @@ class ShadowStore:
             buckets = [_Renamed(PREFIX + one.key, one.capacity, one.refill_per_s) for one in buckets]
         return await self._store.take(buckets, amounts)
 
+    def reserve(self, buckets: Sequence[Allowance], amounts: Sequence[int]) -> Taken | Future[Taken]:
+        return self._store.reserve(_renamed(buckets) if SHADOW.get() else buckets, amounts)
+
+    def settle(self, buckets: Sequence[Allowance], amounts: Sequence[int]) -> None:
+        self._store.settle(_renamed(buckets) if SHADOW.get() else buckets, amounts)
+
     async def append(self, log: str, value: bytes, limit: int) -> None:
         await self._store.append(_own(log), value, limit)
 
     def watch(self, prefix: str) -> AsyncIterator[str]:
         return self._store.watch(_own(prefix))
+
+
+def _renamed(buckets: Sequence[Allowance]) -> list[_Renamed]:
+    return [_Renamed(PREFIX + one.key, one.capacity, one.refill_per_s, one.ttl_s, one.slots) for one in buckets]
 
 
 def _own(key: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from proxy import wire
+from proxy.bounds import Bounds, bounds_of
 from proxy.chain import Chain
 from proxy.errors import WeirError
 from proxy.exchange import Dialect, Target
@@ -46,6 +47,8 @@ class Standing:
     body_bytes: int = 0
     streams: bool = False
     """Those that stream may go without a task as well, until their answer comes."""
+    bounds: Bounds = ()
+    """What goes over one of them the regular way refuses."""
     tracks: dict[str, Track | None] = field(default_factory=dict)
 
 
@@ -82,7 +85,7 @@ class Tracks:
         most = min(snapshot.limits.body_bytes, sliced.AT_ONCE_BYTES)
         early_s = snapshot.streams.early_answer_s
         streams = not early_s or early_s > SILENT_S
-        return Standing(chain, known, codec, most, streams)
+        return Standing(chain, known, codec, most, streams, bounds_of(snapshot, known.caller.key))
 
     def lay(self, incoming: Incoming, standing: Standing, model: str) -> Track | None:
         """The track of a model, where it has one."""

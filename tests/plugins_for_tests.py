@@ -407,3 +407,21 @@ class Leaves(Plugin[NoOptions]):
     async def request(self, exchange: Exchange) -> None:
         FOUND.append(LEFT.get())
         LEFT.set(exchange.id)
+
+
+class Remembers(Plugin[Any]):
+    """Holds two things of everybody until it is told to forget them."""
+
+    name = "remembers"
+
+    def __init__(self, kit: Kit) -> None:
+        super().__init__(kit)
+        self.forgotten: set[str] = set()
+
+    async def forget(self, user: str) -> int:
+        known = user not in self.forgotten
+        self.forgotten.add(user)
+        return 2 if known else 0
+
+    async def export(self, user: str) -> list[dict[str, Any]]:
+        return [] if user in self.forgotten else [{"user": user}] * 2

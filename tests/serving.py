@@ -123,18 +123,24 @@ class Served:
 
 @contextmanager
 def serve(
-    upstream: str, data: Path, *arguments: str, context: ssl.SSLContext | None = None, **environment: str
+    upstream: str,
+    data: Path,
+    *arguments: str,
+    context: ssl.SSLContext | None = None,
+    told: Path | None = None,
+    **environment: str,
 ) -> Iterator[Served]:
     """`with serve(provider_url, tmp_path) as weir: ...`; ready when entered, gone when left. With a `context` it is
-    spoken to over TLS."""
-    command = [sys.executable, "-m", "proxy", "serve", "--upstream", upstream, "--data", str(data),
-               "--port", "0", "--admin-port", "0", *arguments]  # fmt: skip
+    spoken to over TLS; its log goes to the file `told`. Without an `upstream` a configuration file names them."""
+    command = [sys.executable, "-m", "proxy", "serve", *(("--upstream", upstream) if upstream else ()), "--data",
+               str(data), "--port", "0", "--admin-port", "0", *arguments]  # fmt: skip
     clean = {
         name: value for name, value in os.environ.items() if not name.startswith(("WEIR_", "OPENAI_", "ANTHROPIC_"))
     }
-    process = subprocess.Popen(
-        command, cwd=ROOT, env={**clean, "WEIR_UNREADY_MS": "0", **environment}, text=True, stderr=subprocess.DEVNULL
-    )
+    with (told or Path(os.devnull)).open("ab") as log:
+        process = subprocess.Popen(
+            command, cwd=ROOT, env={**clean, "WEIR_UNREADY_MS": "0", **environment}, text=True, stderr=log
+        )
     served = Served(process, data, context)
     try:
         served.until(served.ready, "readiness")

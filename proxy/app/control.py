@@ -94,7 +94,7 @@ def _lay_ready(data: Path, run: Path, loaded: Loaded, store: str | None) -> None
     """What workers read before their first call: facts and prices. The snapshot is the configuration's matter."""
     settings = loaded.settings
     hot = store or settings.store
-    write_facts(run, Facts(hot, str(fleet_secret(data)), settings.log.level, settings.log.format))
+    write_facts(run, Facts(hot, settings.secret or str(fleet_secret(data)), settings.log.level, settings.log.format))
     write_whole(run / PRICES, table())
 
 

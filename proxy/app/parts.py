@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Literal
 
 from proxy.errors import ConfigError
 from proxy.exchange import Usage
-from proxy.ports import Clock, Store
+from proxy.ports import Clock, Metrics, Store
 from proxy.prices import Prices
 from proxy.snapshot import secret
 from proxy.store.memory import MemoryStore
@@ -24,6 +25,8 @@ PRICES = "prices.json"
 SNAPSHOT = "snapshot.json"
 SOCKET = "control.sock"
 SECRET_BYTES = 32
+LEAST_CHARACTERS = 32
+"""Of a secret that is given; `openssl rand -hex 32` makes one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +34,20 @@ class Facts:
     """What a worker must know beside the snapshot, fixed while Weir runs. `store` may be a reference to a secret."""
 
     store: str
-    secret_file: str
+    secret: str
+    """A reference (env:NAME, file:PATH), or the path of this Weir's own."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "text"] = "json"
 
-    def secret(self) -> bytes:
-        """The key of this Weir's fingerprints and hashes; the same for all its workers."""
-        return _key(Path(self.secret_file))
+    def key(self, environ: Mapping[str, str]) -> bytes:
+        """The key of this Weir's fingerprints and hashes; the same for all its workers, and for a fleet that is given
+        one secret."""
+        if not self.secret.startswith(("env:", "file:")):
+            return _key(Path(self.secret))
+        given = secret(self.secret, environ)
+        if len(given) < LEAST_CHARACTERS:
+            raise ConfigError(f"the secret behind {self.secret} is too short: {LEAST_CHARACTERS} characters at least")
+        return hashlib.blake2b(given.encode(), digest_size=SECRET_BYTES, person=b"weir fleet").digest()
 
 
 def write_facts(run: Path, facts: Facts) -> None:
@@ -85,15 +95,31 @@ def write_whole(path: Path, raw: bytes) -> None:
         raise ConfigError(f"{path} cannot be written: {error.strerror}") from error
 
 
-async def open_store(reference: str, environ: Mapping[str, str], clock: Clock) -> Store:
+async def open_store(reference: str, environ: Mapping[str, str], clock: Clock, metrics: Metrics | None = None) -> Store:
     """Hot state: memory, or the Redis that `reference` names; it may be away, and is then found later."""
     url = secret(reference, environ)
     if url in ("auto", "memory"):
         return MemoryStore(clock)
-    store = import_module("proxy.store.redis").RedisStore(url)  # a worker without Redis does not pay for its library
+    told = None if metrics is None else _away(metrics)
+    # (a worker without Redis does not pay for its library)
+    store = import_module("proxy.store.redis").RedisStore(url, on_change=told)
     await store.start()
     opened: Store = store
     return opened
+
+
+def _away(metrics: Metrics) -> Callable[[bool], None]:
+    """Metrics of whether hot state is away, and how often it has been."""
+    now = metrics.gauge("weir_store_away")
+    outages = metrics.counter("weir_store_outages_total")
+    now(0.0)
+
+    def changed(away: bool) -> None:
+        now(float(away))
+        if away:
+            outages.add()
+
+    return changed
 
 
 class LazyPrices:

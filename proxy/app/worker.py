@@ -28,7 +28,7 @@ from proxy.channel.sender import Sender
 from proxy.clock import SystemClock
 from proxy.cork import Cork
 from proxy.derived import derived
-from proxy.errors import ConfigError, WeirError
+from proxy.errors import ConfigError, Overloaded, WeirError
 from proxy.express import Express
 from proxy.held import Held
 from proxy.house import House, Records
@@ -44,6 +44,7 @@ from proxy.registry import Registry, with_options
 from proxy.relay import Relay
 from proxy.server.auth import Auth, allowed
 from proxy.server.encodings import inflate
+from proxy.server.expiry import Expiry
 from proxy.server.front import Front
 from proxy.server.probes import Probes
 from proxy.server.tunnel import tunnel
@@ -94,8 +95,10 @@ class Worker:
         self.client = Client(self._clock, cork=self._cork)
         self._lag = Lag(self._clock.monotonic_s, parts.metrics)
         self._asker = Asker()
+        self.swapping = asyncio.Lock()
+        self._expiry = Expiry(self._clock.wall_s, lambda: self.tasks.spawn("keys ended", self.renew()))
         self._tokens = Tokens()
-        self._registry = Registry(
+        self.registry = Registry(
             Kit(
                 clock=self._clock,
                 store=ShadowStore(parts.store),
@@ -130,7 +133,7 @@ class Worker:
             records=parts.records,
             tasks=self.tasks,
             metrics=parts.metrics,
-            identify=Auth().identify,
+            identify=Auth(self._clock.wall_s).identify,
             allowed=allowed,
             inflate=inflate,
             decode=self._tokens.decode,
@@ -156,9 +159,10 @@ class Worker:
         self._version(self.live.current.version)
         await self.front.start(sock, tls)
         self._lag.start()
+        self._expiry.watch(self.live)
 
     async def _chain(self, whole: Snapshot) -> Chain:
-        return Chain(whole, await self._registry.prepare(whole), self._clock.monotonic_s)
+        return Chain(whole, await self.registry.prepare(whole), self._clock.monotonic_s)
 
     async def swap(self, made: Snapshot) -> None:
         """New settings, whole or not at all. Running calls keep theirs."""
@@ -175,13 +179,19 @@ class Worker:
         self._version(whole.version)
         await self.client.sweep()
 
+    async def renew(self) -> None:
+        """The settings at hand once more: a key among them has ended."""
+        async with self.swapping:
+            await self.swap(self.live.current)
+
     async def stop(self, drain_s: float) -> None:
         """Drains to the cap, then ends what is left, plugins included."""
         await self.front.drain(drain_s)
+        self._expiry.stop()
         self._lag.stop()
         await self.front.stop()
         await self.tasks.stop(2.0)
-        await self._registry.stop()
+        await self.registry.stop()
         await self.client.stop()
 
 
@@ -219,6 +229,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--warm", default="", help="modules that will be needed, with a comma between")
     parser.add_argument("--tls-cert")
     parser.add_argument("--tls-key")
+    parser.add_argument("--tls-client-ca")
     return parser.parse_args(arguments)
 
 
@@ -268,7 +279,6 @@ class Process:
         self._worker: Worker
         self._newest = 0
         """The version that control last told of; it may tell before there is a worker."""
-        self._swapping = asyncio.Lock()
         self._started = False
 
     async def start(self) -> None:
@@ -284,13 +294,13 @@ class Process:
             log.warning("%s", short)
         urls = {name: upstream.url for name, upstream in first.upstreams.items()}
         await self._sender.start()
-        store = await open_store(facts.store, os.environ, SystemClock())
+        store = await open_store(facts.store, os.environ, SystemClock(), self._page)
         parts = Parts(
             records=self._sender,
             metrics=self._page,
             store=store,
             prices=LazyPrices(self._run / PRICES, urls),
-            secret=facts.secret(),
+            secret=facts.key(os.environ),
             details={"records": self._sender.state, "store": lambda: "away" if getattr(store, "down", False) else "ok"},
         )
         self._worker = Worker(first, parts)
@@ -318,19 +328,33 @@ class Process:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.load_cert_chain(self._options.tls_cert, self._options.tls_key)
+        if self._options.tls_client_ca:
+            context.load_verify_locations(self._options.tls_client_ca)
+            context.verify_mode = ssl.CERT_OPTIONAL  # who shows none is judged by identity; probes have none
         return context
 
-    def _pushed(self, message: dict[str, Any]) -> None:
+    async def _pushed(self, message: dict[str, Any]) -> dict[str, Any]:
+        """A command of control's. What this gives says that it was done: which settings new calls begin with by now,
+        what was forgotten, what is held."""
         self._newest = max(self._newest, message.get("snapshot", 0))
-        if self._started:
-            self._catch_up()
+        if not self._started:
+            if message.keys() - {"snapshot"}:
+                raise Overloaded("this worker is only starting")
+            return {"snapshot": 0}
+        if "forget" in message:
+            return {"forgotten": await self._worker.registry.forget(str(message["forget"]))}
+        if "export" in message:
+            return {"held": await self._worker.registry.export(str(message["export"]))}
+        if self._newest > self._worker.live.current.version:
+            await self._swap()
+        return {"snapshot": self._worker.live.current.version}
 
     def _catch_up(self) -> None:
         if self._newest > self._worker.live.current.version:
             self._worker.tasks.spawn("swap", self._swap())
 
     async def _swap(self) -> None:
-        async with self._swapping:
+        async with self._worker.swapping:
             try:
                 made = self._read()
                 if made.version > self._worker.live.current.version:

@@ -1,4 +1,4 @@
-"""`weir audit`: verify the trail (any change, removal, reordering is found), list, export its head, forget a user."""
+"""`weir audit`: verify the trail (any change, removal, reordering is found), list it, export its head."""
 
 from __future__ import annotations
 
@@ -8,22 +8,14 @@ import os
 import sys
 from pathlib import Path
 
-from proxy.commands.admin import Admin, AdminError, NobodyThere, add_place
+from proxy.commands.admin import Admin, AdminError, add_place
+from proxy.commands.privacy import ERASING, add_erasing, erased
 from proxy.control.audit import load_key, parse_checkpoint, verify
 from proxy.errors import ConfigError
 
-ERASING_S = 3600.0
-"""Days of many gigabytes are rewritten one by one."""
-ERASING = (
-    "Forget a user: who is behind the user's entries of the audit trail and what was said in them, and user, session "
-    "and error text of the user's records. The trail stays whole; a signed entry says what was erased, by whom and why,"
-    " and never names the user. It asks nothing, and can be run again: that also erases what was still in a worker's "
-    "queue. Needs a running Weir and its admin token (WEIR_ADMIN_TOKEN)."
-)
-
 
 def main(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="weir audit", description="The audit trail: verify, list, checkpoint, erase.")
+    parser = argparse.ArgumentParser(prog="weir audit", description="The audit trail: verify, list, checkpoint.")
     place = argparse.ArgumentParser(add_help=False)
     add_place(place)
     verbs = parser.add_subparsers(dest="verb", required=True)
@@ -34,18 +26,15 @@ def main(arguments: list[str]) -> int:
     lister = verbs.add_parser("list", parents=[place], help="the newest entries")
     lister.add_argument("--limit", type=int, default=20)
     verbs.add_parser("checkpoint", parents=[place], help="the signed head as JSON, to be kept elsewhere")
-    eraser = verbs.add_parser("erase", parents=[place], description=ERASING, help="forget a user, in the records too")
+    eraser = verbs.add_parser("erase", parents=[place], description=ERASING, help="as `weir privacy erase`")
     eraser.add_argument("--user", required=True, metavar="NAME", help="exactly as entries and records have it")
-    eraser.add_argument("--why", required=True, metavar="TEXT", help="stays in the trail: must not name the user")
-    eraser.add_argument(
-        "--keep-texts", action="store_true", help="erase the person only; by user the texts cannot be found later"
-    )
+    add_erasing(eraser)
     options = parser.parse_args(arguments)
     try:
         if options.verb == "verify":
             return _verify(Path(options.data), options.checkpoint)
         if options.verb == "erase":
-            sys.stdout.write(_erase(options))
+            sys.stdout.write(erased(options))
             return 0
         admin = Admin.found(options)
         path = "/checkpoint" if options.verb == "checkpoint" else f"?limit={options.limit}"
@@ -54,25 +43,6 @@ def main(arguments: list[str]) -> int:
         sys.stderr.write(f"weir audit: {error}\n")
         return 1
     return 0
-
-
-def _erase(options: argparse.Namespace) -> str:
-    wish = {"user": options.user, "why": options.why, "texts": not options.keep_texts}
-    try:
-        found = Admin.found(options).call("POST", "/admin/v1/audit/erase", wish, ERASING_S)
-    except NobodyThere as error:
-        raise AdminError(f"{error} (only a running Weir erases: start it with `weir serve`, and ask again)") from None
-    try:
-        entries, calls = int(found["entries"]), int(found["calls"])
-    except (KeyError, TypeError, ValueError):
-        raise AdminError("what answers there is no Weir that erases") from None
-    if not entries and not calls:
-        return "Nothing to erase: no entry of the audit trail and no record names this user.\n"
-    trail = f"{entries} {'entry' if entries == 1 else 'entries'} of the audit trail"
-    records = f"{calls} {'record' if calls == 1 else 'records'}"
-    if options.keep_texts:
-        return f"Erased: user and session of {trail}; user and session of {records}. The texts are kept.\n"
-    return f"Erased: user, session and texts of {trail}; user, session and error text of {records}.\n"
 
 
 def _verify(data: Path, checkpoint: str | None) -> int:

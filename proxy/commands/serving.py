@@ -16,6 +16,7 @@ from proxy.processes.supervisor import Supervisor
 
 FLAGS = ("upstream", "host", "port", "admin_host", "admin_port", "data_dir", "workers", "profile")
 ROLE = (sys.executable, "-m", "proxy.app")
+TLS = ("tls_cert", "tls_key", "tls_client_ca")
 VALKEY_FOLDER = "valkey"
 """Of the data directory: where the embedded Valkey writes."""
 VALKEY_SOCKET = "{run}/valkey.sock"
@@ -80,7 +81,7 @@ def supervise(config: str | None, flags: dict[str, Any], settings: dict[str, Any
         host=settings["host"],
         port=settings["port"],
         workers=settings["workers"],
-        tls=(settings["tls_cert"], settings["tls_key"]) if settings.get("tls_cert") else None,
+        tls=tuple(file for name in TLS if (file := settings.get(name))) or None,
         drain_s=settings["drain_s"],
         unready_ms=settings["unready_ms"],
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from datetime import datetime
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
@@ -142,6 +143,26 @@ def digest(value: str) -> str:
     return value.lower()
 
 
+def digest_or_none(value: str) -> str:
+    return digest(value) if value else value
+
+
+def header_name(value: str) -> str:
+    if value and not TOKEN.fullmatch(value):
+        raise ValueError(f"{value[:80]!r} is no name of a header: letters, digits and - only")
+    return value.lower()
+
+
+def moment(value: str) -> str:
+    """A time in ISO 8601 (UTC where it names no zone), or nothing."""
+    try:
+        if value:
+            datetime.fromisoformat(value)
+    except ValueError:
+        raise ValueError("must be a time such as 2027-01-31T12:00:00Z (UTC where it names no zone)") from None
+    return value
+
+
 def name(pattern: str, words: str) -> AfterValidator:
     known = re.compile(pattern)
 
@@ -159,6 +180,9 @@ AGENT = r"(?!\.{1,2}\Z)[A-Za-z0-9._-]{1,64}"
 Agents = Annotated[str, name(AGENT, "letters, digits and . _ - only, 64 at most")]
 AgentOrNone = Annotated[str, name(f"({AGENT})?", "letters, digits and . _ - only, 64 at most")]
 Names = Annotated[str, name(r"[a-z0-9][a-z0-9_-]{0,63}", "small letters, digits, - and _ only, 64 at most")]
+Moment = Annotated[str, AfterValidator(moment)]
+Most = Annotated[int, Field(ge=0, le=10**9)]
+Usd = Annotated[float, Field(ge=0, le=1_000_000_000, allow_inf_nan=False)]
 Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Port = Annotated[int, Field(ge=0, le=65_535)]

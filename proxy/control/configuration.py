@@ -34,6 +34,7 @@ Read = Callable[[Overlay], Loaded]
 Note = Callable[[str, str, Mapping[str, Any]], Awaitable[Any]]
 KEY_CHARS, REASON_CHARS, VALUE_BYTES = 512, 1_000, 64 * 1024
 VEIL = "(secret)"
+PERSON = "(a user)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +114,9 @@ class Configuration:
                 await self._around.note("weir", "settings.reload", {**self._mark(), "why": why})
             return changed
 
-    async def apply(self, key: str, value: Json, who: str, reason: str) -> Json:
-        """Sets one option at run time. BadRequest says what is wrong; then nothing has changed."""
+    async def apply(self, key: str, value: Json, who: str, reason: str, action: str = "overlay.apply") -> Json:
+        """Sets one option at run time. BadRequest says what is wrong; then nothing has changed. `action`: what the
+        audit trail calls it."""
         path = parts(key)
         if not path or len(key) > KEY_CHARS:
             raise BadRequest("names no option", param="key")
@@ -135,7 +137,7 @@ class Configuration:
                 "old": _veiled(path, old),
                 "new": _veiled(path, value),
             }
-            await self._take(made, who, "overlay.apply", said)
+            await self._take(made, who, action, said)
             return self._shown(change)
 
     async def undo(self, number: int, who: str) -> Json:
@@ -151,6 +153,13 @@ class Configuration:
             change = next(each for each in made.changes if each.id == number)
             await self._take(made, who, "overlay.undo", {"id": number, "key": change.key})
             return self._shown(change)
+
+    async def forget(self, user: str) -> None:
+        """No caller's key names this user any more, nor does any change that once bound one to it."""
+        async with self._lock:
+            made = self.overlay.forget(user)
+            if made is not self.overlay:
+                await self._take(made, "weir", "overlay.forget", {})
 
     def changes(self) -> Json:
         standing = {change.id for change in self.overlay.standing()}
@@ -286,6 +295,8 @@ def _leaf(node: Json, path: tuple[str, ...]) -> Json:
 
 def _veiled(path: tuple[str, ...], value: Json) -> Json:
     """The value, unless it may be a secret; references to secrets are shown, for they hold none."""
+    if path[:2] == ("identity", "keys") and path[3:] == ("user",) and value:
+        return PERSON  # the trail is for ever, and this is a person's name
     if isinstance(value, dict):
         return {name: _veiled((*path, name), inner) for name, inner in value.items()}
     hidden = secret(path) or (path and SENSITIVE.search(path[-1]))

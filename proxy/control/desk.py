@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -20,6 +20,18 @@ class Executions(Protocol):
     async def counts(self, query: Query) -> Json: ...
 
 
+class Events(Protocol):
+    """What guards found. Raises `BadRequest` for a parameter that is none."""
+
+    async def page(self, query: Query) -> Json: ...
+
+
+class Coverage(Protocol):
+    """What the guards see."""
+
+    def matrix(self) -> Json: ...
+
+
 class Trail(Protocol):
     """The audit trail."""
 
@@ -28,10 +40,6 @@ class Trail(Protocol):
     async def verify(self, query: Query) -> Json: ...
 
     async def checkpoint(self) -> Json: ...
-
-    async def erase(self, user: str, why: str, who: str, *, texts: bool) -> Json:
-        """Forgets a user, in the records of calls too."""
-        ...
 
 
 class Configurable(Protocol):
@@ -46,6 +54,30 @@ class Configurable(Protocol):
     async def apply(self, key: str, value: Json, who: str, reason: str) -> Json: ...
 
     async def undo(self, number: int, who: str) -> Json: ...
+
+
+class Keys(Protocol):
+    """Callers' keys. What is made is told once. BadRequest where a wish cannot be taken, UnknownPath: no such key."""
+
+    def listed(self) -> Json: ...
+
+    async def create(self, wish: Mapping[str, Json], who: str) -> Json: ...
+
+    async def rotate(self, name: str, wish: Mapping[str, Json], who: str) -> Json: ...
+
+    async def revoke(self, name: str, wish: Mapping[str, Json], who: str) -> Json: ...
+
+
+class Privacy(Protocol):
+    """What is held of a user."""
+
+    def everything(self, user: str, who: str) -> AsyncIterator[bytes]:
+        """All of it, as lines of JSON."""
+        ...
+
+    async def erase(self, user: str, why: str, who: str, *, texts: bool) -> Json:
+        """Forgets the user, wherever something is held."""
+        ...
 
 
 class Condition(Protocol):
@@ -66,3 +98,7 @@ class Desk:
     trail: Trail
     settings: Configurable
     condition: Condition
+    events: Events
+    coverage: Coverage
+    keys: Keys
+    privacy: Privacy

@@ -222,6 +222,11 @@ class Ledger:
         last = self.journal.last_before(self._clock.wall_s() - keep_s)
         return self.erase(self.journal.with_text(last), "weir", "kept long enough")
 
+    def expire_persons(self, keep_s: float) -> int:
+        """Makes entries older than `keep_s` nobody's."""
+        last = self.journal.last_before(self._clock.wall_s() - keep_s)
+        return self.erase(self.journal.with_person(last), "weir", "kept long enough", texts=False, persons=True)
+
     def checkpoint(self) -> Checkpoint:
         """The signed head of now, to be kept elsewhere: with it a cut end is found."""
         return chain.checkpoint(self._key, self._count, self._mac, self._clock.wall_s())

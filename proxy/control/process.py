@@ -17,15 +17,21 @@ from typing import Any
 
 from proxy.channel import Peer, Receiver
 from proxy.configuration.refusals import loopback
+from proxy.configuration.settings import Settings
 from proxy.configuration.sources import Loaded
 from proxy.control.audit import load_key
 from proxy.control.configuration import Configuration, Read, Surroundings
+from proxy.control.coverage import Coverage
 from proxy.control.desk import Desk
 from proxy.control.doors import doors_at, port_of
+from proxy.control.events import Events
+from proxy.control.keys import Keys
 from proxy.control.ledger import Ledger, reason
+from proxy.control.privacy import Privacy
 from proxy.control.queries import Executions, Trail
 from proxy.control.recorder import Recorder
 from proxy.control.redaction import Redactor
+from proxy.control.retention import Retention
 from proxy.control.vault import Vault
 from proxy.errors import BadRequest, ConfigError, WeirError
 from proxy.ports import Clock, Metrics
@@ -35,9 +41,8 @@ from proxy.store.history import History
 Json = Any
 LOG = logging.getLogger("weir.control")
 POLL_S = 1.0
-RETENTION_S = 3600.0
-TEXTS_KEPT_S = 7 * 86_400.0
-"""How long the texts of audit entries are kept; the entries themselves stay."""
+CONFIRM_S = 10.0
+"""How long workers get to do what they are told."""
 STOP_S = 5.0
 
 
@@ -133,11 +138,15 @@ class Control:
             on_error=_channel_failed,
         )
         await self._receiver.start()
-        await self._listen(Desk(executions, Trail(recorder, paths.data / "audit.db", key), self.configuration, self))
+        trail = Trail(recorder, paths.data / "audit.db", key)
+        coverage = Coverage(self._settings)
+        keys = Keys(self.configuration, parts.clock, self._reached)
+        privacy = Privacy(recorder, trail, self._tell, configuration=self.configuration, keys=keys)
+        await self._listen(Desk(executions, trail, self.configuration, self, Events(history), coverage, keys, privacy))
         loop = asyncio.get_running_loop()
         self._running.tasks += [
             loop.create_task(self._poll(), name="settings poll"),
-            loop.create_task(self._retain(), name="retention"),
+            loop.create_task(Retention(recorder, parts.clock, self._settings).run(), name="retention"),
         ]
         self._ready = True
 
@@ -226,6 +235,9 @@ class Control:
         except Exception as error:  # calls are served and recorded all the same
             LOG.critical("the admin port cannot be served", exc_info=error)
 
+    def _settings(self) -> Settings:
+        return self.configuration.loaded.settings
+
     def _publish(self, loaded: Loaded, version: int) -> None:
         self._parts.published(loaded, version)
         self._parts.metrics.gauge("weir_settings_version")(version)
@@ -259,18 +271,28 @@ class Control:
         except Exception as error:  # the running configuration stays
             LOG.error("the configuration could not be read anew", exc_info=error)
 
-    async def _retain(self) -> None:
-        recorder = self._recorder
-        assert recorder is not None
-        while True:
-            try:
-                keep_days = self.configuration.loaded.settings.records.retention_days
-                for day in await recorder.in_writer(recorder.history.sweep, keep_days):
-                    LOG.info("the records of %s were kept long enough and are deleted", day)
-                await recorder.in_writer(recorder.ledger.expire_texts, TEXTS_KEPT_S)
-            except Exception as error:  # the next round may succeed
-                LOG.error("retention failed", exc_info=error)
-            await asyncio.sleep(RETENTION_S)
+    async def _reached(self) -> tuple[int, int]:
+        """How many workers there are, and how many confirm that new calls begin with the settings in use."""
+        version = self.configuration.version
+        receiver = self._receiver
+        if receiver is None:
+            return 0, 0
+        told = await receiver.tell({"snapshot": version}, CONFIRM_S)
+        done = [said for said in told.values() if (said.get("body") or {}).get("snapshot", 0) >= version]
+        return len(receiver.peers), len(done)
+
+    async def _tell(self, message: dict[str, Any]) -> list[dict[str, Any]]:
+        """What every worker says to it. WeirError where one of them does not, or there is none."""
+        receiver = self._receiver
+        peers = [] if receiver is None else receiver.peers
+        told = await receiver.tell(message, CONFIRM_S) if receiver is not None else {}
+        said = [answer["body"] for answer in told.values() if isinstance(answer.get("body"), dict)]
+        if len(said) < max(1, len(peers)):
+            raise WeirError(
+                f"{len(said)} of {len(peers)} workers say what they hold: ask again when all of them are there",
+                code="not_confirmed",
+            )
+        return said
 
 
 def _answering(executions: Executions) -> Callable[[Peer, dict[str, Any]], Any]:

@@ -15,7 +15,6 @@ from typing import Any
 import orjson
 
 from proxy.control.audit import Report, parse_checkpoint, verify
-from proxy.control.erasure import Wish, erase
 from proxy.control.recorder import Recorder
 from proxy.errors import BadRequest
 from proxy.record import summary_of
@@ -41,11 +40,11 @@ class Executions:
 
     async def page(self, query: Query) -> Json:
         only(query, {"agent", "outcome", "model", "since", "until", "limit", "cursor"})
-        cursor = _parsed_cursor(query["cursor"]) if "cursor" in query else None
-        found = await asyncio.to_thread(self._history.page, _filter(query), _limit(query), cursor)
+        cursor = parsed_cursor(query["cursor"]) if "cursor" in query else None
+        found = await asyncio.to_thread(self._history.page, _filter(query), limit_of(query), cursor)
         return {
             "data": [shown(row) for row in found.rows],
-            "next": None if found.next is None else _cursor_text(found.next),
+            "next": None if found.next is None else cursor_text(found.next),
         }
 
     async def recent(self, limit: int) -> list[Json]:
@@ -64,7 +63,8 @@ class Executions:
     async def own(self, id: str, credential: str) -> Json | None:
         """What a call came to, for the credential that made it and for no other."""
         row = await asyncio.to_thread(self._history.find, id)
-        if row is None and await self._recorder.next_commit(ARRIVING_S):
+        if row is None:  # on its way; or it came while this was looking, and then nobody tells
+            await self._recorder.next_commit(ARRIVING_S)
             row = await asyncio.to_thread(self._history.find, id)
         if row is None or not compare_digest(str(row.get("credential") or "").encode(), credential.encode()):
             return None
@@ -82,12 +82,12 @@ class Trail:
 
     async def page(self, query: Query) -> Json:
         only(query, {"action", "agent", "call", "limit", "below"})
-        limit = _limit(query)
+        limit = limit_of(query)
         below = _whole(query, "below") if "below" in query else None
         wanted = EntryFilter(query.get("action"), query.get("agent"), query.get("call"))
         entries = await asyncio.to_thread(self._recorder.ledger.journal.page, wanted, limit, below)
         more = len(entries) == limit and entries[-1]["n"] > 1
-        return {"data": [self._unlocked(entry) for entry in entries], "next": entries[-1]["n"] if more else None}
+        return {"data": [self.unlocked(entry) for entry in entries], "next": entries[-1]["n"] if more else None}
 
     async def verify(self, query: Query) -> Json:
         only(query, {"checkpoint"})
@@ -105,10 +105,8 @@ class Trail:
     async def checkpoint(self) -> Json:
         return asdict(await self._recorder.in_writer(self._recorder.ledger.checkpoint))
 
-    async def erase(self, user: str, why: str, who: str, *, texts: bool) -> Json:
-        return await erase(self._recorder, Wish(user, why, who, texts))
-
-    def _unlocked(self, entry: dict[str, Any]) -> dict[str, Any]:
+    def unlocked(self, entry: dict[str, Any]) -> dict[str, Any]:
+        """With its text readable, where that was encrypted and the key is here."""
         content = entry.get("content")
         if self._recorder.vault is not None and isinstance(content, dict) and "cipher" in content:
             entry["content"] = self._recorder.vault.unlock(content, str(entry.get("call") or "")) or content
@@ -133,9 +131,14 @@ def told(report: Report) -> Json:
 def shown(row: Mapping[str, Any]) -> Json:
     """A record as it may be shown."""
     nano = row.get("cost_nano_usd")
-    time = datetime.datetime.fromtimestamp(row["at"], datetime.UTC).isoformat(timespec="milliseconds")
     found = {name: value for name, value in row.items() if name not in HIDDEN}
-    return {**found, "time": time.replace("+00:00", "Z"), "cost_usd": None if nano is None else nano / 1e9}
+    return {**found, "time": told_time(row["at"]), "cost_usd": None if nano is None else nano / 1e9}
+
+
+def told_time(at_s: float) -> str:
+    """ISO 8601 in UTC, to the millisecond."""
+    time = datetime.datetime.fromtimestamp(at_s, datetime.UTC).isoformat(timespec="milliseconds")
+    return time.replace("+00:00", "Z")
 
 
 def only(query: Query, known: set[str]) -> None:
@@ -152,12 +155,12 @@ def _filter(query: Query) -> Filter:
         agent=query.get("agent"),
         outcome=query.get("outcome"),
         model=query.get("model"),
-        since_s=_moment(query, "since"),
-        until_s=_moment(query, "until"),
+        since_s=moment(query, "since"),
+        until_s=moment(query, "until"),
     )
 
 
-def _moment(query: Query, name: str) -> float | None:
+def moment(query: Query, name: str) -> float | None:
     """Seconds since the epoch, or ISO 8601 (without a zone: UTC)."""
     text = query.get(name)
     if text is None:
@@ -177,7 +180,8 @@ def _moment(query: Query, name: str) -> float | None:
     return at_s
 
 
-def _limit(query: Query) -> int:
+def limit_of(query: Query) -> int:
+    """How many rows are asked for."""
     limit = _whole(query, "limit") if "limit" in query else DEFAULT_LIMIT
     if not 1 <= limit <= MAX_LIMIT:
         raise BadRequest(f"must be between 1 and {MAX_LIMIT}", param="limit")
@@ -191,11 +195,13 @@ def _whole(query: Query, name: str) -> int:
     return int(text)
 
 
-def _cursor_text(cursor: Cursor) -> str:
+def cursor_text(cursor: Cursor) -> str:
+    """Where the next page begins, for who asks."""
     return urlsafe_b64encode(orjson.dumps([cursor.day, cursor.at, cursor.place])).decode().rstrip("=")
 
 
-def _parsed_cursor(text: str) -> Cursor:
+def parsed_cursor(text: str) -> Cursor:
+    """What `cursor_text` gave. BadRequest for anything else."""
     try:
         day, at, place = orjson.loads(urlsafe_b64decode(text + "=" * (-len(text) % 4)))
         if is_day(day):

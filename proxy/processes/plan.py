@@ -10,7 +10,8 @@ class Plan(NamedTuple):
     """What to start, and where. A tuple, for `dataclasses` would cost more memory than the rest of the supervisor.
 
     Appended to `control`: `--run DIR --port N --ready-fd N --life-fd N`. Appended to `worker`: `--fd N --slot I
-    --run DIR --drain-s S --unready-ms MS --ready-fd N --life-fd N` and with TLS `--tls-cert FILE --tls-key FILE`.
+    --run DIR --drain-s S --unready-ms MS --ready-fd N --life-fd N` and with TLS `--tls-cert FILE --tls-key FILE`
+    (`--tls-client-ca FILE`).
     In every argument `{run}`, `{port}` and `{url}` are replaced, in the values of `command_environment` too.
     """
 
@@ -20,7 +21,8 @@ class Plan(NamedTuple):
     host: str = "127.0.0.1"
     port: int = 8080
     workers: int = 1
-    tls: tuple[str, str] | None = None
+    tls: tuple[str, ...] | None = None
+    """Certificate, its key, and where callers may show one the authorities for it."""
     drain_s: float = 30.0
     unready_ms: float = 0.0
     admin: tuple[str, ...] = ()

@@ -183,7 +183,8 @@ class Supervisor:
         arguments += ["--drain-s", f"{plan.drain_s:g}", "--unready-ms", f"{plan.unready_ms:g}"]
         arguments += [f"--gate-fd={fd}" for fd in child.fds[1:]]
         if plan.tls is not None:
-            arguments += ["--tls-cert", plan.tls[0], "--tls-key", plan.tls[1]]
+            names = ("--tls-cert", "--tls-key", "--tls-client-ca")
+            arguments += [word for pair in zip(names, plan.tls, strict=False) for word in pair]
         return arguments
 
     def _fill(self, text: str) -> str:

@@ -59,6 +59,10 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/admin/v1/executions/{id}", "execution", "admin", "One call."),
     Route("GET", "/admin/v1/counts", "counts", "admin",
           "Calls, money and tokens by agent and outcome: agent, outcome, model, since, until."),
+    Route("GET", "/admin/v1/events", "events", "admin",
+          "Security events, newest first: type, severity, agent, user, plugin, since, until, limit, cursor."),
+    Route("GET", "/admin/v1/coverage", "coverage", "admin",
+          "Which guard sees what, by surface, form and position, and what is not inspected."),
     Route("GET", "/admin/v1/settings", "settings", "admin", "Every value in use and where it comes from."),
     Route("GET", "/admin/v1/overlay", "changes", "admin", "What was changed at run time, newest first."),
     Route("POST", "/admin/v1/overlay", "change", "admin", "Changes one option: {key, value, reason}."),
@@ -68,8 +72,17 @@ ROUTES: tuple[Route, ...] = (
           "Entries of the audit trail, newest first: action, agent, call, limit, below."),
     Route("GET", "/admin/v1/audit/verify", "verify", "admin", "Verifies the whole trail: checkpoint (as exported)."),
     Route("GET", "/admin/v1/audit/checkpoint", "checkpoint", "admin", "The signed head of the trail, to be kept."),
-    Route("POST", "/admin/v1/audit/erase", "erase", "token",
-          "Forgets a user, in trail and records: {user, why, texts}."),
+    Route("POST", "/admin/v1/audit/erase", "erase", "token", "As /admin/v1/privacy/erase, by its former name."),
+    Route("GET", "/admin/v1/keys", "keys", "admin", "Callers' keys, without the keys."),
+    Route("POST", "/admin/v1/keys", "create_key", "token",
+          "Makes a key, told once: {name, agent, tenant, models, usd_per_day, expires, ..., reason}."),
+    Route("POST", "/admin/v1/keys/{name}/rotate", "rotate_key", "token",
+          "A new key in place of the old one: {overlap (such as 24h), reason}."),
+    Route("DELETE", "/admin/v1/keys/{name}", "revoke_key", "token", "Refuses a key from now on: reason."),
+    Route("GET", "/admin/v1/privacy/export", "export_user", "token",
+          "All that is held of a user, as lines of JSON: user."),
+    Route("POST", "/admin/v1/privacy/erase", "erase", "token",
+          "Forgets a user, wherever something is held: {user, why, texts}."),
     Route("GET", "/admin/v1/workers", "workers", "admin", "The workers that are connected."),
 )  # fmt: skip
 
@@ -131,6 +144,12 @@ class Admin:
     async def counts(self, request: web.Request) -> web.Response:
         return _json(await self._desk.executions.counts(_query(request)))
 
+    async def events(self, request: web.Request) -> web.Response:
+        return _json(await self._desk.events.page(_query(request)))
+
+    async def coverage(self, request: web.Request) -> web.Response:
+        return _json(self._desk.coverage.matrix())
+
     async def settings(self, request: web.Request) -> web.Response:
         return _json(self._desk.settings.view())
 
@@ -171,7 +190,36 @@ class Admin:
                 raise BadRequest("must be text", param=name)
         if not isinstance(texts, bool):
             raise BadRequest("must be true or false", param="texts")
-        return _json(await self._desk.trail.erase(user, why, self._guard.who(request), texts=texts))
+        return _json(await self._desk.privacy.erase(user, why, self._guard.who(request), texts=texts))
+
+    async def export_user(self, request: web.Request) -> web.StreamResponse:
+        query = _query(request, {"user"})
+        if not query.get("user", "").strip():
+            raise BadRequest("must not be empty", param="user")
+        lines = self._desk.privacy.everything(query["user"], self._guard.who(request))
+        first = await anext(lines)  # what fails at once is told as an error
+        response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
+        await response.prepare(request)
+        await response.write(first)
+        async for line in lines:
+            await response.write(line)
+        await response.write_eof()
+        return response
+
+    async def keys(self, request: web.Request) -> web.Response:
+        return _json(self._desk.keys.listed())
+
+    async def create_key(self, request: web.Request) -> web.Response:
+        body = await _body(request, required={"name"}, known=None)
+        return _json(await self._desk.keys.create(body, self._guard.who(request)), 201)
+
+    async def rotate_key(self, request: web.Request) -> web.Response:
+        body = await _body(request, required=set(), known={"overlap", "reason"})
+        return _json(await self._desk.keys.rotate(request.match_info["name"], body, self._guard.who(request)), 201)
+
+    async def revoke_key(self, request: web.Request) -> web.Response:
+        query = _query(request, {"reason"})
+        return _json(await self._desk.keys.revoke(request.match_info["name"], query, self._guard.who(request)))
 
     async def workers(self, request: web.Request) -> web.Response:
         return _json({"data": self._desk.condition.workers()})
@@ -235,11 +283,14 @@ def _json(value: Json, status: int = 200) -> web.Response:
     return web.Response(body=orjson.dumps(value) + b"\n", status=status, content_type="application/json")
 
 
-def _query(request: web.Request) -> dict[str, str]:
+def _query(request: web.Request, known: set[str] | None = None) -> dict[str, str]:
+    """The parameters, each once. `known`: those there are; None: whoever takes them judges them."""
     query: dict[str, str] = {}
     for name, value in request.query.items():
         if name in query:
             raise BadRequest("is given twice", param=name[:40])
+        if known is not None and name not in known:
+            raise BadRequest(f"there is no such parameter; there are: {', '.join(sorted(known))}", param=name[:40])
         query[name] = value
     return query
 
@@ -254,7 +305,8 @@ def _once(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
     return found
 
 
-async def _body(request: web.Request, *, required: set[str], known: set[str]) -> dict[str, Json]:
+async def _body(request: web.Request, *, required: set[str], known: set[str] | None) -> dict[str, Json]:
+    """The JSON object that was sent. `known`: the fields there are; None: whoever takes it judges them."""
     if request.content_type != "application/json":
         raise BadEncoding("send JSON: Content-Type: application/json", code="unsupported_media_type")
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
@@ -271,6 +323,6 @@ async def _body(request: web.Request, *, required: set[str], known: set[str]) ->
         raise MalformedBody("the body must be a JSON object")
     for name in sorted(required - body.keys()):
         raise BadRequest("is missing", param=name)
-    for name in sorted(body.keys() - known):
-        raise BadRequest(f"there is no such field; there are: {', '.join(sorted(known))}", param=name[:40])
+    if known is not None and (unknown := sorted(body.keys() - known)):
+        raise BadRequest(f"there is no such field; there are: {', '.join(sorted(known))}", param=unknown[0][:40])
     return body

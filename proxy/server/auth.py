@@ -1,47 +1,42 @@
 """Who asks: agent, tenant, user and rights, from the credential, the peer, the path and the headers.
 
-Identity, strongest first: a key of Weir's own, a trusted peer, the path `/agents/{agent}/v1`, the header
-`x-weir-agent`, the default. Path and header may only narrow what a key allows; without a key they are believed where
-`identity.trust_headers` says so. A caller is *vouched for* if it holds a key, stands on this machine (and is no web
-page from elsewhere), is a trusted peer, or if anonymous callers are allowed: only such callers may spend the keys that
-Weir holds. Others bring a credential of their own, and it serves only upstreams that take the caller's (`may_use`).
+Identity, strongest first: a key of Weir's own, the caller's certificate (shown to Weir, or told by a trusted peer), a
+trusted peer, the path `/agents/{agent}/v1`, the header `x-weir-agent`, the default. Path and header may only narrow
+what a key allows; without a key they are believed where `identity.trust_headers` says so. A caller is *vouched for* if
+it holds a key, stands on this machine (and is no web page from elsewhere), is a trusted peer, or if anonymous callers
+are allowed: only such callers may spend the keys that Weir holds. Others bring a credential of their own, and it serves
+only upstreams that take the caller's (`may_use`).
 """
 
 from __future__ import annotations
 
 import hashlib
-import hmac
-import ipaddress
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Final, NamedTuple
-from urllib.parse import urlsplit
+from typing import Final
 
 from proxy.errors import BadRequest, Forbidden, Unauthorized, UnknownPath
 from proxy.exchange import Caller
-from proxy.live import CallerKey, Identity, Snapshot
+from proxy.live import CallerKey, Snapshot
 from proxy.ports import Headers, Incoming
-from proxy.upstream.endpoint import KEY_PROTOCOL, takes_credential
+from proxy.server.book import Book
+from proxy.upstream.endpoint import KEY_PROTOCOL
 
 AGENT: Final = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9._-]{1,64}")
 HEADERS: Final = frozenset(
     {
         "authorization", "x-api-key", "api-key", "sec-websocket-protocol", "host", "origin", "x-weir-agent",
-        "x-weir-user", "x-weir-session", "x-weir-priority", "x-weir-deadline-ms", "x-weir-debug",
+        "x-weir-user", "x-weir-session", "x-weir-priority", "x-weir-deadline-ms", "x-weir-debug", "forwarded",
+        "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via",
     }
 )  # fmt: skip
+FORWARDED: Final = frozenset({"forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via"})
+"""Who sends one of them speaks for somebody who stands elsewhere."""
 CREDENTIALS: Final = frozenset({"authorization", "x-api-key", "api-key", "sec-websocket-protocol"})
-PRIVATE_HOSTS: Final = (".localhost", ".local", ".internal")
-"""Endings of names that nobody can register: no web page from elsewhere can be rebound to them."""
 PRIORITY_MOST: Final = 100
 DEADLINE_MOST_MS: Final = 24 * 3600 * 1000
 NAME_CHARS_MOST: Final = 256
-PEERS_MOST: Final = 1024
-"""Judgements remembered per snapshot; when it is full all are forgotten."""
-PEER_CHARS_MOST: Final = 512
-"""Of what a stranger says of its place; longer is judged anew each time."""
 ANONYMOUS: Final = "this call needs a key: Authorization: Bearer ..., x-api-key or api-key"
 UNKNOWN: Final = "this key is not known here"
 
@@ -59,106 +54,52 @@ OURS = "weir-"
 """How keys begin that `weir key` makes. One that is not known (any more) is not a provider's, and goes to none."""
 
 
-class _Peer(NamedTuple):
-    """What is known of a caller from where it stands."""
-
-    believed: bool
-    vouched: bool
-    debug: bool
-
-
-class _Book:
-    """The identity settings of one snapshot, made ready for look-up."""
-
-    __slots__ = ("_peers", "by_digest", "gives_away", "identity", "networks")
-
-    def __init__(self, snapshot: Snapshot) -> None:
-        self.identity: Identity = snapshot.identity
-        self.by_digest: Mapping[bytes, CallerKey] = MappingProxyType(
-            {bytes.fromhex(key.sha256): key for key in self.identity.keys}
-        )
-        self.networks = tuple(ipaddress.ip_network(peer, strict=False) for peer in self.identity.trusted_peers)
-        upstreams = snapshot.upstreams.values()
-        self.gives_away = bool(upstreams) and not any(takes_credential(upstream) for upstream in upstreams)
-        self._peers: dict[tuple[str, str | None, str], _Peer] = {}
-
-    def key(self, credential: str) -> CallerKey | None:
-        """By digest, so that many keys cost no more than one and equal beginnings tell nothing."""
-        if not self.by_digest:
-            return None
-        digest = hashlib.sha256(credential.encode("utf-8", "surrogateescape")).digest()
-        found = self.by_digest.get(digest)
-        if found is None or not hmac.compare_digest(bytes.fromhex(found.sha256), digest):
-            return None
-        return found
-
-    def peer(self, remote: str, origin: str | None, host: str) -> _Peer:
-        place = (remote, origin, host)
-        found = self._peers.get(place)
-        if found is None:
-            found = self._judge(*place)
-            if len(host) + len(origin or "") > PEER_CHARS_MOST:
-                return found
-            if len(self._peers) >= PEERS_MOST:
-                self._peers.clear()
-            self._peers[place] = found
-        return found
-
-    def _judge(self, remote: str, origin: str | None, host: str) -> _Peer:
-        identity = self.identity
-        trusted = self._trusts(remote)
-        near = loopback(remote) and not foreign(origin) and not rebound(host)
-        trust = identity.trust_headers
-        return _Peer(
-            believed=trusted or trust == "always" or (trust == "loopback" and near),
-            vouched=trusted or near or identity.allow_anonymous,
-            debug=identity.debug and near,
-        )
-
-    def _trusts(self, remote: str) -> bool:
-        if not self.networks:
-            return False
-        try:
-            address = ipaddress.ip_address(remote.partition("%")[0])
-        except ValueError:
-            return False
-        mapped = getattr(address, "ipv4_mapped", None)
-        return any((mapped or address) in network for network in self.networks)
-
-
 class Auth:
     """Identifies callers. Keeps no credential: a fingerprint costs about a microsecond and is made anew each time."""
 
-    def __init__(self) -> None:
+    def __init__(self, wall: Callable[[], float]) -> None:
+        """`wall`: seconds since the epoch. Asked once for each snapshot: whoever keeps this makes a new one when a key
+        ends (`server.expiry`), so that no call has to look at the clock."""
+        self._wall = wall
         self._snapshot: Snapshot | None = None
-        self._book: _Book | None = None
+        self._book: Book | None = None
 
     def identify(self, snapshot: Snapshot, incoming: Incoming, secret: bytes) -> Identified:
         """Who asks. Raises Unauthorized, Forbidden, BadRequest (a header that cannot be read), UnknownPath."""
         book = self._book
         if book is None or self._snapshot is not snapshot:
-            book = self._book = _Book(snapshot)
+            book = self._book = Book(snapshot, self._wall())
             self._snapshot = snapshot
+        peer_header = book.identity.peer_header
         said: dict[str, str] = {}
         shown: list[tuple[str, str]] = []
+        told: list[str] = []
         for name, value in incoming.headers:
             lower = name.lower()
             if lower in HEADERS:
                 said[lower] = value
                 if lower in CREDENTIALS:
                     shown.append((lower, value))
+            elif lower == peer_header:
+                told.append(value)
         credential = presented(shown) if shown else ""
         path, path_agent = split(incoming.path)
         key = book.key(credential) if credential else None
         if key is None and credential.startswith(OURS):
             raise Unauthorized("This key of Weir's is not known here.")
+        ours = True
+        if key is None and book.certificates:
+            key = book.certified(incoming, ",".join(told) if told else None)
+            if key is not None:
+                # What it brings beside its certificate may be a provider's; where none is passed on it is nothing.
+                ours, credential = not book.identity.pass_through, f"certificate {key.certificate}"
         if key is None:
             return _stranger(book, incoming, said, credential, (path, path_agent), secret)
         wanted = path_agent or agent_named(said)
         caller = Caller(
             agent=_granted(key, wanted),
             tenant=key.tenant,
-            user=_name(said, "x-weir-user"),
+            user=_user(key, _name(said, "x-weir-user")),
             session=_name(said, "x-weir-session"),
             key=key.name,
             credential=fingerprints(credential, secret)[0],
@@ -166,22 +107,23 @@ class Auth:
             deadline_s=_deadline_s(said),
             debug=key.debug and "x-weir-debug" in said,
         )
-        return Identified(caller, path, credential_is_ours=True)
+        return Identified(caller, path, credential_is_ours=ours)
 
 
-def identify(snapshot: Snapshot, incoming: Incoming, secret: bytes) -> Identified:
+def identify(snapshot: Snapshot, incoming: Incoming, secret: bytes, now_s: float = 0.0) -> Identified:
     """As `Auth.identify`, with nothing kept between calls: for tools and tests. A worker keeps an `Auth`, so that many
     keys cost a call no more than one."""
-    return Auth().identify(snapshot, incoming, secret)
+    return Auth(lambda: now_s).identify(snapshot, incoming, secret)
 
 
 def _stranger(
-    book: _Book, incoming: Incoming, said: dict[str, str], credential: str, where: tuple[str, str], secret: bytes
+    book: Book, incoming: Incoming, said: dict[str, str], credential: str, where: tuple[str, str], secret: bytes
 ) -> Identified:
     """A caller without a key of Weir's: in pass-through, on this machine, or anonymous."""
     identity = book.identity
     path, path_agent = where
-    peer = book.peer(incoming.remote, said.get("origin"), said.get("host", ""))
+    forwarded = not FORWARDED.isdisjoint(said)
+    peer = book.peer(incoming.remote, said.get("origin"), said.get("host", ""), forwarded=forwarded)
     if identity.keys and not identity.pass_through and (credential or not identity.allow_anonymous):
         raise Unauthorized(UNKNOWN if credential else ANONYMOUS)
     brings_own = bool(credential) and identity.pass_through
@@ -207,7 +149,7 @@ def allowed(snapshot: Snapshot, key: str | None, model: str) -> bool:
     """Whether the key of this name (None: no key) may use this model. Patterns end in `*` or are exact."""
     if key is None:
         return True
-    found = next((known for known in snapshot.identity.keys if known.name == key), None)
+    found = snapshot.identity.key(key)
     if found is None:
         return False
     return not found.models or any(
@@ -265,6 +207,14 @@ def _granted(key: CallerKey, wanted: str) -> str:
     return wanted
 
 
+def _user(key: CallerKey, named: str | None) -> str | None:
+    if not key.user:
+        return named
+    if named is not None and named != key.user:
+        raise Forbidden("this key may not speak for that user", code="user_not_allowed")
+    return key.user
+
+
 def fingerprints(credential: str, secret: bytes) -> tuple[str, str]:
     """Two keyed digests of a credential, for record and tenant; neither leads back to it or to the other."""
     key = secret if len(secret) <= hashlib.blake2b.MAX_KEY_SIZE else hashlib.sha256(secret).digest()
@@ -272,43 +222,6 @@ def fingerprints(credential: str, secret: bytes) -> tuple[str, str]:
         credential.encode("utf-8", "surrogateescape"), key=key, digest_size=32, person=b"weir-credential"
     ).hexdigest()
     return digest[:32], "t-" + digest[32:]
-
-
-def loopback(remote: str) -> bool:
-    """For an address as the kernel tells it; never for a name that somebody sent."""
-    return remote.startswith(("127.", "::ffff:127.")) or remote == "::1"
-
-
-def foreign(origin: str | None) -> bool:
-    """Whether a web page from elsewhere speaks: a browser on this machine would lend it the machine's standing."""
-    if origin is None:
-        return False
-    try:
-        host = urlsplit(origin).hostname or ""
-    except ValueError:
-        return True
-    return not (host == "localhost" or host.endswith(".localhost") or _loopback_literal(host))
-
-
-def rebound(host: str) -> bool:
-    """Whether the Host is a public name: then a web page may have had its name pointed at this machine."""
-    if host.startswith("["):
-        return False
-    name = host.partition(":")[0].rstrip(".").lower()
-    if name in ("127.0.0.1", "localhost", "") or "." not in name or name.endswith(PRIVATE_HOSTS):
-        return False
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return True
-    return False
-
-
-def _loopback_literal(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _name(said: Mapping[str, str], header: str) -> str | None:

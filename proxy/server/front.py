@@ -14,7 +14,7 @@ import socket
 import traceback
 from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
-from ssl import SSLContext
+from ssl import CERT_NONE, SSLContext
 from typing import Any
 
 from proxy.cork import Cork
@@ -72,6 +72,7 @@ class Front:
         if sock.family in (socket.AF_INET, socket.AF_INET6):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # the connections inherit it
         loop, patience = asyncio.get_running_loop(), self._patience
+        self._server.certified = ssl is not None and ssl.verify_mode is not CERT_NONE
         listener = await loop.create_server(
             self._server,
             sock=sock,

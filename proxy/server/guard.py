@@ -13,7 +13,7 @@ from typing import Literal
 from aiohttp import web
 
 from proxy.errors import Forbidden, Unauthorized, WeirError
-from proxy.server.auth import loopback
+from proxy.server.book import loopback
 
 Access = Literal["probe", "metrics", "admin", "token"]
 """probe: for anybody; metrics: this machine or the token; admin: the token, or this machine where there is none;

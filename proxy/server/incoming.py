@@ -93,6 +93,11 @@ class Incoming:
         """The caller's address, or nothing where it has none."""
         return self.connection.remote
 
+    @property
+    def certificate(self) -> tuple[str, ...]:
+        """The names of the certificate that the caller has shown (`server.certified`)."""
+        return getattr(self.connection, "certificate", ())
+
     # ---- put in by the connection -----------------------------------------------------------------------------------
 
     def arrived(self, data: bytes) -> None:

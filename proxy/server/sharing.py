@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from proxy.cork import Cork
 from proxy.live import Limits
+from proxy.server.certified import Certified
 from proxy.server.connection import Connection
 from proxy.server.heads import Known
 from proxy.server.incoming import Incoming
@@ -62,6 +63,8 @@ class Server:
         self.limits = limits
         self.patience = patience
         self.draining = False
+        self.certified = False
+        """Callers may show certificates."""
         self.heads = Known()
         self.connections: set[Connection] = set()
         self.busy: set[Connection] = set()
@@ -73,7 +76,7 @@ class Server:
         self.empty.set()
 
     def __call__(self) -> Connection:
-        return Connection(self, asyncio.get_running_loop())
+        return (Certified if self.certified else Connection)(self, asyncio.get_running_loop())
 
     async def shutdown(self, grace_s: float) -> None:
         """Closes every connection behind what was written, and resets those that still stand after `grace_s`."""

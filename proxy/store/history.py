@@ -23,7 +23,9 @@ import orjson
 
 from proxy.findings import dumped
 from proxy.ports import Clock
+from proxy.store import events
 from proxy.store import rows as sql
+from proxy.store.events import EventFilter, Events
 from proxy.store.rows import COLUMNS, DETAIL, FIELDS, Cursor, Filter, Page, conditions, is_day
 
 LOG = logging.getLogger("weir.history")
@@ -116,6 +118,7 @@ class History:
                 file.execute("BEGIN IMMEDIATE")
                 file.execute(sql.REWRITE)
                 calls = file.execute(sql.ERASE, (errors, user)).rowcount
+                file.execute(events.ERASE, (user,))
             file.execute("VACUUM")
             if file.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
                 raise sqlite3.OperationalError("somebody is reading them")
@@ -167,6 +170,19 @@ class History:
             for (agent, outcome), total in sorted(sums.items())
         ]
 
+    def events(self, wanted: EventFilter, limit: int, cursor: Cursor | None = None) -> Events:
+        """The newest `limit` security events that `wanted` describes, from the cursor on downwards."""
+        found: list[sqlite3.Row] = []
+        for day in self.days():
+            if not wanted.covers(day) or (cursor is not None and day > cursor.day):
+                continue
+            where, values = events.conditions(wanted, cursor if cursor is not None and cursor.day == day else None)
+            statement = " ".join((events.PAGE, where, sql.PAGE_ORDER))
+            found += self._read(day, statement, (*values, limit + 1 - len(found)))
+            if len(found) > limit:
+                return Events([events.read(row) for row in found[:limit]], _cursor(found[limit - 1]))
+        return Events([events.read(row) for row in found], None)
+
     def _shape(self, row: Mapping[str, Any]) -> Sequence[Any]:
         values = {**self._empty, **row}
         extra = None
@@ -201,6 +217,8 @@ class History:
                 for at in range(0, whole, sql.TOGETHER):
                     file.execute(sql.INSERT_TOGETHER, list(chain.from_iterable(batch[at : at + sql.TOGETHER])))
                 file.executemany(sql.INSERT, batch[whole:])
+                if found := events.of_rows(batch):
+                    file.executemany(events.INSERT, found)
             return 0
         except UNSTORABLE:
             return self._insert_one_by_one(file, batch)
@@ -210,8 +228,10 @@ class History:
         with file:
             file.execute("BEGIN IMMEDIATE")
             for values in batch:
+                storable = [_storable(value) for value in values]
                 try:
-                    file.execute(sql.INSERT, [_storable(value) for value in values])
+                    file.execute(sql.INSERT, storable)
+                    file.executemany(events.INSERT, events.of_rows([storable]))
                 except UNSTORABLE:
                     bad += 1
         return bad
@@ -288,7 +308,7 @@ def _open(path: Path) -> sqlite3.Connection:
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     file = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     try:
-        for statement in (*sql.PRAGMAS, *sql.CREATE):
+        for statement in (*sql.PRAGMAS, *sql.CREATE, *events.CREATE):
             file.execute(statement)
         present = {row[1] for row in file.execute("PRAGMA table_info(executions)")}
         for name, kind in COLUMNS.items():

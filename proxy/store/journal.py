@@ -42,6 +42,7 @@ SCAN = (
     " AND typeof(earliest) = 'text' AND typeof(latest) = 'text' AND typeof(mac) = 'blob' AND typeof(body) = 'blob'"
     " FROM blocks ORDER BY last"
 )
+AT = " ".join((SELECT, "WHERE last >= ? ORDER BY last LIMIT 1"))
 NEWER = " ".join((SELECT, "WHERE last > ? ORDER BY last"))
 # Of the blocks that are not compressed SQLite passes over those without a needle: there may be one for every call.
 OLDER = " ".join((SELECT, "WHERE first < ? AND (substr(body, 1, 1) <> x'00' OR instr(body, ?)) ORDER BY last DESC"))
@@ -213,6 +214,10 @@ class Journal:
         """The entries up to this number that still have their text."""
         return [n for (n,) in self._file.execute("SELECT n FROM texts WHERE n <= ? ORDER BY n", (until_n,))]
 
+    def with_person(self, until_n: int) -> list[int]:
+        """The entries up to this number that still tell user and session."""
+        return [n for (n,) in self._file.execute("SELECT n FROM persons WHERE n <= ? ORDER BY n", (until_n,))]
+
     def of_user(self, user: str) -> list[int]:
         """The entries whose personal part names this user."""
         rows = self._file.execute("SELECT n, body FROM persons WHERE instr(body, ?) ORDER BY n", (orjson.dumps(user),))
@@ -236,6 +241,23 @@ class Journal:
         with closing(reader(self.path)) as file:
             file.execute("BEGIN")  # so that what is erased meanwhile is wholly there or wholly gone
             return list(islice(_walk(file, wanted, END if below is None else below), limit))
+
+    def entries(self, numbers: Sequence[int]) -> list[dict[str, Any]]:
+        """These entries, with whatever of their persons and texts is left."""
+        found: list[dict[str, Any]] = []
+        with closing(reader(self.path)) as file:
+            file.execute("BEGIN")
+            block, texts = None, list[bytes]()
+            for n in sorted(numbers):
+                if block is None or n > block.last:
+                    row = file.execute(AT, (n,)).fetchone()
+                    if row is None:
+                        break
+                    block = Block(*row)
+                    texts = [text for _, text in _with([], block)][::-1]
+                if n >= block.first:
+                    found.append(_entry(file, n, texts[n - block.first], block))
+        return found
 
 
 def refuse_old(file: sqlite3.Connection) -> None:

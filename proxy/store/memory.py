@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from proxy.ports import Bucket, Clock
+from proxy.ports import Allowance, Bucket, Clock
 from proxy.store import bucket as buckets_
 from proxy.store.bucket import Level, Taken
 from proxy.store.watch import Watch
@@ -84,12 +84,60 @@ class MemoryStore:
 
     async def take(self, buckets: Sequence[Bucket], amounts: Sequence[int]) -> Taken:
         now_s = self.clock.monotonic_s()
-        present = [buckets_.refill(each, self._level(each.key), now_s) for each in buckets]
+        present = [self._present(each, now_s) for each in buckets]
         taken, after = buckets_.take(buckets, amounts, present)
         if taken.ok:
             for each, units in zip(buckets, after, strict=True):
-                self._set(each.key, Level(units, now_s), _full_again(each, units, now_s))
+                self._fill(each, units, now_s, 0.0)
         return taken
+
+    def reserve(self, buckets: Sequence[Allowance], amounts: Sequence[int]) -> Taken:
+        now_s = self.clock.monotonic_s()
+        present = [self._present(each, now_s) for each in buckets]
+        for units, amount in zip(present, amounts, strict=True):
+            if amount > units:  # (or not, by a rounding: the arithmetic of all kinds says which)
+                break
+        else:
+            after = []
+            for each, units, amount in zip(buckets, present, amounts, strict=True):
+                left = units - amount
+                self._fill(each, left, now_s, each.ttl_s)
+                after.append(int(left) if left > 0 else 0)
+            return Taken(True, 0.0, tuple(after))
+        taken, exact = buckets_.take(buckets, amounts, present)
+        if taken.ok:
+            for each, units in zip(buckets, exact, strict=True):
+                self._fill(each, units, now_s, each.ttl_s)
+        return taken
+
+    def settle(self, buckets: Sequence[Allowance], amounts: Sequence[int]) -> None:
+        now_s = self.clock.monotonic_s()
+        for each, amount in zip(buckets, amounts, strict=True):
+            self._fill(each, buckets_.owing(each, self._present(each, now_s), amount), now_s, each.ttl_s)
+
+    def _present(self, bucket: Bucket, now_s: float) -> float:
+        """The units in the bucket now."""
+        entry = self._entries.get(bucket.key)
+        if entry is None or entry.expires_s <= now_s:
+            return float(bucket.capacity)
+        level = entry.value
+        if type(level) is not Level:
+            raise ValueError(f"{bucket.key} is not a bucket")
+        return buckets_.refill(bucket, level, now_s)
+
+    def _fill(self, bucket: Bucket, units: float, now_s: float, ttl_s: float) -> None:
+        entry = self._entries.get(bucket.key)
+        level = None if entry is None else entry.value
+        if entry is None or type(level) is not Level:  # (a value whose time was over)
+            expires_s = _full_again(bucket, units, now_s, ttl_s)
+            self._set(bucket.key, Level(units, now_s, bucket.capacity), expires_s)
+            return
+        level.units, level.at_s, level.capacity = units, now_s, bucket.capacity
+        self._entries.move_to_end(bucket.key)
+        if bucket.refill_per_s > 0:
+            entry.expires_s = now_s + (bucket.capacity - units) / bucket.refill_per_s
+        elif entry.expires_s <= now_s:
+            entry.expires_s = _full_again(bucket, units, now_s, ttl_s)
 
     async def append(self, log: str, value: bytes, limit: int) -> None:
         entry = self._find(log)
@@ -134,14 +182,6 @@ class MemoryStore:
         self._entries.move_to_end(key)
         return entry
 
-    def _level(self, key: str) -> Level | None:
-        entry = self._find(key)
-        if entry is None:
-            return None
-        if not isinstance(entry.value, Level):
-            raise ValueError(f"{key} is not a bucket")
-        return entry.value
-
     def _expiry(self, ttl_s: float | None) -> float:
         return math.inf if ttl_s is None else self.clock.monotonic_s() + ttl_s
 
@@ -165,10 +205,10 @@ class MemoryStore:
             watch.tell(key)
 
 
-def _full_again(bucket: Bucket, units: float, now_s: float) -> float:
+def _full_again(bucket: Bucket, units: float, now_s: float, ttl_s: float) -> float:
     """When the bucket will be full: from then on it need not be remembered."""
     if bucket.refill_per_s <= 0:
-        return math.inf
+        return now_s + ttl_s if ttl_s else math.inf
     return now_s + (bucket.capacity - units) / bucket.refill_per_s
 
 

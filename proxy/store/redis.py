@@ -18,11 +18,14 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 
+from proxy import ports
+from proxy.clock import SystemClock
 from proxy.errors import StoreDown
-from proxy.ports import Bucket
+from proxy.ports import Allowance, Bucket
 from proxy.store import scripts
 from proxy.store.breaker import Breaker
 from proxy.store.bucket import Taken
+from proxy.store.leases import Leases
 
 T = TypeVar("T")
 LOG = logging.getLogger("weir.store")
@@ -50,6 +53,7 @@ class RedisStore:
         self.options = options or RedisOptions()
         self._breaker = Breaker(self.options.failures, self._changed)
         self._on_change = on_change
+        self._told = False
         self._redis = _client(url, self.options, self.options.timeout_s)
         self._watcher = _client(url, self.options, None)
         self._take = self._redis.register_script(scripts.TAKE)
@@ -58,13 +62,15 @@ class RedisStore:
         self._put_all = self._redis.register_script(scripts.PUT_ALL)
         self._delete = self._redis.register_script(scripts.DELETE)
         self._add = self._redis.register_script(scripts.ADD)
+        self._lease = self._redis.register_script(scripts.LEASE)
+        self.leases = Leases(self._leased, SystemClock().monotonic_s, self._leases_changed)
         self._append = self._redis.register_script(scripts.APPEND)
         self._probe: asyncio.Task[None] | None = None
 
     @property
     def down(self) -> bool:
-        """True while the breaker is open: /readyz says so."""
-        return self._breaker.open
+        """True while the breaker is open, or reservations are made from this process's share: /readyz says so."""
+        return self._breaker.open or self.leases.away
 
     async def start(self) -> None:
         """Opens the first connection with a patient time-out. Redis may be away: Weir starts without it."""
@@ -76,6 +82,7 @@ class RedisStore:
         if self._probe is not None:
             self._probe.cancel()
             await asyncio.gather(self._probe, return_exceptions=True)
+        await self.leases.stop()
         await self._redis.aclose()
         await self._watcher.aclose()
 
@@ -125,6 +132,17 @@ class RedisStore:
         ok, wait_s, *left = await self._run(lambda: self._take(keys=keys, args=arguments))
         seconds = float(wait_s)
         return Taken(bool(ok), math.inf if seconds < 0 else seconds, tuple(int(each) for each in left))
+
+    def reserve(self, buckets: Sequence[Allowance], amounts: Sequence[int]) -> Taken | asyncio.Future[ports.Taken]:
+        return self.leases.reserve(buckets, amounts)
+
+    def settle(self, buckets: Sequence[Allowance], amounts: Sequence[int]) -> None:
+        self.leases.settle(buckets, amounts)
+
+    async def _leased(self, keys: list[str], arguments: list[Any]) -> list[Any]:
+        named = [self._key(key) for key in keys]
+        found: list[Any] = await self._run(lambda: self._lease(keys=named, args=arguments))
+        return found
 
     async def append(self, log: str, value: bytes, limit: int) -> None:
         await self._run(lambda: self._append(keys=[self._key(log)], args=[value, limit]))
@@ -190,8 +208,7 @@ class RedisStore:
             self._probe = asyncio.get_running_loop().create_task(self._until_back(), name="store probe")
         else:
             LOG.info("hot state is reachable again")
-        if self._on_change is not None:
-            self._on_change(is_open)
+        self._tell()
 
     async def _until_back(self) -> None:
         while True:
@@ -199,6 +216,18 @@ class RedisStore:
                 break
             await asyncio.sleep(self.options.probe_s)
         self._breaker.succeeded()
+
+    def _leases_changed(self, away: bool) -> None:
+        if away:
+            LOG.warning("limits are counted in this process's share until hot state is reachable")
+        else:
+            LOG.info("limits are counted in hot state again")
+        self._tell()
+
+    def _tell(self) -> None:
+        if self._on_change is not None and self.down is not self._told:
+            self._told = self.down
+            self._on_change(self.down)
 
     def _key(self, key: str) -> str:
         return self.options.namespace + key

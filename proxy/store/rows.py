@@ -99,6 +99,7 @@ class Filter:
     model: str | None = None
     since_s: float | None = None
     until_s: float | None = None
+    user: str | None = None
 
     def covers(self, day: str) -> bool:
         """Whether calls of that day can be among them."""
@@ -141,6 +142,8 @@ def conditions(wanted: Filter, cursor: Cursor | None) -> tuple[str, tuple[Any, .
         parts.append(("outcome = ?" + ("" if wanted.outcome == "ok" else " AND outcome <> 'ok'"), (wanted.outcome,)))
     if wanted.model is not None:
         parts.append(("(model = ? OR served_model = ?)", (wanted.model, wanted.model)))
+    if wanted.user is not None:
+        parts.append(('"user" = ?', (wanted.user,)))
     if wanted.since_s is not None:
         parts.append(("at >= ?", (wanted.since_s,)))
     if wanted.until_s is not None:

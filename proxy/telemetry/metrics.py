@@ -70,6 +70,11 @@ _TABLE = (
         otel="gen_ai.server.request.duration",
     ),
     _seconds("weir_plugin_seconds", "plugin", _OWN_S, "Time spent in all hooks of a plugin during one call."),
+    _counter(
+        "weir_findings_total",
+        "plugin type severity action",
+        "What guards found in calls and answers, by what was done about it; in shadow that begins with `would`.",
+    ),
     _counter("weir_plugin_outcomes_total", "plugin what", "What a plugin did to a call: edited, refused, failed ..."),
     _counter(
         "weir_tokens_total",
@@ -89,6 +94,8 @@ _TABLE = (
         _LAG_S,
         "How late a timer that is due ten times a second was served: for so long something held a worker's event loop.",
     ),
+    _gauge("weir_store_away", "max", "1 while hot state is not reachable and limits are counted in local shares."),
+    _counter("weir_store_outages_total", "", "Times hot state went away."),
     _counter("weir_records_dropped_total", "", "Records lost because the buffer to the control process was full."),
     _gauge("weir_in_flight", "sum", "Calls being served now."),
     _gauge(

@@ -127,7 +127,7 @@ class ChatCodec(DialectCodec):
 
     def stream(self, doc: Json) -> Stream:
         n = doc.get("n")
-        return ChatStream(model=named(doc), n=n if type(n) is int else 1)
+        return ChatStream(model=named(doc), n=n if type(n) is int else 1, kept=doc.get("store") is True)
 
     def compose(self, text: str, *, model: str, id: str, stream: bool, finish: str, usage: Usage | None) -> bytes:
         if not stream:

@@ -34,6 +34,7 @@ _SPEAKS = re.compile(
 _WORTH = re.compile(rb'"(?:usage|finish_reason|error|timings)"(?!:\s?null)')
 """Where `_TELLS` may find something, whatever lines the event was cut into."""
 _MODEL = re.compile(rb'"model"\s*:\s*"([^"\\]*)"')
+_ID = re.compile(rb'^\s*\{\s*"id"\s*:\s*"([^"\\]{1,256})"')
 
 Key = tuple[Any, ...]
 """Which text of a choice: ("content",), ("tool_calls", 1), ..."""
@@ -67,8 +68,11 @@ class ChoiceStream(ABC):
     kind: ClassVar[str]
     """What a chunk calls its `object`."""
 
-    def __init__(self, *, model: str = "", n: int = 1) -> None:
+    def __init__(self, *, model: str = "", n: int = 1, kept: bool = False) -> None:
         self.usage: Usage | None = None
+        self.id = ""
+        """The provider's own id, where the answer is `kept`: under it may be found again what was said."""
+        self._kept = kept
         self.model = ""
         self.finish = ""
         self.complete = False
@@ -187,6 +191,8 @@ class ChoiceStream(ABC):
 
     def _begin(self, data: bytes) -> None:
         self._first = data
+        if self._kept and (named := _ID.search(data)) is not None:
+            self.id = named[1].decode("ascii", "replace")
         found = _MODEL.search(data)
         if found:
             self.model = found[1].decode("utf-8", "replace")[:NAME_CHARS]

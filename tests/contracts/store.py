@@ -11,7 +11,7 @@ from typing import Protocol
 
 import pytest
 
-from proxy.ports import Store
+from proxy.ports import Store, Taken
 
 PassS = Callable[[float], Awaitable[None]]
 
@@ -25,6 +25,8 @@ class Allowance:
     key: str
     capacity: int
     refill_per_s: float = 0.0
+    ttl_s: float = 0.0
+    slots: bool = False
 
 
 class StoreContract:
@@ -141,6 +143,53 @@ class StoreContract:
             await store.take([Allowance("b", 1)], [])
         assert (await store.take([], [])).ok
 
+    async def test_reservations_are_all_or_none(self, store: LoggingStore) -> None:
+        wide, narrow = Allowance("r/wide", 100), Allowance("r/narrow", 3)
+        taken = await reserved(store, [wide, narrow], [10, 2])
+        assert taken.ok and list(taken.left) == [90, 1]
+        refused = await reserved(store, [wide, narrow], [10, 2])
+        assert not refused.ok and math.isinf(refused.wait_s)
+        assert (await reserved(store, [wide], [90])).ok
+
+    async def test_a_refused_reservation_says_when_it_would_work(self, store: LoggingStore) -> None:
+        bucket = Allowance("r/rate", 10, refill_per_s=1.0)
+        assert (await reserved(store, [bucket], [10])).ok
+        refused = await reserved(store, [bucket], [5])
+        assert not refused.ok and 4 < refused.wait_s <= 5
+
+    async def test_what_was_not_used_is_given_back(self, store: LoggingStore) -> None:
+        bucket = Allowance("r/back", 10)
+        assert (await reserved(store, [bucket], [8])).ok
+        store.settle([bucket], [-6])
+        assert (await reserved(store, [bucket], [8])).ok
+        assert not (await reserved(store, [bucket], [1])).ok
+
+    async def test_a_bucket_may_owe(self, store: LoggingStore) -> None:
+        bucket = Allowance("r/debt", 10)
+        assert (await reserved(store, [bucket], [8])).ok
+        store.settle([bucket], [6])
+        store.settle([bucket], [-4])
+        assert not (await reserved(store, [bucket], [1])).ok
+        store.settle([bucket], [-1])
+        assert (await reserved(store, [bucket], [1])).ok
+
+    async def test_concurrent_reservations_never_hand_out_more_than_there_is(self, store: LoggingStore) -> None:
+        bucket = Allowance("r/many", 30)
+        taken = await asyncio.gather(*(reserved(store, [bucket], [7]) for _ in range(20)))
+        assert sum(each.ok for each in taken) == 4
+
+    async def test_slots_are_in_use_until_they_are_given_back(self, store: LoggingStore) -> None:
+        bucket = Allowance("r/slots", 2, slots=True)
+        assert [(await reserved(store, [bucket], [1])).ok for _ in range(3)] == [True, True, False]
+        store.settle([bucket], [-1])
+        assert [(await reserved(store, [bucket], [1])).ok for _ in range(2)] == [True, False]
+
+    async def test_a_bucket_that_was_made_larger_has_more_and_forgets_nothing(self, store: LoggingStore) -> None:
+        assert (await reserved(store, [Allowance("r/grown", 10)], [10])).ok
+        assert not (await reserved(store, [Allowance("r/grown", 10)], [1])).ok
+        assert (await reserved(store, [Allowance("r/grown", 15)], [5])).ok
+        assert not (await reserved(store, [Allowance("r/grown", 15)], [1])).ok
+
     async def test_a_log_keeps_its_newest(self, store: LoggingStore) -> None:
         for n in range(7):
             await store.append("log", str(n).encode(), limit=3)
@@ -169,6 +218,11 @@ class StoreContract:
             assert await anext(watch) == "live/b"
             await store.delete("live/a")
             assert await anext(watch) == "live/a"
+
+
+async def reserved(store: Store, buckets: list[Allowance], amounts: list[int]) -> Taken:
+    taken = store.reserve(buckets, amounts)
+    return await taken if isinstance(taken, asyncio.Future) else taken
 
 
 def closing(watch: AsyncIterator[str]) -> aclosing[AsyncIterator[str]]:  # type: ignore[type-var]

@@ -53,7 +53,8 @@ def on_disk(data: Path) -> dict[str, int]:
 
 
 def command(weir: Served, capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
-    code = main(["audit", *arguments, "--data", str(weir.data)])
+    group = "audit" if arguments[0] in ("verify", "list") else "privacy"
+    code = main([group, *arguments, "--data", str(weir.data)])
     told = capsys.readouterr()
     return code, told.out, told.err
 
@@ -63,7 +64,11 @@ def test_a_forgotten_user_is_in_no_byte_of_the_data_directory(weir: Served, caps
     others = [ask(weir, f"bob-{n}", f"bob-{n} asks") for n in range(4)]
     weir.until(lambda: len(admin(weir, "executions")["data"]) == 9, "the records")
     assert {name.rpartition(".")[0] for name in on_disk(weir.data)} >= {"audit"}
-    wish = ("erase", "--user", ANN, "--why", "right to erasure")
+    exported = [json.loads(line) for line in command(weir, capsys, "export", ANN)[1].splitlines()]
+    assert [line["kind"] for line in exported] == ["about"] + ["record"] * 5 + ["audit"] * 5
+    assert {line["id"] for line in exported if line["kind"] == "record"} == set(mine)
+    assert "bob" not in json.dumps(exported)
+    wish = ("erase", ANN, "--why", "right to erasure")
     code, out, err = command(weir, capsys, *wish)
     assert (code, out, err) == (
         0,
@@ -100,16 +105,18 @@ def test_who_may_not_erase_is_told_and_nothing_is_erased(
 ) -> None:
     ask(weir, ANN, "hello")
     weir.until(lambda: admin(weir, "executions")["data"], "the record")
-    wish = ("erase", "--user", ANN, "--why", "asked")
-    assert command(weir, capsys, "erase", "--user", ANN, "--why", f"{ANN} asked")[2] == (
-        "weir audit: why must not name the user: it is signed and stays in the audit trail\n"
+    wish = ("erase", ANN, "--why", "asked")
+    assert command(weir, capsys, "erase", ANN, "--why", f"{ANN} asked")[2] == (
+        "weir privacy: why must not name the user: it is signed and stays in the audit trail\n"
     )
-    assert command(weir, capsys, "erase", "--user", ANN, "--why", "")[2] == "weir audit: why must not be empty\n"
+    assert command(weir, capsys, "erase", ANN, "--why", "")[2] == "weir privacy: why must not be empty\n"
     monkeypatch.setenv("WEIR_ADMIN_TOKEN", "another")
     code, out, err = command(weir, capsys, *wish)
-    assert (code, out) == (1, "") and err.startswith("weir audit: the admin token is another one: set WEIR_ADMIN_TOKEN")
+    assert (code, out) == (1, "") and err.startswith(
+        "weir privacy: the admin token is another one: set WEIR_ADMIN_TOKEN"
+    )
     monkeypatch.setenv("WEIR_ADMIN_TOKEN", "")
-    assert command(weir, capsys, *wish)[2].startswith("weir audit: the admin token is needed: ")
+    assert command(weir, capsys, *wish)[2].startswith("weir privacy: the admin token is needed: ")
     monkeypatch.setenv("WEIR_ADMIN_TOKEN", TOKEN)
     assert admin(weir, "executions")["data"][0]["user"] == ANN
 
@@ -120,7 +127,7 @@ def test_without_an_admin_token_nobody_erases(
     monkeypatch.delenv("WEIR_ADMIN_TOKEN", raising=False)
     monkeypatch.delenv("WEIR_ADMIN_TOKEN_FILE", raising=False)
     with serve(provider, tmp_path) as open_weir:
-        code, _, err = command(open_weir, capsys, "erase", "--user", ANN, "--why", "asked")
+        code, _, err = command(open_weir, capsys, "erase", ANN, "--why", "asked")
     assert (code, err) == (
-        1, "weir audit: this is done with the admin token only: start Weir with WEIR_ADMIN_TOKEN set\n",
+        1, "weir privacy: this is done with the admin token only: start Weir with WEIR_ADMIN_TOKEN set\n",
     )  # fmt: skip

@@ -69,7 +69,7 @@ async def test_no_number_of_a_plugin_costs_an_entry() -> None:
     call.find(Finding("g", "odd\ud800", cast(Any, 2**70), "refuse"))
     await Audit(kit.kit()).finish(call)
     assert call.audit is not None
-    assert orjson.loads(call.audit.manifest)["metadata"]["findings"] == [["g", "odd?", "refuse", None]]
+    assert orjson.loads(call.audit.manifest)["metadata"]["findings"] == [["g", "odd?", "refuse", None, 1.0, {}]]
 
 
 # --- texts

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -24,6 +24,7 @@ from tests.plugins_for_tests import (
     FailsToStart,
     FailsToStop,
     Inner,
+    Remembers,
     Sends,
     Starts,
     WordOptions,
@@ -188,6 +189,30 @@ async def test_one_that_does_not_stop_does_not_keep_the_others_from_it() -> None
     made = await registry.prepare(snapshot(listed(Starts), listed(FailsToStop)))
     await registry.stop()
     assert made["starts"].life == ["started", "stopped"]  # type: ignore[attr-defined]
+
+
+async def test_all_forget_a_user_even_where_one_of_them_fails() -> None:
+    class Forgets(Remembers):
+        asked: ClassVar[list[str]] = []
+
+        async def forget(self, user: str) -> int:
+            self.asked.append(f"{self.name} {user}")
+            if self.name == "second":
+                raise OSError("the store is away")
+            return 3
+
+    registry = Registry(kit.kit())
+    registry._plugins = {name: Forgets(kit.kit()) for name in ("first", "second", "third")}
+    for name, plugin in registry._plugins.items():
+        plugin.name = name  # type: ignore[misc]
+    with pytest.raises(OSError, match="the store is away"):
+        await registry.forget("ann")
+    assert Forgets.asked == ["first ann", "second ann", "third ann"]
+    del registry._plugins["second"]
+    assert await registry.forget("ann") == 6
+    assert await registry.export("bob") == [
+        {"plugin": name, "user": "bob"} for name in ("first", "third") for _ in "12"
+    ]
 
 
 async def test_a_class_may_be_listed_under_other_names_each_with_its_own_options() -> None:

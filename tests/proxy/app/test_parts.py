@@ -14,7 +14,7 @@ from proxy.app.parts import PRICES, Facts, LazyPrices, fleet_secret, open_store,
 from proxy.errors import ConfigError
 from proxy.exchange import Usage
 from proxy.store.memory import MemoryStore
-from tests.kit import FakeClock
+from tests.kit import FakeClock, FakeMetrics
 
 
 def test_facts_come_back_as_they_were_written_and_are_their_owners_only(tmp_path: Path) -> None:
@@ -23,7 +23,7 @@ def test_facts_come_back_as_they_were_written_and_are_their_owners_only(tmp_path
     write_facts(tmp_path, Facts("memory", str(secret)))
     write_facts(tmp_path, facts)
     assert read_facts(tmp_path) == facts
-    assert len(facts.secret()) == 32
+    assert len(facts.key({})) == 32
     for file in (tmp_path / "facts.json", secret):
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
@@ -32,6 +32,25 @@ def test_the_secret_is_made_once(tmp_path: Path) -> None:
     first = fleet_secret(tmp_path).read_bytes()
     assert fleet_secret(tmp_path).read_bytes() == first
     assert fleet_secret(_made(tmp_path / "other")).read_bytes() != first
+
+
+def test_weirs_that_are_given_one_secret_have_the_same_key(tmp_path: Path) -> None:
+    (tmp_path / "given").write_text("a secret of more than thirty-two characters\n")
+    environ = {"FLEET": "a secret of more than thirty-two characters"}
+    keys = {Facts("memory", "env:FLEET").key(environ), Facts("memory", f"file:{tmp_path / 'given'}").key({})}
+    assert len(keys) == 1
+    assert {len(key) for key in keys} == {32}
+    with pytest.raises(ConfigError, match="env:FLEET is too short: 32 characters at least"):
+        Facts("memory", "env:FLEET").key({"FLEET": "canary"})
+
+
+async def test_it_is_told_when_hot_state_goes_away() -> None:
+    metrics = FakeMetrics()
+    store = await open_store("redis://127.0.0.1:1", {}, FakeClock(), metrics)
+    assert getattr(store, "down", False)
+    assert metrics.total("weir_store_away") == 1
+    assert metrics.total("weir_store_outages_total") == 1
+    await store.stop()  # type: ignore[attr-defined]
 
 
 def _made(folder: Path) -> Path:
@@ -62,12 +81,12 @@ def test_a_damaged_secret_is_refused_in_a_sentence(left: bytes, tmp_path: Path) 
     with pytest.raises(ConfigError, match="is damaged"):
         fleet_secret(tmp_path)
     with pytest.raises(ConfigError, match="is damaged"):
-        Facts("memory", str(tmp_path / "secret")).secret()
+        Facts("memory", str(tmp_path / "secret")).key({})
 
 
 def test_a_secret_that_is_gone_is_told(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read: No such file"):
-        Facts("memory", str(tmp_path / "secret")).secret()
+        Facts("memory", str(tmp_path / "secret")).key({})
 
 
 def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,7 @@ from proxy.errors import ConfigError, Unreachable, WeirError
 from proxy.live import Snapshot, Upstream
 from proxy.telemetry.page import read
 from tests.asking import asking, soon
-from tests.plugins_for_tests import Below, Edits, FailsToStart, Starts, listed
+from tests.plugins_for_tests import Below, Edits, FailsToStart, Remembers, Starts, listed
 from tests.worker import DEFAULT, settings
 
 
@@ -73,12 +73,12 @@ async def test_where_an_upstream_cannot_work_nothing_changes(broken: Upstream) -
     async with asking(listed(Edits)) as weir:
         worker = weir.running.worker
         first = replace(worker.live.current.upstreams["sim"], name="a")
-        plugins, ways = dict(worker._registry._plugins), dict(worker.client._ways)
+        plugins, ways = dict(worker.registry._plugins), dict(worker.client._ways)
         before = (worker.chains.current, worker.live.current)
         with pytest.raises((WeirError, ValueError)):
             await worker.swap(replace(newer(weir, listed(Starts)), upstreams={"a": first, "sim": broken}))
         assert (worker.chains.current, worker.live.current) == before
-        assert (worker._registry._plugins, worker.client._ways) == (plugins, ways)
+        assert (worker.registry._plugins, worker.client._ways) == (plugins, ways)
         assert (await weir.ask()).status == 200
 
 
@@ -155,7 +155,7 @@ async def test_what_control_says_before_there_is_a_worker_is_not_lost(tmp_path: 
     async with Provider() as provider:
         made = settings(provider.url)
         async with process(tmp_path, made) as found:
-            found._pushed({"snapshot": 2})  # (nothing to swap yet)
+            await found._pushed({"snapshot": 2})  # (nothing to swap yet)
             real = found._read
 
             def first() -> Snapshot:
@@ -175,6 +175,7 @@ async def test_of_many_versions_the_newest_wins_and_an_older_one_never_comes_bac
         async with process(tmp_path, made) as found:
             await found.start()
             swapped: list[int] = []
+            said: list[asyncio.Task[dict[str, Any]]] = []
             real = found._worker.swap
 
             async def slowly(made: Snapshot) -> None:
@@ -185,10 +186,12 @@ async def test_of_many_versions_the_newest_wins_and_an_older_one_never_comes_bac
             found._worker.swap = slowly  # type: ignore[method-assign]
             for version in (2, 3, 4):
                 lay(tmp_path, replace(made, version=version))
-                found._pushed({"snapshot": version})
+                said.append(asyncio.create_task(found._pushed({"snapshot": version})))
                 await asyncio.sleep(0)
-            found._pushed({"snapshot": 1})
+            said.append(asyncio.create_task(found._pushed({"snapshot": 1})))
             await soon(lambda: found._worker.live.current.version == 4)
+            confirmed = [each["snapshot"] for each in await asyncio.gather(*said)]
+            assert all(done >= told for done, told in zip(confirmed, (2, 3, 4, 1), strict=True))
             assert swapped == sorted(set(swapped))
 
 
@@ -198,16 +201,33 @@ async def test_settings_that_a_worker_cannot_take_are_counted(tmp_path: Path) ->
         async with process(tmp_path, made) as found:
             await found.start()
             lay(tmp_path, replace(made, version=2, chain=(*DEFAULT, listed(FailsToStart))))
-            found._pushed({"snapshot": 2})
+            assert await found._pushed({"snapshot": 2}) == {"snapshot": 1}
             await soon(lambda: rejected(found) == 1)
             (tmp_path / SNAPSHOT).write_text(json.dumps({"version": 3}))
-            found._pushed({"snapshot": 3})
+            await found._pushed({"snapshot": 3})
             await soon(lambda: rejected(found) == 2)
             for version, broken in ((4, NOWHERE), (5, UNREADABLE)):
                 lay(tmp_path, replace(made, version=version, upstreams={"sim": broken}))
-                found._pushed({"snapshot": version})
+                await found._pushed({"snapshot": version})
                 await soon(lambda: rejected(found) == version - 1)  # noqa: B023  it is awaited here
             assert found._worker.live.current.version == 1
+
+
+async def test_what_control_orders_is_done_when_it_is_confirmed(tmp_path: Path) -> None:
+    async with Provider() as provider:
+        made = settings(provider.url, *DEFAULT, listed(Remembers))
+        async with process(tmp_path, made) as found:
+            assert await found._pushed({"snapshot": 1}) == {"snapshot": 0}, "nothing is served yet"
+            with pytest.raises(WeirError):
+                await found._pushed({"forget": "ann"})
+            await found.start()
+            held = {"plugin": "remembers", "user": "ann"}
+            assert await found._pushed({"export": "ann"}) == {"held": [held, held]}
+            assert await found._pushed({"forget": "ann"}) == {"forgotten": 2}
+            assert await found._pushed({"forget": "ann"}) == {"forgotten": 0}
+            assert await found._pushed({"export": "ann"}) == {"held": []}
+            lay(tmp_path, replace(made, version=2))
+            assert await found._pushed({"snapshot": 2}) == {"snapshot": 2}
 
 
 def rejected(found: Process) -> float:

@@ -16,7 +16,7 @@ ERASE = ["audit", "erase", "--user", "ann", "--why", "asked", "--url", "http://1
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What was asked of the admin port; it answers with `found`."""
-    seen: dict[str, Any] = {"found": {"entries": 3, "calls": 1}}
+    seen: dict[str, Any] = {"found": {"entries": 3, "calls": 1, "held": 0, "keys": []}}
 
     def call(self: Admin, method: str, path: str, body: Any = None, timeout_s: float = 0.0) -> Any:
         seen.update(method=method, path=path, body=body)
@@ -28,17 +28,17 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 def test_it_says_exactly_what_was_erased(asked: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(ERASE) == 0
-    assert asked["path"] == "/admin/v1/audit/erase" and asked["method"] == "POST"
+    assert asked["path"] == "/admin/v1/privacy/erase" and asked["method"] == "POST"
     assert asked["body"] == {"user": "ann", "why": "asked", "texts": True}
     assert capsys.readouterr().out == (
         "Erased: user, session and texts of 3 entries of the audit trail; user, session and error text of 1 record.\n"
     )
-    asked["found"] = {"entries": 1, "calls": 2}
+    asked["found"] = {"entries": 1, "calls": 2, "held": 0, "keys": []}
     assert main([*ERASE, "--keep-texts"]) == 0 and asked["body"]["texts"] is False
     assert capsys.readouterr().out == (
         "Erased: user and session of 1 entry of the audit trail; user and session of 2 records. The texts are kept.\n"
     )
-    asked["found"] = {"entries": 0, "calls": 0}
+    asked["found"] = {"entries": 0, "calls": 0, "held": 0, "keys": []}
     assert main(ERASE) == 0
     assert capsys.readouterr().out == "Nothing to erase: no entry of the audit trail and no record names this user.\n"
 

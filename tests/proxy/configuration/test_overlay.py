@@ -86,6 +86,27 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_litter(tmp_path: Path, mo
     assert [item.name for item in tmp_path.iterdir()] == [overlay.NAME]
 
 
+def test_a_forgotten_user_is_in_no_change_and_keys_and_all_else_stay() -> None:
+    keys = "identity.keys"
+    overlay = applied(
+        (f"{keys}.bob", {"sha256": "00", "user": "ann"}),
+        (f"{keys}.bob", {"sha256": "11", "user": "ann", "agent": "ann"}),
+        (f"{keys}.carl.user", "ann"),
+        (f"{keys}.dora", {"user": "anna"}),
+        ("identity", {"keys": {"eve": {"user": "ann"}}}),
+        ("aliases.ann", "ann"),
+        ("limits.depth", 64),
+    ).undo(1, who="x", at=1.0)
+    made = overlay.forget("ann")
+    assert made.version == overlay.version + 1 and made.forget("ann") is made
+    news = [change.new for change in made.changes]
+    assert news == [
+        {"sha256": "00", "user": ""}, {"sha256": "11", "user": "", "agent": "ann"}, "", {"user": "anna"},
+        {"keys": {"eve": {"user": ""}}}, "ann", 64,
+    ]  # fmt: skip
+    assert [change.undone_by for change in made.changes] == [change.undone_by for change in overlay.changes]
+
+
 def test_it_exports_what_the_file_would_say() -> None:
     made = applied(("limits.depth", 9), ('aliases."gpt-4.1".model', "x"), ("bypass", True)).undo(3, who="a", at=9.0)
     assert yaml.safe_load(made.export()) == {"limits": {"depth": 9}, "aliases": {"gpt-4.1": {"model": "x"}}}

@@ -143,6 +143,29 @@ def test_two_names_never_share_a_key() -> None:
     assert found == ["identity.keys.b.sha256: is the same key as that of 'a'; each name has its own"]
 
 
+def test_every_caller_is_known_by_something_and_nobody_by_what_is_anothers() -> None:
+    assert "is known by nothing" in refused(identity={"keys": {"bob": {"agent": "tax"}}})[0]
+    one = {"certificate": "CN=bob"}
+    assert "is the same certificate as that of 'bob'" in refused(identity={"keys": {"bob": one, "eve": one}})[0]
+    rotated = {"bob": {"sha256": "aa" * 32}, "eve": {"sha256": "bb" * 32, "previous_sha256": "aa" * 32}}
+    assert "is the same key as that of 'bob'" in refused(identity={"keys": rotated})[0]
+    assert refused(identity={"keys": {"bob": {**one, "sha256": "aa" * 32}}}) == []
+
+
+def test_a_header_that_names_callers_needs_peers_who_are_trusted() -> None:
+    header = {"peer_header": "X-Forwarded-Client-Cert"}
+    assert "nobody's is believed" in refused(identity=header)[0]
+    assert refused(identity={**header, "trusted_peers": ("10.0.0.0/8",)}) == []
+
+
+def test_callers_certificates_need_tls_and_authorities_that_can_be_read(tmp_path: Path) -> None:
+    made = certificates(tmp_path)
+    ours: dict[str, Any] = {"tls_cert": str(made.server), "tls_key": str(made.server)}
+    assert refused(**ours, tls_client_ca=str(made.authority)) == []
+    assert "over TLS only" in refused(tls_client_ca=str(made.authority))[0]
+    assert "cannot be read" in refused(**ours, tls_client_ca=str(tmp_path / "none.pem"))[0]
+
+
 def test_a_rule_is_left_out_where_what_it_reads_is_wrong_already() -> None:
     settings = Settings(admin_host="0.0.0.0")
     assert list(refusals.faults(settings, {}, frozenset({"admin_token"}))) == []
@@ -166,4 +189,31 @@ def test_what_deserves_a_second_look_is_said(values: dict[str, Any], words: str)
 
 
 def test_a_redis_store_serves_many_workers() -> None:
-    assert warned(workers=4, store="redis://h") == []
+    assert warned(workers=4, store="redis://h", secret="env:FLEET") == []
+    assert [words.partition(":")[0] for words in warned(workers=4, store="redis://h")] == ["secret"]
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        {"plugins": {"ratelimit": {"options": {"limits": [{"by": "agent", "concurrent": 8}]}}}},
+        {
+            "plugins": {"ratelimit": {}},
+            "agents": {"a": {"plugins": {"ratelimit": {"options": {"limits": [{"usd_per_day": 1}]}}}}},
+        },
+        {"plugins": {"ratelimit": {}}, "identity": {"keys": {"k": {"sha256": HASH, "usd_per_day": 5.0}}}},
+    ],
+)
+def test_workers_that_count_each_for_itself_are_refused_where_there_are_limits(
+    limits: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (words,) = refused(workers=2, store="memory", **limits)
+    assert words.startswith("workers: 2 processes that count each for itself would multiply the limits")
+    assert refused(workers=1, store="memory", **limits) == []
+    assert refused(workers=2, store="redis://h", **limits) == []
+    monkeypatch.setattr(refusals, "find_spec", lambda name: None)
+    assert len(refused(workers=2, **limits)) == 1
+    monkeypatch.setattr(refusals, "find_spec", lambda name: name)
+    assert refused(workers=2, **limits) == []
+    off = {**limits, "plugins": {"ratelimit": {**limits["plugins"]["ratelimit"], "enabled": False}}}
+    assert refused(workers=2, store="memory", **off) == []

@@ -7,7 +7,17 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from proxy.configuration.sections import Agent, CallerKey, Limits, Override, Plugin, Section, Timeouts, Upstream
+from proxy.configuration.sections import (
+    Agent,
+    CallerKey,
+    Identity,
+    Limits,
+    Override,
+    Plugin,
+    Section,
+    Timeouts,
+    Upstream,
+)
 
 
 @pytest.mark.parametrize(
@@ -16,7 +26,9 @@ from proxy.configuration.sections import Agent, CallerKey, Limits, Override, Plu
      (Timeouts, {"idle_s": -1}), (Timeouts, {"idle_s": float("nan")}), (Timeouts, {"idle": 1}),
      (Plugin, {"mode": "on"}), (Plugin, {"when": {"share": 1.1}}), (Upstream, {}), (Upstream, {"url": "h"}),
      (Upstream, {"url": "https://h", "dialects": ("relay",)}), (Upstream, {"url": "https://h", "key": "sk-x"}),
-     (CallerKey, {"sha256": "x"}), (Agent, {"target_utilisation": 2}), (Override, {"when": {}})],
+     (CallerKey, {"sha256": "x"}), (CallerKey, {"expires": "soon"}), (CallerKey, {"usd_per_day": -1}),
+     (CallerKey, {"concurrent": 0}), (CallerKey, {"previous_sha256": "y"}), (Identity, {"peer_header": "a b"}),
+     (Agent, {"target_utilisation": 2}), (Override, {"when": {}})],
 )  # fmt: skip
 def test_what_is_out_of_bounds_is_refused(section: type[Section], values: dict[str, Any]) -> None:
     with pytest.raises(ValidationError) as caught:

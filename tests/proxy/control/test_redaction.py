@@ -19,7 +19,11 @@ redact = Redactor()
         ("4111111111111111", "[CREDIT_CARD_REDACTED]"),
         ("mail ann.o'neil+x@mail.example.co.uk!", "mail [EMAIL_REDACTED]!"),
         ("an max.müller@firma.de", "an [EMAIL_REDACTED]"),
-        ("邮箱a@b.co电话", "[EMAIL_REDACTED]"),
+        ("邮箱a@b.co电话", "邮箱[EMAIL_REDACTED]电话"),
+        ("from 84.17.3.9 to 2a02:7f2c:fcb::68:738f", "from [IP_REDACTED] to [IP_REDACTED]"),
+        ("pay GB82 WEST 1234 5698 7654 32 now", "pay [IBAN_REDACTED] now"),
+        ("ann (at) example (dot) org", "[EMAIL_REDACTED]"),
+        ("Passport No. F81461643, born 07/09/1989", "Passport No. [PASSPORT_REDACTED], born [DOB_REDACTED]"),
         (
             "call (212) 555-1234, 212-555-1234, +1 212.555.1234",
             "call [PHONE_REDACTED], [PHONE_REDACTED], [PHONE_REDACTED]",

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import quote
 
 import aiohttp
 import orjson
@@ -48,6 +49,29 @@ class FakeDesk:
     async def erase(self, user: str, why: str, who: str, *, texts: bool) -> Any:
         self.calls.append(("erase", user, why, who, texts))
         return {"entries": 2, "calls": 1}
+
+    async def everything(self, user: str, who: str) -> AsyncIterator[bytes]:
+        self.calls.append(("export", user, who))
+        yield b'{"kind":"about"}\n'
+        yield b'{"kind":"record"}\n'
+
+    def listed(self) -> Any:
+        return {"data": [{"name": "bob"}]}
+
+    async def create(self, wish: Mapping[str, Any], who: str) -> Any:
+        self.calls.append(("create", dict(wish), who))
+        return {"name": wish["name"], "key": "weir-shown-once"}
+
+    async def rotate(self, name: str, wish: Mapping[str, Any], who: str) -> Any:
+        self.calls.append(("rotate", name, dict(wish), who))
+        return {"name": name, "key": "weir-shown-once"}
+
+    async def revoke(self, name: str, wish: Mapping[str, Any], who: str) -> Any:
+        self.calls.append(("revoke", name, dict(wish), who))
+        return {"name": name, "state": "revoked"}
+
+    def matrix(self) -> Any:
+        return {"data": []}
 
     def view(self) -> Any:
         return {"values": {}}
@@ -115,7 +139,7 @@ async def serving(app: web.Application, fake: FakeDesk) -> AsyncIterator[Port]:
 
 
 def desk(fake: FakeDesk) -> Desk:
-    return Desk(fake, fake, fake, fake)
+    return Desk(fake, fake, fake, fake, fake, fake, fake, fake)
 
 
 @pytest.fixture
@@ -140,15 +164,19 @@ def bearer(token: str) -> dict[str, str]:
 
 def asked(route: Route) -> tuple[str, bytes | None, dict[str, str]]:
     """A good call of the route: path, body, headers."""
-    path = route.path.replace("{id}", "1" if "overlay" in route.path else "wr_1")
-    if route.handler == "erase":
-        return path, b'{"user": "ann", "why": "asked"}', JSON
+    path = route.path.replace("{id}", "1" if "overlay" in route.path else "wr_1").replace("{name}", "bob")
+    bodies = {"erase": b'{"user": "ann", "why": "asked"}', "create_key": b'{"name": "bob"}', "rotate_key": b"{}"}
+    if route.handler in bodies:
+        return path, bodies[route.handler], JSON
+    if route.handler == "export_user":
+        return f"{path}?user=ann", None, {}
     if route.method == "POST":
         return path, b'{"key": "bypass", "value": true}', JSON
     return path, None, {}
 
 
-GOOD = {"change": 201}
+GOOD = {"change": 201, "create_key": 201, "rotate_key": 201}
+ACTS = ("apply", "undo", "erase", "export", "create", "rotate", "revoke")
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
@@ -163,13 +191,16 @@ async def test_every_route_by_every_credential(locked_port: Port, route: Route) 
         ("another scheme", {"Authorization": f"Basic {TOKEN}"}, refused),
         ("the token alone", {"Authorization": TOKEN}, refused),
         ("a key for calls", {"x-api-key": TOKEN}, refused),
+        ("a caller's key", bearer("weir-" + "k" * 43), refused),
         ("another header", {"api-key": TOKEN, "x-weir-admin-token": TOKEN}, refused),
         ("a cookie", {"Cookie": "token=x"}, refused),
     ]
     for name, credential, status in wrong:
         assert (await locked_port.ask(route.method, path, headers | credential, body))[0] == status, name
-        assert not any(call[0] in ("apply", "undo", "erase") for call in locked_port.fake.calls), name
-    in_query = await locked_port.ask(route.method, f"{path}?token=x&key=y&api_key=z", headers, body)
+        assert not any(call[0] in ACTS for call in locked_port.fake.calls), name
+    token = quote(TOKEN)
+    secretly = f"{path}{'&' if '?' in path else '?'}token={token}&key={token}&api_key={token}&access_token={token}"
+    in_query = await locked_port.ask(route.method, secretly, headers, body)
     assert in_query[0] == refused
     good = await locked_port.ask(route.method, path, headers | bearer(TOKEN), body)
     assert good[0] == GOOD.get(route.handler, 200)
@@ -429,3 +460,59 @@ async def test_further_routes_come_behind_the_same_guard() -> None:
     async with serving(Wider(desk(fake), Guard(TOKEN)).app(more), fake) as port:
         assert (await port.ask("GET", "/admin/v1/extra"))[0] == 401
         assert (await port.ask("GET", "/admin/v1/extra", bearer(TOKEN)))[0] == 200
+
+
+async def test_a_key_is_made_with_what_was_said_by_whom_and_is_told_once(locked_port: Port) -> None:
+    body = b'{"name": "bob", "agent": "tax", "models": ["gpt-*"], "usd_per_day": 5, "reason": "ticket"}'
+    status, said, headers = await locked_port.ask("POST", "/admin/v1/keys", JSON | bearer(TOKEN), body)
+    assert (status, said["key"]) == (201, "weir-shown-once") and headers["Cache-Control"] == "no-store"
+    rotated = await locked_port.ask("POST", "/admin/v1/keys/bob/rotate", JSON | bearer(TOKEN), b'{"overlap": "24h"}')
+    revoked = await locked_port.ask("DELETE", "/admin/v1/keys/bob?reason=left", bearer(TOKEN))
+    assert (rotated[0], revoked[0]) == (201, 200)
+    assert locked_port.fake.calls == [
+        ("create", orjson.loads(body), "admin"),
+        ("rotate", "bob", {"overlap": "24h"}, "admin"),
+        ("revoke", "bob", {"reason": "left"}, "admin"),
+    ]
+    assert (await locked_port.ask("GET", "/admin/v1/keys", bearer(TOKEN)))[1] == {"data": [{"name": "bob"}]}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "param"),
+    [
+        ("POST", "/admin/v1/keys", b"{}", "name"),
+        ("POST", "/admin/v1/keys", b'{"name": "a", "name": "b"}', "name"),
+        ("POST", "/admin/v1/keys", b"[]", None),
+        ("POST", "/admin/v1/keys/bob/rotate", b'{"revoked": false}', "revoked"),
+        ("DELETE", "/admin/v1/keys/bob?force=1", None, "force"),
+        ("GET", "/admin/v1/privacy/export", None, "user"),
+        ("GET", "/admin/v1/privacy/export?user=", None, "user"),
+        ("GET", "/admin/v1/privacy/export?user=a&user=b", None, "user"),
+        ("GET", "/admin/v1/privacy/export?user=a&limit=1", None, "limit"),
+    ],
+)
+async def test_a_wrong_wish_about_keys_or_persons_is_told_and_nothing_is_done(
+    locked_port: Port, method: str, path: str, body: bytes | None, param: str | None
+) -> None:
+    status, said, _ = await locked_port.ask(method, path, JSON | bearer(TOKEN), body)
+    assert (status, said["error"]["param"]) == (400, param) and locked_port.fake.calls == []
+
+
+async def test_without_an_admin_token_nobody_makes_keys_or_asks_for_persons(open_port: Port) -> None:
+    for method, path, body in (
+        ("POST", "/admin/v1/keys", b'{"name": "bob"}'),
+        ("POST", "/admin/v1/keys/bob/rotate", b"{}"),
+        ("DELETE", "/admin/v1/keys/bob", None),
+        ("GET", "/admin/v1/privacy/export?user=ann", None),
+        ("POST", "/admin/v1/privacy/erase", b'{"user": "ann", "why": "asked"}'),
+    ):
+        status, said, _ = await open_port.ask(method, path, JSON, body)
+        assert (status, said["error"]["code"]) == (403, "admin_token_needed"), path
+    assert open_port.fake.calls == []
+
+
+async def test_what_is_held_of_a_user_comes_as_lines(locked_port: Port) -> None:
+    status, said, headers = await locked_port.ask("GET", "/admin/v1/privacy/export?user=ann%20lee", bearer(TOKEN))
+    assert (status, said) == (200, b'{"kind":"about"}\n{"kind":"record"}\n')
+    assert headers["Content-Type"] == "application/x-ndjson" and headers["Cache-Control"] == "no-store"
+    assert locked_port.fake.calls == [("export", "ann lee", "admin")]

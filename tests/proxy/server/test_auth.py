@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from proxy.errors import BadRequest, Forbidden, Unauthorized, UnknownPath, WeirError
 from proxy.live import CallerKey, Identity, Limits, Snapshot, Streams, Upstream
 from proxy.ports import Headers, Incoming
-from proxy.server.auth import Auth, Identified, allowed, foreign, identify, rebound, split
+from proxy.server.auth import Auth, Identified, allowed, identify, split
+from proxy.server.book import foreign, rebound
 from proxy.upstream.endpoint import may_use
 
 SECRET = b"s" * 32
@@ -287,7 +288,7 @@ def test_models_of_a_key() -> None:
 
 
 def test_new_settings_count_at_once() -> None:
-    auth = Auth()
+    auth = Auth(lambda: 0.0)
     asked = cast(Incoming, Asked([bearer("wk-one")], FAR))
     before = Snapshot(1, {"o": PASSING}, {}, (), {}, KEYS, Limits(), Streams())
     after = replace(before, version=2, identity=replace(KEYS, keys=(ANY,), pass_through=False))
@@ -297,7 +298,7 @@ def test_new_settings_count_at_once() -> None:
 
 
 def test_judgements_of_peers_are_bounded() -> None:
-    auth = Auth()
+    auth = Auth(lambda: 0.0)
     snapshot = Snapshot(1, {"o": PASSING}, {}, (), {}, Identity(), Limits(), Streams())
     for n in range(3000):
         auth.identify(snapshot, cast(Incoming, Asked([("Host", f"h{n}")])), SECRET)
@@ -307,7 +308,7 @@ def test_judgements_of_peers_are_bounded() -> None:
 
 @pytest.mark.parametrize("header", ["Host", "Origin"])
 def test_what_a_stranger_says_at_length_of_its_place_is_judged_and_not_kept(header: str) -> None:
-    auth = Auth()
+    auth = Auth(lambda: 0.0)
     snapshot = Snapshot(1, {"o": PASSING}, {}, (), {}, Identity(), Limits(), Streams())
     for n in range(20):
         long = f"http://127.0.0.1/{n}" + "a" * 500

@@ -108,6 +108,16 @@ def test_the_lines_behind_an_entry_are_told_in_order(journal: Journal) -> None:
         assert list(journal.lines(above)) == [line(n) for n in range(above + 1, 6)]
 
 
+def test_entries_are_found_by_their_numbers_and_what_is_damaged_is_shown_as_such(journal: Journal) -> None:
+    whole = {entry["n"]: entry for entry in journal.page(EntryFilter(), 10_000)}
+    last = max(whole)
+    for numbers in ([1], [last], [1, 2, last], list(range(1, last + 1)), [last + 1], [], [3, 1]):
+        found = journal.entries(numbers)
+        assert found == [whole[n] for n in sorted(numbers) if n in whole]
+    journal._file.execute("UPDATE blocks SET body = x'00ff' WHERE first = 1")
+    assert journal.entries([1])[0] == {"n": 1, "unreadable": True}
+
+
 def test_the_layout_of_before_is_refused(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "audit.db")) as file, file:
         file.execute("CREATE TABLE entries (n INTEGER PRIMARY KEY)")

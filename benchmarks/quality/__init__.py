@@ -1,0 +1,1 @@
+"""How well the guards judge: injection and personal data, on labelled texts, beside what others find."""

@@ -1,0 +1,22 @@
+"""The command `python -m benchmarks.training NAME`: trains one of the models that Weir ships."""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+
+def main() -> None:
+    """One model, by name."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.training", description=main.__doc__)
+    parser.add_argument("model", choices=["injection"])
+    parser.parse_args()
+    # one thread, so that sums are taken in the same order everywhere
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from benchmarks.training import injection  # noqa: PLC0415  (numpy reads the variable when it is imported)
+
+    injection.run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,267 @@
+"""Rules that tell orders to the model from other text, read from TOML and matched in linear time: Rules, Hit."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, cast
+
+import re2
+
+from plugins.injection.literals import needed
+from proxy.detection.secretrules import sheet
+from proxy.errors import ConfigError
+
+Severity = Literal["low", "medium", "high"]
+SEVERITIES: tuple[Severity, ...] = ("low", "medium", "high")
+PLACES = frozenset({"user", "tool", "document", "description", "arguments", "assistant", "system"})
+FAMILY_KEYS = frozenset({"name", "severity", "rule"})
+RULE_KEYS = frozenset({"id", "weight", "severity", "any", "all", "positions", "classic"})
+LONGEST_PATTERN = 4000
+"""Characters of one pattern."""
+MOST_RULES = 5000
+"""Rules in all files together."""
+SET_BYTES = 64 << 20
+"""Memory that one set of patterns may use for its states, at most; it asks for what the texts need."""
+
+
+DOTTED = "\u0130"
+"""The Turkish capital whose small letter is the plain `i`; folding leaves it as it is."""
+
+
+class Hit(NamedTuple):
+    """One rule that matched."""
+
+    id: str
+    family: str
+    weight: float
+    """What it adds to the score, in log odds."""
+    severity: Severity
+    classic: bool
+    """Whether it is one of the six patterns of the specification."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule as it was written: `any` of the patterns, or `all` of them."""
+
+    hit: Hit
+    patterns: tuple[str, ...]
+    together: bool
+    positions: frozenset[str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """Rules that look for one thing; of a family the heaviest match counts."""
+
+    name: str
+    rules: tuple[Rule, ...]
+
+
+class _Pattern:
+    """One pattern and when to try it: its automaton is built when it is first needed."""
+
+    def __init__(self, pattern: str) -> None:
+        self.pattern = pattern
+        self.clauses = needed(pattern)
+        self.all = (1 << len(self.clauses)) - 1
+        self._automaton: Any = None
+
+    def match(self, text: str) -> bool:
+        built = self._automaton
+        if built is None:
+            # two threads may both build it: the same thing twice
+            built = self._automaton = _automaton([self.pattern])
+        return bool(built.Match(text))
+
+
+class Rules:
+    """Families of rules behind one search for all the strings that they need. Safe in any thread."""
+
+    def __init__(self, families: Iterable[Family]) -> None:
+        self.families = tuple({family.name: family for family in families}.values())
+        self._rules = [rule for family in self.families for rule in family.rules]
+        self._patterns = [_Pattern(pattern) for rule in self._rules for pattern in rule.patterns]
+        self._owner = [number for number, rule in enumerate(self._rules) for _ in rule.patterns]
+        self._always = [number for number, pattern in enumerate(self._patterns) if not pattern.clauses]
+        words: dict[str, list[tuple[int, int]]] = {}
+        for number, pattern in enumerate(self._patterns):
+            for at, clause in enumerate(pattern.clauses):
+                for word in sorted(clause):
+                    words.setdefault(word, []).append((number, 1 << at))
+        self._opens = list(words.values())
+        self._words = _automaton([re2.escape(word) for word in words], case=True) if words else None
+
+    @classmethod
+    def packaged(cls) -> Rules:
+        """The rules that come with the package, `config/injection.toml`."""
+        return cls(_packaged())
+
+    @classmethod
+    def load(cls, *paths: str | Path) -> Rules:
+        """The packaged rules and those of the files; a family of a name that is there already takes its place.
+        Raises ConfigError that says what to mend."""
+        return cls([*_packaged(), *(family for path in paths for family in _read(Path(path)))])
+
+    @classmethod
+    def parse(cls, text: str, where: str = "the rules") -> Rules:
+        """Rules from the text of a TOML file alone. Raises ConfigError."""
+        return cls(parse(text, where))
+
+    def match(self, text: str, position: str = "user") -> list[Hit]:
+        """Which rules match a text at a place. Linear in the text; case does not matter."""
+        text = text if text.isascii() else text.replace(DOTTED, "i")
+        tried: dict[int, list[int]] = {}
+        for number in self._candidates(text.lower()):
+            tried.setdefault(self._owner[number], []).append(number)
+        return [self._rules[owner].hit for owner in sorted(tried) if self._matches(owner, tried[owner], text, position)]
+
+    def _matches(self, owner: int, tried: list[int], text: str, position: str) -> bool:
+        rule = self._rules[owner]
+        if rule.positions is not None and position not in rule.positions:
+            return False
+        if rule.together:
+            return len(tried) == len(rule.patterns) and all(self._patterns[number].match(text) for number in tried)
+        return any(self._patterns[number].match(text) for number in tried)
+
+    def _candidates(self, lower: str) -> list[int]:
+        """Numbers of the patterns for which the text has all that they need."""
+        found = self._words.Match(lower) if self._words is not None else None
+        if not found:
+            return self._always
+        seen: dict[int, int] = {}
+        opens = self._opens
+        for index in found:
+            for number, bit in opens[index]:
+                seen[number] = seen.get(number, 0) | bit
+        patterns = self._patterns
+        return [*self._always, *(number for number, bits in seen.items() if bits == patterns[number].all)]
+
+
+def weight(hits: Iterable[Hit]) -> float:
+    """What the hits add up to in log odds: of each family its heaviest."""
+    heaviest: dict[str, float] = {}
+    for hit in hits:
+        heaviest[hit.family] = max(hit.weight, heaviest.get(hit.family, 0.0))
+    return sum(heaviest.values())
+
+
+def parse(text: str, where: str) -> tuple[Family, ...]:
+    """The families that a TOML file spells out. Raises ConfigError that names the file, the rule and the mistake."""
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{where} is not TOML: {error}; literal strings in single quotes suit patterns") from error
+    families = table.get("family", [])
+    if set(table) - {"family"} or not isinstance(families, list) or not families:
+        raise ConfigError(f"{where}: write tables [[family]] with [[family.rule]] in them, and nothing else at the top")
+    made = tuple(_family(family, where) for family in families)
+    if sum(len(family.rules) for family in made) > MOST_RULES:
+        raise ConfigError(f"{where}: at most {MOST_RULES} rules")
+    return made
+
+
+def _packaged() -> tuple[Family, ...]:
+    return parse(sheet("injection.toml"), "config/injection.toml")
+
+
+def _read(path: Path) -> tuple[Family, ...]:
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"the rules in {path} cannot be read: {error}") from error
+    return parse(text, str(path))
+
+
+def _family(table: Any, where: str) -> Family:
+    if not isinstance(table, dict):
+        raise ConfigError(f"{where}: each family is a table [[family]]")
+    name = table.get("name")
+    if not isinstance(name, str) or not name:
+        raise ConfigError(f"{where}: each [[family]] needs a name")
+    place = f"{where}, family {name}"
+    _known(table, FAMILY_KEYS, place)
+    severity = _severity(table.get("severity", "medium"), place)
+    rules = table.get("rule", [])
+    if not isinstance(rules, list) or not rules:
+        raise ConfigError(f"{place}: write at least one [[family.rule]]")
+    return Family(name, tuple(_rule(rule, name, severity, place) for rule in rules))
+
+
+def _rule(table: Any, family: str, severity: Severity, where: str) -> Rule:
+    if not isinstance(table, dict) or not isinstance(table.get("id"), str) or not table["id"]:
+        raise ConfigError(f"{where}: each [[family.rule]] needs an id")
+    place = f"{where}, rule {table['id']}"
+    _known(table, RULE_KEYS, place)
+    if ("any" in table) == ("all" in table):
+        raise ConfigError(f"{place}: write either any = [...] or all = [...]")
+    together = "all" in table
+    patterns = _texts(table["all" if together else "any"], f"{place}: patterns")
+    for pattern in patterns:
+        _check(pattern, place)
+    heavy = table.get("weight", 1.0)
+    if isinstance(heavy, bool) or not isinstance(heavy, int | float) or not 0 <= heavy <= 10:
+        raise ConfigError(f"{place}: weight is a number from 0 to 10 (log odds)")
+    grave = _severity(table.get("severity", severity), place)
+    hit = Hit(table["id"], family, float(heavy), grave, table.get("classic") is True)
+    return Rule(hit, patterns, together, _positions(table, place))
+
+
+def _positions(table: Mapping[str, Any], where: str) -> frozenset[str] | None:
+    if "positions" not in table:
+        return None
+    positions = frozenset(_texts(table["positions"], f"{where}: positions"))
+    if strange := positions - PLACES:
+        raise ConfigError(f"{where}: no position {sorted(strange)[0]!r}; there are {', '.join(sorted(PLACES))}")
+    return positions
+
+
+def _severity(value: Any, where: str) -> Severity:
+    if value not in SEVERITIES:
+        raise ConfigError(f"{where}: severity is one of {', '.join(SEVERITIES)}")
+    return cast(Severity, value)
+
+
+def _known(table: Mapping[str, Any], keys: frozenset[str], where: str) -> None:
+    if strange := sorted(set(table) - keys):
+        raise ConfigError(f"{where}: no key {strange[0]!r}; there are {', '.join(sorted(keys))}")
+
+
+def _texts(value: Any, where: str) -> tuple[str, ...]:
+    if not isinstance(value, list) or not value or not all(isinstance(item, str) and item for item in value):
+        raise ConfigError(f"{where}: a list of at least one non-empty text")
+    return tuple(value)
+
+
+def _check(pattern: str, where: str) -> None:
+    """A pattern that the linear-time engine takes and that does not match everything."""
+    if len(pattern) > LONGEST_PATTERN:
+        raise ConfigError(f"{where}: a pattern of {len(pattern)} characters; at most {LONGEST_PATTERN}")
+    try:
+        compiled = re2.compile(pattern, _options())
+    except re2.error as error:
+        said = error.args[0] if error.args else "not a pattern"
+        said = said.decode("utf-8", "replace") if isinstance(said, bytes) else said
+        raise ConfigError(f"{where}: {said}; google-re2 knows no look-around and no back references") from error
+    if compiled.search("") is not None:
+        raise ConfigError(f"{where}: the pattern matches the empty text, so it would match everything")
+
+
+def _options(*, case: bool = False) -> re2.Options:
+    options = re2.Options()
+    options.case_sensitive = case
+    options.dot_nl = True
+    options.log_errors = False
+    options.max_mem = SET_BYTES
+    return options
+
+
+def _automaton(patterns: Iterable[str], *, case: bool = False) -> Any:
+    built = re2.Set.SearchSet(_options(case=case))
+    for pattern in patterns:
+        built.Add(pattern)
+    built.Compile()
+    return built

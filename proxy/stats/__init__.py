@@ -1,0 +1,1 @@
+"""Mathematics only: pure functions over numbers."""
