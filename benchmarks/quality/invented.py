@@ -1,7 +1,7 @@
 """Made-up documents with personal data in known places, in wordings and formats that no rule was written from.
 
 A wording says what stands where (`{phone}`, `{email}`...), a form how a value is written: `#` is a digit, `N` one from
-2 to 9, `X` a hexadecimal one. Both are in `corpora/pii/invented.toml`. The same on every machine.
+2 to 9, `~` a hexadecimal one. Both are in `corpora/pii/invented.toml`. The same on every machine.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Inventor:
         return self._written(self._one(self._forms[name]))
 
     def _written(self, form: str) -> str:
-        signs = {"#": "0123456789", "N": "23456789", "X": "0123456789abcdef"}
+        signs = {"#": "0123456789", "N": "23456789", "~": "0123456789abcdef"}
         return "".join(self._random.choice(signs[sign]) if sign in signs else sign for sign in form)
 
     def _email(self) -> str:
@@ -107,12 +107,12 @@ class Inventor:
     def _ip(self) -> str:
         if self._random.random() < 0.3:
             return self._one(
-                (self._written("2001:db8:XXXX::XX"), self._written("2a01:XXX:XXX:XXXX:XXXX:XXXX:XXXX:XXXX"))
+                (self._written("2001:db8:~~~~::~~"), self._written("2a01:~~~:~~~:~~~~:~~~~:~~~~:~~~~:~~~~"))
             )
         return ".".join(str(self._random.randint(low, 254)) for low in (11, 0, 0, 1)).replace("127.", "126.", 1)
 
     def _crypto(self) -> str:
-        return self._one((self._written("0x" + "X" * 40), "bc1qar0srrr7xfkvy5l643lydnw9re59gtzzwf5mdq",
+        return self._one((self._written("0x" + "~" * 40), "bc1qar0srrr7xfkvy5l643lydnw9re59gtzzwf5mdq",
                           "1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa", "3J98t1WpEZ73CNmQviecrnyiWrnqRhWNLy"))  # fmt: skip
 
     def _dob(self) -> str:

@@ -23,8 +23,9 @@ LONGEST_PATTERN = 4000
 """Characters of one pattern."""
 MOST_RULES = 5000
 """Rules in all files together."""
-SET_BYTES = 64 << 20
-"""Memory that one set of patterns may use for its states, at most; it asks for what the texts need."""
+PATTERN_BYTES = 512 << 10
+WORDS_BYTES = 6 << 20
+"""Memory that one automaton may use, at most: past that it forgets states and makes them anew."""
 
 
 DOTTED = "\u0130"
@@ -255,7 +256,7 @@ def _options(*, case: bool = False) -> re2.Options:
     options.case_sensitive = case
     options.dot_nl = True
     options.log_errors = False
-    options.max_mem = SET_BYTES
+    options.max_mem = WORDS_BYTES if case else PATTERN_BYTES
     return options
 
 

@@ -64,7 +64,7 @@ STANDARD: tuple[tuple[str, str], ...] = (
     ("compression", "last: shrinks what really goes out"),
 )
 """The plugins of the standard order, and why each stands where it does."""
-CHAIN = ("audit", "metering")
+CHAIN = ("audit", "metering", "ratelimit", "injection", "pii", "output_filter")
 """What runs by default; the others of the standard order come with later releases."""
 PROVIDERS: Mapping[str, Upstream] = MappingProxyType({
     "openai": Upstream(url="https://api.openai.com/v1", dialects=("chat", "responses", "completions", "embeddings")),

@@ -25,9 +25,9 @@ class Coverage:
         self._find = find
 
     def matrix(self) -> Json:
-        """`data`: a row for each surface, form (json, stream), side (request, answer) and position, with what each guard
-        does there: `enforce`, `shadow` or `off`; `guards`: their envelopes; `uninspected`: what no codec reads, and
-        whether it is recorded or refused."""
+        """`data`: a row for each surface, form (json, stream), side (request, answer) and position, with what each
+        guard does there: `enforce`, `shadow` or `off`; `guards`: their envelopes; `uninspected`: what no codec reads,
+        and whether it is recorded or refused."""
         settings = self._settings()
         guards = [
             Guard(name, line, positions, _state(settings, line))

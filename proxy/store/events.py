@@ -67,7 +67,7 @@ class Events:
 
 
 def of_rows(batch: Sequence[Sequence[Any]]) -> list[tuple[Any, ...]]:
-    """What to put into the table for rows of calls (their columns in order). Of most rows a look at three characters."""
+    """What to put into the table for rows of calls (their columns in order). Of most a look at three characters."""
     found: list[tuple[Any, ...]] = []
     for row in batch:
         detail = row[-1]

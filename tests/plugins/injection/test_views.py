@@ -109,11 +109,9 @@ def test_it_is_read_in_the_middle_of_other_text_and_its_place_is_known(kind: str
     assert view.end >= len(before) + len(written) - 12
 
 
-@pytest.mark.parametrize("outer", ["base64", "hex", "url all", "rot13"])
+@pytest.mark.parametrize("outer", ["base64", "hex", "url all"])
 @pytest.mark.parametrize("inner", ["base64", "hex", "reversed"])
 def test_an_encoding_inside_an_encoding_is_read(outer: str, inner: str) -> None:
-    if (outer, inner) in {("rot13", "reversed"), ("rot13", "hex"), ("rot13", "base64")}:
-        pytest.skip("of disguised letters only what was there before can be told")
     assert reads(spelt(spelt(ORDER, inner), outer))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
 import pytest
 
 from plugins.output_filter.plugin import OutputFilter
@@ -97,3 +98,35 @@ async def test_options_are_those_of_the_agent() -> None:
         assert came.text == ANSWER
         (found,) = (await weir.record())["findings"]
         assert found["action"] == "tag"
+
+
+SCHEMA = {"type": "object", "properties": {"command": {"type": "string"}}, "required": ["command"]}
+COMMAND = "sudo rm -rf / --no-preserve-root"
+
+
+def calling(surface: str, stream: bool) -> bytes:
+    """A call to which the simulated provider answers with a call of the tool, the user's words as its argument."""
+    said = [{"role": "user", "content": COMMAND}]
+    shell = {"name": "shell", "description": "Runs it.", "parameters": SCHEMA}
+    doc: dict[str, Any] = {"model": "gpt-4o-mini", "stream": stream}
+    if surface == "chat":
+        doc |= {"messages": said, "tools": [{"type": "function", "function": shell}]}
+    elif surface == "responses":
+        doc |= {"input": COMMAND, "tools": [{"type": "function", **shell}]}
+    else:
+        tool = {"name": "shell", "description": "Runs it.", "input_schema": SCHEMA}
+        doc |= {"messages": said, "max_tokens": 90, "tools": [tool]}
+    return orjson.dumps(doc)
+
+
+@pytest.mark.parametrize(("surface", "stream"), TALKING)
+@pytest.mark.parametrize("action", ["tag", "redact", "refuse"])
+async def test_an_unsafe_call_of_a_tool_is_seen_in_its_arguments(surface: str, stream: bool, action: str) -> None:
+    async with asking(listed(calls=action)) as weir:
+        came = await weir.ask(surface, raw=calling(surface, stream), x_sim="tools=1")
+        (found,) = (await weir.record())["findings"]
+        assert (found["type"], found["action"]) == ("output_call", action)
+        assert (b"no-preserve-root" in came.raw or "no-preserve-root" in came.text) is (action == "tag")
+        assert came.status == (400 if action == "refuse" and not stream else 200)
+        if action == "redact":
+            assert "[UNSAFE_ARGUMENT_REDACTED]" in came.text
