@@ -55,11 +55,20 @@ def plugins() -> str:
     reasons = dict(STANDARD)
     rows = []
     for name in CHAIN:
-        kind = registry.find(name)
-        own = [f"`{option}: {str(default).lower()}`" for option, _, default, _ in options.reference(kind.Options)]
-        words = _first_line(ROOT / f"plugins/{name}.py").partition(": ")[2]
-        rows.append((f"`{name}`", words, ", ".join(own) or "none", reasons[name]))
+        own = [_option(row) for row in options.reference(registry.find(name).Options)]
+        folder = ROOT / "plugins" / name
+        words = _first_line(folder / "__init__.py" if folder.is_dir() else folder.with_suffix(".py"))
+        rows.append((f"`{name}`", words.partition(": ")[2], ", ".join(own) or "none", reasons[name]))
     return _table(("plugin", "what it does by default", "options", "why it stands there"), rows)
+
+
+def _option(row: options.Row) -> str:
+    """Its name, and its default where that is one word or number."""
+    name, _, default, _ = row
+    if isinstance(default, bool | int | float) or (isinstance(default, str) and default):
+        shown = f"{default:g}" if isinstance(default, float) else str(default)
+        return f"`{name}: {shown.lower()}`"
+    return f"`{name}`"
 
 
 def words() -> str:

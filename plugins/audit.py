@@ -1,23 +1,27 @@
 """Audit: one entry per call that says who asked, which plugins ran and what each decided. Changes nothing.
 
 The worker numbers its entries, the control process chains them (`control.audit`), so a gap is seen. Text stands in an
-entry only where the operator asks for it (`audit.content: masked | full`). With `audit.strict` an entry is durable
-before the upstream is called: nothing happens that is not on disk.
+entry only where the operator asks for it (`audit.content: masked | full`); what is to be masked goes through the mask
+that `pii` has left on the call, and where there is none, or it fails, no text is kept. With `audit.strict` an entry is
+durable before the upstream is called: nothing happens that is not on disk.
 """
 
 from __future__ import annotations
 
 import itertools
 import os
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import orjson
 
-from proxy.exchange import DURABLE, NOTHING, AuditEntry, Exchange, Response, dumped
+from proxy.exchange import DURABLE, MASK, NOTHING, AuditEntry, Exchange, Response, Segment, dumped
 from proxy.plugin import Kit, NoOptions, Plugin
 
 CONTENT_CHARS = 65_536
 """Of each side, input and output; longer texts are cut and say so."""
+SECRET_CHARS = 8192
+"""How long something may be that must not be kept."""
 KINDS = 512
 """Kinds of calls whose manifests are remembered."""
 KIND_BYTES = 4096
@@ -52,13 +56,33 @@ class Audit(Plugin[NoOptions]):
             }  # fmt: skip
         return None
 
+    def finish_waits(self, exchange: Exchange) -> bool:
+        if exchange.snapshot.content_of(exchange.caller.agent) != "masked":
+            return False
+        mask = exchange.notes.read(MASK)
+        return mask is not None and mask.slow([one.text for one in _texts(exchange)])
+
     async def finish(self, exchange: Exchange) -> None:
         manifest = b'{"at":%a,%b' % (exchange.at_s, self._said(exchange))
+        entry = exchange.audit = AuditEntry(self._named, next(self._numbers), manifest)
         mode = exchange.snapshot.content_of(exchange.caller.agent)
-        content = None
-        if mode != "none" and exchange.request.doc is not None:
-            content = {"mode": mode, "input": _input(exchange), "output": _output(exchange)}
-        exchange.audit = AuditEntry(self._named, next(self._numbers), manifest, content)
+        if mode == "none" or exchange.request.doc is None:
+            return
+        if mode == "full":
+            exchange.audit = entry._replace(content=_kept(exchange, "full", str))
+            return
+        mask = exchange.notes.read(MASK)
+        if mask is None:
+            return
+        try:
+            if mask.slow([one.text for one in _texts(exchange)]):
+                content = await self.kit.tasks.in_thread(_kept, exchange, "masked", mask)
+            else:
+                content = _kept(exchange, "masked", mask)
+        except Exception:  # noqa: BLE001  whatever it was: what could not be masked is not kept
+            exchange.step(self.name, "finish", "kept no text")
+            return
+        exchange.audit = entry._replace(content=content)
 
     def _said(self, exchange: Exchange) -> bytes:
         """The manifest behind its time. Calls of one kind that came off alike have the same."""
@@ -132,24 +156,33 @@ def _plugins(exchange: Exchange) -> dict[str, list[str]]:
     return found
 
 
-def _input(exchange: Exchange) -> list[dict[str, str]]:
-    return _cut([{"role": one.role, "kind": one.kind, "text": one.text} for one in exchange.request.segments])
-
-
-def _output(exchange: Exchange) -> list[dict[str, str]]:
+def _texts(exchange: Exchange) -> list[Segment]:
+    """Of the call and of its answer."""
     response = exchange.response
-    if response is None:
-        return []
-    return _cut([{"role": one.role, "kind": one.kind, "text": one.text} for one in response.segments])
+    return [*exchange.request.segments, *(response.segments if response is not None else ())]
 
 
-def _cut(texts: list[dict[str, str]]) -> list[dict[str, str]]:
+def _kept(exchange: Exchange, mode: str, mask: Callable[[str], str]) -> dict[str, Any]:
+    response = exchange.response
+    said = response.segments if response is not None else ()
+    return {"mode": mode, "input": _cut(exchange.request.segments, mask), "output": _cut(said, mask)}
+
+
+def _cut(texts: Sequence[Segment], mask: Callable[[str], str]) -> list[dict[str, str]]:
     room = CONTENT_CHARS
     kept: list[dict[str, str]] = []
     for one in texts:
         if room <= 0:
             kept.append({"role": "", "kind": "cut", "text": f"{len(texts) - len(kept)} more texts"})
             break
-        kept.append({**one, "text": one["text"][:room]})
-        room -= len(one["text"])
+        text = _masked(one.text, room, mask)
+        kept.append({"role": one.role, "kind": one.kind, "text": text})
+        room -= len(one.text)
     return kept
+
+
+def _masked(text: str, room: int, mask: Callable[[str], str]) -> str:
+    """The beginning of a text. A secret that is cut in two may not be known for one: so more is masked than is kept."""
+    if len(text) <= room + SECRET_CHARS:
+        return mask(text)[:room]
+    return mask(text[: room + SECRET_CHARS])[:-SECRET_CHARS][:room]

@@ -12,6 +12,7 @@ from proxy.findings import Finding as Finding
 from proxy.findings import Step as Step
 from proxy.findings import dumped as dumped
 from proxy.notes import Key as Key
+from proxy.notes import Mask as Mask
 from proxy.notes import Notes as Notes
 from proxy.ports import Headers as Headers
 from proxy.ports import Json as Json
@@ -320,9 +321,8 @@ class Response:
 
 DURABLE: Key[dict[str, Any]] = Key("durable")
 """A line that must be on disk before the upstream is called (`audit.strict`)."""
-MASK: Key[Callable[[str], str]] = Key("mask")
-"""Takes personal data out of a text of this call or its answer that is to be kept (`content: masked`); left by `pii`,
-in shadow too. Where nobody has left it, nothing was masked."""
+MASK: Key[Mask] = Key("mask")
+"""Left by `pii`, in shadow too. Where nobody has left it, nothing was masked and no text is kept."""
 
 RETRIEVED: Key[str] = Key("retrieved")
 """Of a call that reads what a provider keeps, or adds to it: the id of that answer or conversation (empty: a list)."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Generic, TypeVar, cast
+from collections.abc import Sequence
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 T = TypeVar("T")
 
@@ -24,3 +25,14 @@ class Notes(dict[Key[Any], Any]):
 
     def read(self, key: Key[T]) -> T | None:
         return cast("T | None", self.get(key))
+
+
+class Mask(Protocol):
+    """Takes personal data and secrets out of a text of a call or its answer that is to be kept. May be called in a
+    thread, once the call is over; raises where it cannot say what a text has in it."""
+
+    def __call__(self, text: str) -> str: ...
+
+    def slow(self, texts: Sequence[str]) -> bool:
+        """Whether masking these takes so long that it is better done in a thread."""
+        ...

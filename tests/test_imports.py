@@ -39,8 +39,19 @@ print(json.dumps(failed))
 
 LIBRARIES = ("aiohttp.web", "pydantic", "yaml", "orjson", "prometheus_client", "presidio_anonymizer", "redis.asyncio")
 LOADED = "import importlib, json, sys; importlib.import_module(sys.argv[1]); print(json.dumps(sorted(sys.modules)))"
-NOT_FOR_WORKERS = {"pydantic", "yaml", "genai_prices", "prometheus_client", "redis", "presidio_anonymizer", "tiktoken"}
-HOT = ("proxy.app.worker", "plugins.audit", "plugins.metering")
+NOT_FOR_WORKERS = {
+    "pydantic", "yaml", "genai_prices", "prometheus_client", "redis", "presidio_anonymizer", "tiktoken", "cryptography",
+    "numpy", "onnxruntime", "tokenizers",
+}  # fmt: skip
+HOT = (
+    "proxy.app.worker",
+    "plugins.audit",
+    "plugins.metering",
+    "plugins.ratelimit.plugin",
+    "plugins.injection.plugin",
+    "plugins.pii.plugin",
+    "plugins.output_filter.plugin",
+)
 """What a worker imports before its first call, with its store in memory."""
 STANDARD_ONLY = ("proxy.cli", "proxy.processes.supervisor", "proxy.commands.serve", "proxy.commands.run")
 

@@ -1,1 +1,1 @@
-"""Injection: layers behind one verdict; what a text is seen as, rules, a small classifier, actions by position."""
+"""Injection: refuses a message that attacks the model; replaces tool results, documents and descriptions that do."""

@@ -66,8 +66,8 @@ def load(judge: Judges, folder: str) -> Onnx:
         if not (place / name).is_file():
             raise ConfigError(f"{place / name} is not there: `model` names a folder with model.onnx and tokenizer.json")
     try:
-        import onnxruntime  # type: ignore[import-not-found,unused-ignore]  # noqa: PLC0415  (an extra)
-        import tokenizers  # type: ignore[import-not-found,unused-ignore]  # noqa: PLC0415  (an extra)
+        import onnxruntime  # type: ignore[import-not-found,import-untyped,unused-ignore]  # noqa: PLC0415
+        import tokenizers  # type: ignore[import-not-found,import-untyped,unused-ignore]  # noqa: PLC0415
     except ImportError as error:
         raise ConfigError(
             f"a model in ONNX needs a package that is not installed ({error.name}): install weir-proxy[onnx], or take "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, cast
 
@@ -24,8 +25,9 @@ LONGEST_PATTERN = 4000
 MOST_RULES = 5000
 """Rules in all files together."""
 PATTERN_BYTES = 512 << 10
+"""Memory that the automaton of one pattern may use, at most: past that it forgets states and makes them anew."""
 WORDS_BYTES = 6 << 20
-"""Memory that one automaton may use, at most: past that it forgets states and makes them anew."""
+"""The same for the one that looks for the words of all patterns."""
 
 
 DOTTED = "\u0130"
@@ -152,6 +154,15 @@ def weight(hits: Iterable[Hit]) -> float:
 
 def parse(text: str, where: str) -> tuple[Family, ...]:
     """The families that a TOML file spells out. Raises ConfigError that names the file, the rule and the mistake."""
+    made = _families(text, where)
+    for family, rule in [(family, rule) for family in made for rule in family.rules]:
+        for pattern in rule.patterns:
+            _check(pattern, f"{where}, family {family.name}, rule {rule.hit.id}")
+    return made
+
+
+def _families(text: str, where: str) -> tuple[Family, ...]:
+    """As `parse`, patterns untried."""
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -165,8 +176,10 @@ def parse(text: str, where: str) -> tuple[Family, ...]:
     return made
 
 
+@cache
 def _packaged() -> tuple[Family, ...]:
-    return parse(sheet("injection.toml"), "config/injection.toml")
+    """Their patterns are tried by the tests, not at every start."""
+    return _families(sheet("injection.toml"), "config/injection.toml")
 
 
 def _read(path: Path) -> tuple[Family, ...]:
@@ -201,8 +214,6 @@ def _rule(table: Any, family: str, severity: Severity, where: str) -> Rule:
         raise ConfigError(f"{place}: write either any = [...] or all = [...]")
     together = "all" in table
     patterns = _texts(table["all" if together else "any"], f"{place}: patterns")
-    for pattern in patterns:
-        _check(pattern, place)
     heavy = table.get("weight", 1.0)
     if isinstance(heavy, bool) or not isinstance(heavy, int | float) or not 0 <= heavy <= 10:
         raise ConfigError(f"{place}: weight is a number from 0 to 10 (log odds)")

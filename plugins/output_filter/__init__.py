@@ -1,1 +1,1 @@
-"""The output filter: what an answer must not carry out, found and taken out while it streams."""
+"""Output filter: takes secrets, personal data of strangers and links that leak out of answers while they stream."""

@@ -1,1 +1,1 @@
-"""The pii plugin: personal data and secrets leave a call under placeholders, and come back in its answer."""
+"""Pii: sends placeholders instead of personal data and secrets, and puts the originals back into the answer."""

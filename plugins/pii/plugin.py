@@ -92,20 +92,19 @@ class Pii(Plugin[PiiOptions]):
         policy = known[1] if known is not None else await self._prepare(options)
         if policy.idle or (exchange.request.dialect == "embeddings" and options.embeddings == "off"):
             return None
-        if exchange.snapshot.content_of(exchange.caller.agent) == "masked":
-            exchange.notes[MASK] = partial(self._veiled, exchange, policy)
+        veil = self._veil(exchange, policy)
         built_on = history.built_on(exchange)
         earlier = await self._vault.load(exchange.caller, built_on) if built_on else {}
         texts = await self._look(exchange, policy)
         if texts or earlier:
             await self._mask(exchange, policy, texts, earlier)
+        if veil is not None and options.operator != "off":
+            veil.knows(self._looked(exchange, policy))
         return None
 
     async def _look(self, exchange: Exchange, policy: Policy) -> Texts:
         """The texts in which something was found."""
-        segments: Sequence[Segment] = exchange.request.segments
-        if not policy.options.tool_descriptions:
-            segments = [segment for segment in segments if segment.kind != "tool_description"]
+        segments = self._looked(exchange, policy)
         known = self.kit.memory.recall_all(self.name, policy.fingerprint, exchange, segments)
         texts: Texts = []
         begun_s = self.kit.clock.monotonic_s()
@@ -119,6 +118,13 @@ class Pii(Plugin[PiiOptions]):
             if found is not NOTHING:
                 texts.append((segment, found))
         return texts
+
+    def _looked(self, exchange: Exchange, policy: Policy) -> Sequence[Segment]:
+        """The texts that are looked into."""
+        segments: Sequence[Segment] = exchange.request.segments
+        if policy.options.tool_descriptions:
+            return segments
+        return [segment for segment in segments if segment.kind != "tool_description"]
 
     async def _judged(self, exchange: Exchange, policy: Policy, segment: Segment) -> Found:
         """What a text that is new here has in it. (What a plugin above has made of it is what leaves.)"""
@@ -243,10 +249,18 @@ class Pii(Plugin[PiiOptions]):
 
     # --- beside calls
 
-    def _veiled(self, exchange: Exchange, policy: Policy, text: str) -> str:
-        """A text of this call or its answer as it may be kept."""
-        masking: Masking | None = exchange.state.get(self.name)
-        return record.veiled(text, masking.values if masking is not None else {}, policy.look)
+    def _veil(self, exchange: Exchange, policy: Policy) -> record.Veil | None:
+        """Left for those who keep texts, where they are to be masked."""
+        if exchange.snapshot.content_of(exchange.caller.agent) != "masked":
+            return None
+
+        def values() -> Mapping[str, str]:
+            masking: Masking | None = exchange.state.get(self.name)
+            return masking.values if masking is not None else {}
+
+        veil = record.Veil(policy.look, values, patient=bool(policy.options.recogniser))
+        exchange.notes[MASK] = veil
+        return veil
 
     def scan(self, row: Mapping[str, Any], options: PiiOptions) -> dict[str, Any]:
         """`spans`: [{start, end, type, score}] in characters of the text."""

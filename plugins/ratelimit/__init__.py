@@ -1,1 +1,1 @@
-"""Rate limits: requests, tokens, calls at once and budgets, reserved before a call and settled after it."""
+"""Ratelimit: answers a call over a limit or budget with 429. There are none until some are set, here or for a key."""

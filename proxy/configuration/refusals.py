@@ -288,7 +288,7 @@ def counting(settings: Settings, environ: Environ) -> Iterator[Fault]:
             ("workers",),
             (
                 f"{settings.workers} processes that count each for itself would multiply the limits of the plugin "
-                "ratelimit: set store to auto and install the extra `valkey`, or to a redis:// address; or have one worker"
+                "ratelimit: set store to auto and install the extra `valkey`, or a redis:// address; or have one worker"
             ),
         )
 

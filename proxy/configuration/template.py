@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import json
 import sys
+import textwrap
 from collections.abc import Iterator, Mapping
+from dataclasses import is_dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from pydantic import BaseModel
 
+from proxy import registry
+from proxy.configuration import options
 from proxy.configuration.sections import Agent, Alias, CallerKey, Override, Plugin
 from proxy.configuration.settings import CHAIN, PROVIDERS, STANDARD, Settings, below, inner, schema
 
@@ -66,6 +70,8 @@ EXAMPLES: Mapping[type[BaseModel], tuple[str, Mapping[str, Json]]] = MappingProx
     Override: ("audit", {"enabled": True, "mode": "shadow", "on_error": "closed", "timeout_ms": 500.0}),
 })  # fmt: skip
 """How a section is shown of which there is none by default: a name, and values for what has no default."""
+SAMPLES: Mapping[str, Json] = MappingProxyType({"requests_per_minute": 60})
+"""Values for what must not be left out where an entry of a list is shown."""
 
 
 def sheet() -> str:
@@ -152,13 +158,49 @@ def _plugins(words: str) -> Iterator[str]:
     yield "# What is left out does not run. Each plugin has the envelope that the first one spells out."
     yield "plugins:"
     for name, reason in STANDARD:
-        if name == CHAIN[0]:
-            yield from _line("  ", f"{name}:", reason)
-            yield from _fields(Plugin(), 4)
-        elif name in CHAIN:
-            yield from _line("  ", f"{name}: {{}}", reason)
-        else:
+        if name not in CHAIN:
             yield f"  # {f'{name}: {{}}':<26}  # (later) {reason}"
+            continue
+        yield from _line("  ", f"{name}:", reason)
+        yield from _fields(Plugin(), 4) if name == CHAIN[0] else ("    options: {}",)
+        yield from _options(registry.find(name).Options, "#     ")
+
+
+def _options(kind: type[Any], pad: str, first: str = "") -> Iterator[str]:
+    """A plugin's own options, commented; what holds options itself is shown whole the first time it comes."""
+    shown: set[type[Any]] = set()
+    for name, _, default, words in options.reference(kind):
+        inner = _inner(kind, name)
+        new = inner is not None and inner not in shown
+        value = SAMPLES.get(name, default)
+        text = f"{name}:" if new else f"{name}: {'{}' if inner else _value(_plain(value))}"
+        yield from _wrapped(pad, first, text, words)
+        first = " " * len(first)
+        if inner is not None and new:
+            shown.add(inner)
+            yield from _options(inner, f"{pad}{first}  ", "" if is_dataclass(default) else "- ")
+
+
+def _inner(kind: type[Any], name: str) -> type[Any] | None:
+    """The options that an option holds, or a list of them."""
+    hint = get_type_hints(kind)[name]
+    found = [one for one in (hint, *get_args(hint)) if isinstance(one, type) and is_dataclass(one)]
+    return found[0] if found else None
+
+
+def _plain(value: Json) -> Json:
+    return dict(value) if isinstance(value, Mapping) else value
+
+
+def _wrapped(pad: str, first: str, text: str, words: str) -> Iterator[str]:
+    """As `_line`, for help of any length; `first` begins an entry of a list."""
+    beside = f"{pad}{first + text:<{max(1, 30 - len(pad))}}  # {words}"
+    if len(beside) <= WIDTH:
+        yield beside
+        return
+    above = f"{pad}{' ' * len(first)}# "
+    yield from textwrap.wrap(words, WIDTH, initial_indent=above, subsequent_indent=above)
+    yield f"{pad}{first}{text}"
 
 
 def _value(value: Json) -> str:

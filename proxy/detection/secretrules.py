@@ -6,6 +6,7 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -50,9 +51,10 @@ class Rule:
         return tuple(f"(?i:{re2.escape(word)})" for word in self.keywords) or (self.anchor,)
 
 
+@cache
 def packaged() -> tuple[Rule, ...]:
-    """The rules of `config/secrets.toml`."""
-    return read(sheet(PACKAGED), f"config/{PACKAGED}")
+    """The rules of `config/secrets.toml`. Their patterns are tried by the tests, not at every start."""
+    return read(sheet(PACKAGED), f"config/{PACKAGED}", tried=True)
 
 
 def sheet(name: str) -> str:
@@ -66,18 +68,25 @@ def sheet(name: str) -> str:
     raise ConfigError(f"config/{name} is not there: this installation is not complete, install weir-proxy again")
 
 
-def read(text: str, file: str = "rules") -> tuple[Rule, ...]:
-    """The rules of a TOML text. Raises ConfigError that says what to write instead."""
+def read(text: str, file: str = "rules", *, tried: bool = False) -> tuple[Rule, ...]:
+    """The rules of a TOML text; `tried` says that the patterns are known to be good. Raises ConfigError that says what
+    to write instead."""
     try:
         found = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"is not TOML: {error}", file=file, line=1) from None
-    return made(found.get("rule", ()), tuple(found.get("stop", ())), file)
+    return made(found.get("rule", ()), tuple(found.get("stop", ())), file, tried=tried)
 
 
-def made(rows: Sequence[Mapping[str, Any]], stop: tuple[str, ...] = (), file: str = "rules") -> tuple[Rule, ...]:
+def made(
+    rows: Sequence[Mapping[str, Any]], stop: tuple[str, ...] = (), file: str = "rules", *, tried: bool = False
+) -> tuple[Rule, ...]:
     """Rules from what TOML or options hold. Raises ConfigError."""
     rules = tuple(_rule(row, stop, file) for row in rows)
+    for rule in rules:
+        _examine(rule, file)
+        for pattern in () if tried else filter(None, (rule.pattern, rule.anchor)):
+            compiled(pattern, rule.id, file)
     names = [rule.id for rule in rules]
     for name in names:
         if names.count(name) > 1:
@@ -93,7 +102,7 @@ def _rule(row: Mapping[str, Any], stop: tuple[str, ...], file: str) -> Rule:
     if not name or not row.get("pattern"):
         raise ConfigError(_at(name, "a rule needs an id and a pattern"), file=file)
     try:
-        rule = Rule(
+        return Rule(
             id=name,
             pattern=str(row["pattern"]),
             keywords=tuple(str(word).lower() for word in row.get("keywords", ())),
@@ -107,8 +116,6 @@ def _rule(row: Mapping[str, Any], stop: tuple[str, ...], file: str) -> Rule:
         )
     except (TypeError, ValueError) as error:
         raise ConfigError(_at(name, f"has a value of the wrong kind ({error})"), file=file) from None
-    _examine(rule, file)
-    return rule
 
 
 def _examine(rule: Rule, file: str) -> None:
@@ -124,9 +131,6 @@ def _examine(rule: Rule, file: str) -> None:
         raise ConfigError(_at(rule.id, "score is between 0 and 1"), file=file)
     if not rule.keywords and _BLANK.search(_EXCLUDING.sub("", rule.anchor)):
         raise ConfigError(_at(rule.id, "an anchor that matches blanks needs keywords beside it"), file=file)
-    for pattern in (rule.pattern, rule.anchor):
-        if pattern:
-            compiled(pattern, rule.id, file)
 
 
 def compiled(pattern: str, name: str = "", file: str = "rules") -> Any:

@@ -8,6 +8,7 @@ pattern has a bound to what it matches, so no text takes more than linear time.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 import re2
@@ -44,6 +45,8 @@ class Secrets:
     @classmethod
     def packaged(cls, *more: Rule) -> Secrets:
         """With the rules of `config/secrets.toml`, and `more`, which replace packaged ones of the same id."""
+        if not more:
+            return _packaged()
         own = {rule.id for rule in more}
         return cls([rule for rule in secretrules.packaged() if rule.id not in own] + list(more))
 
@@ -66,23 +69,36 @@ class Secrets:
         return _characters(_apart(hits), data, len(data) != len(text))
 
 
+@cache
+def _packaged() -> Secrets:
+    """One for all: it keeps nothing of the texts."""
+    return Secrets(secretrules.packaged())
+
+
 class _Ready:
-    """A rule with its pattern compiled."""
+    """A rule, and its pattern from when it is first needed: most of them never are."""
 
     __slots__ = ("_check", "_groups", "_name", "_pattern", "rule")
 
     def __init__(self, rule: Rule) -> None:
         self.rule = rule
-        self._pattern = compiled(rule.pattern, rule.id)
-        groups = self._pattern.groupindex
+        self._pattern: Any = None
+        self._groups: tuple[int, ...] = (0,)
+        self._name = -1
+        self._check = CHECKS.get(rule.check)
+
+    def _compiled(self) -> Any:
+        pattern = compiled(self.rule.pattern, self.rule.id)
+        groups = pattern.groupindex
         self._groups = tuple(sorted(place for name, place in groups.items() if name.startswith("secret"))) or (0,)
         self._name = groups.get("name", -1)
-        self._check = CHECKS.get(rule.check)
+        self._pattern = pattern  # last: another thread that sees it finds the rest
+        return pattern
 
     def hits(self, data: bytes) -> Iterator[Found | None]:
         """Secrets, by bytes; None for what matched and is none."""
         at, looked = 0, 0
-        search, rule = self._pattern.search, self.rule
+        search, rule = (self._pattern or self._compiled()).search, self.rule
         while (match := search(data, at)) is not None:
             looked += 1
             if looked > CAREFULLY:

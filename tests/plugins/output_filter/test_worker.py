@@ -126,7 +126,8 @@ async def test_an_unsafe_call_of_a_tool_is_seen_in_its_arguments(surface: str, s
         came = await weir.ask(surface, raw=calling(surface, stream), x_sim="tools=1")
         (found,) = (await weir.record())["findings"]
         assert (found["type"], found["action"]) == ("output_call", action)
-        assert (b"no-preserve-root" in came.raw or "no-preserve-root" in came.text) is (action == "tag")
+        said = came.text if came.status == 200 else came.raw.decode()
+        assert ("no-preserve-root" in said) is (action == "tag")
         assert came.status == (400 if action == "refuse" and not stream else 200)
         if action == "redact":
             assert "[UNSAFE_ARGUMENT_REDACTED]" in came.text

@@ -181,7 +181,7 @@ def test_every_section_that_a_rule_names_exists() -> None:
      ({"bypass": True}, "bypass:"), ({"plugins": {"metering": {}}}, "audit does not run"),
      ({"upstreams": {"a": {"url": "https://h", "verify": False}}}, "not checked"),
      ({"upstreams": {"a": {"url": "http://h", "key": "env:K"}}}, "unencrypted"),
-     ({"audit": {"content": "masked"}}, "no pii plugin"),
+     ({"audit": {"content": "masked"}, "plugins": {"audit": {}, "metering": {}}}, "no pii plugin"),
      ({"host": "10.0.0.1", "identity": {"trust_headers": "always"}}, "claim to be any agent")],
 )  # fmt: skip
 def test_what_deserves_a_second_look_is_said(values: dict[str, Any], words: str) -> None:

@@ -97,10 +97,10 @@ def test_wrong_types_are_refused_and_values_never_repeated() -> None:
     assert "canary" not in str(caught.value)
 
 
-def test_the_defaults_name_two_providers_and_two_plugins() -> None:
+def test_the_defaults_name_two_providers_and_every_plugin_that_is_there() -> None:
     made = Settings()
     assert dict(made.upstreams) == dict(PROVIDERS)
-    assert list(made.plugins) == ["audit", "metering"]
+    assert list(made.plugins) == ["audit", "metering", "ratelimit", "injection", "pii", "output_filter"]
 
 
 @pytest.mark.parametrize(

@@ -131,7 +131,7 @@ def test_leaving_audit_out_is_said(tmp_path: Path) -> None:
 
 def test_only_the_list_can_add_a_plugin(tmp_path: Path) -> None:
     made = load(environ={"WEIR_PLUGINS__METERING__TIMEOUT_MS": "7"}, folder=tmp_path)
-    assert list(made.settings.plugins) == ["audit", "metering"]
+    assert tuple(made.settings.plugins) == CHAIN
     assert made.settings.plugins["metering"].timeout_ms == 7
     found = errors(environ={"WEIR_PLUGINS__METRING__ENABLED": "1"}, folder=tmp_path)
     assert "did you mean metering?" in found[0]

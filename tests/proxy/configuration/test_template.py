@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,9 @@ from pydantic import BaseModel
 
 from proxy.configuration import sources, template
 from proxy.configuration.document import read
-from proxy.configuration.settings import Settings, reference
+from proxy.configuration.options import validate
+from proxy.configuration.settings import CHAIN, Settings, reference
+from proxy.registry import find
 from tests.certificates import certificates
 
 CONFIG = Path(__file__).parents[3] / "config"
@@ -59,6 +62,20 @@ def test_weir_yaml_uncommented_is_still_a_configuration() -> None:
         if section == "keys":
             example["sha256"] = "a" * 64
         assert set(kind.model_validate_json(json.dumps(example)).model_dump()) == set(example)
+
+
+@pytest.mark.parametrize("name", [name for name in CHAIN if fields(find(name).Options)])
+def test_the_options_of_a_plugin_uncommented_are_all_there_are_and_right(name: str) -> None:
+    lines = template.sheet().splitlines()
+    start = next(number for number, line in enumerate(lines) if line.startswith(f"  {name}:")) + 2
+    block = ["options:"]
+    for line in lines[start:]:
+        if not line.startswith("#"):
+            break
+        block.append(line.replace("#", " ", 1))
+    shown = read("\n".join(block), "x", {}).values["options"]
+    kind = find(name).Options
+    assert set(validate(kind, shown)) == {field.name for field in fields(kind)}
 
 
 def test_every_section_has_its_place() -> None:

@@ -36,6 +36,10 @@ def test_packaged_rules_have_names_of_their_own_and_something_to_look_for() -> N
     assert all(rule.openers for rule in rules)
 
 
+def test_the_patterns_of_packaged_rules_compile() -> None:
+    assert secretrules.read(secretrules.sheet(secretrules.PACKAGED)) == secretrules.packaged()
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
