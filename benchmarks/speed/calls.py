@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import itertools
+import json
 import random
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any, Literal
 
 import orjson
@@ -16,21 +19,8 @@ from benchmarks.speed.subjects import Subject
 
 TEXT = "A weir is a low barrier across a river that holds back what must not pass and steers the flow. "
 SYSTEM = "You are a terse assistant."
-WORDS = re.findall(
-    r"\w+",
-    """
-account address amount answer apply article balance before begin between board budget build calendar change
-check client close company contract copy customer date day delivery department describe detail document draft
-each email employee estimate every example explain family figure file find first follow form friday from group
-have history house include instruct invoice issue item language last ledger letter list long market meeting
-message model monday month morning need network never notice number offer office only open order other page
-payment people percent period phone place plan please policy price print problem process product project
-question quarter reason receive record refund region reply report request result return review river safety
-sample schedule section send server service should sign start state store summary supplier system table task tax
-team text their ticket time today total travel under update user value version visit wait water week where which
-without word work write year
-""",
-)
+ASKED = Path(__file__).parents[1] / "corpora" / "injection" / "more.jsonl.gz"
+SOURCES = frozenset({"llmrouter-questions", "routellm-questions", "persistbench", "agentdojo"})
 NUMBER = "#00000000"
 PROSE = 512
 """Different texts, each of which gets a number of its own as well."""
@@ -50,8 +40,8 @@ class Call:
     stream: bool = False
     sort: Sort = "new"
     """new: no two bodies are equal; same: always the same body; talk: each call repeats the last one and adds to it;
-    next: the twentieth turn of a conversation whose other turns have been seen; prose: words, numbers and names that
-    no two calls have alike."""
+    next: the twentieth turn of a conversation whose other turns have been seen; prose: questions
+    in an order that no two calls have alike."""
     person: bool = False
     """The last text names somebody by an e-mail address."""
 
@@ -92,18 +82,20 @@ def body(call: Call, model: str, turns: int = 1) -> bytes:
 
 
 def prose(size: int, seed: int) -> str:
-    """English as agents send it: sentences with figures, identifiers and names, and now and then an address."""
+    """What people ask of models, one question behind the other, in an order that no other seed has."""
     draw, made, chars = random.Random(seed), list[str](), 0
     while chars < size:
-        words = [draw.choice(WORDS) for _ in range(draw.randint(5, 14))]
-        words.insert(draw.randint(0, len(words)), str(draw.randint(1, 99_999)))
-        if draw.random() < 0.1:
-            words.append(f"order-{draw.randint(1000, 9999)}")
-        if draw.random() < 0.02:
-            words.append(f"{draw.choice(WORDS)}@{draw.choice(WORDS)}.example")
-        made.append(" ".join(words).capitalize() + ".")
+        made.append(draw.choice(_asked()))
         chars += len(made[-1]) + 1
-    return " ".join(made)[:size]
+    return "\n".join(made)[:size]
+
+
+@cache
+def _asked() -> list[str]:
+    """Harmless ASCII texts of some sentences, from the corpora."""
+    with gzip.open(ASKED, "rt", encoding="utf-8") as lines:
+        rows = [json.loads(line) for line in lines]
+    return [row["text"] for row in rows if row["source"] in SOURCES and row["text"].isascii() and row["label"] == 0]
 
 
 def _texts(surface: str, first: str, turns: int) -> dict[str, Any]:

@@ -35,13 +35,7 @@ def tokens(text: str) -> list[str]:
 
 
 def read(words: list[str]) -> tuple[set[str], set[Pair]]:
-    """The features of some words: each word and its beginning; each two in a row, as they are and by beginnings."""
-    stems = [word[:STEM] for word in words]
-    singles = {*words, *map(stemmed, words, stems)}
-    pairs = {*pairwise(words), *pairwise(stems)}
-    return singles, pairs
-
-
-def stemmed(word: str, stem: str) -> str:
-    """The feature that a word shares with others of its beginning; the word itself if it is short."""
-    return word if word == stem else stem + "*"
+    """The features of some words: each word and its beginning; each two in a row."""
+    singles = set(words)
+    singles |= {word[:STEM] + "*" for word in singles if len(word) > STEM}
+    return singles, set(pairwise(words))

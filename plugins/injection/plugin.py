@@ -168,7 +168,7 @@ class Injection(Plugin[InjectionOptions]):
 
     def opened(self, rules: tuple[str, ...]) -> tuple[Judges, str]:
         """A judge with these files of rules, and what its judgements depend on. Raises ConfigError."""
-        from plugins.injection.judge import Judge  # noqa: PLC0415  (loads numpy and the model)
+        from plugins.injection.judge import Judge  # noqa: PLC0415  (loads rules and model)
 
         judge = Judge(Rules.load(*rules))
         return judge, judge.fingerprint

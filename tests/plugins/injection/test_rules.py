@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from plugins.injection.literals import needed
 from plugins.injection.rules import Rules, weight
+from proxy.detection.secretrules import sheet
 from proxy.errors import ConfigError
 
 CLASSIC = {
@@ -30,6 +31,10 @@ RULE = "[[family]]\nname = 'mine'\n[[family.rule]]\nid = 'mine.one'\nany = ['blu
 @pytest.fixture(scope="module")
 def rules() -> Rules:
     return Rules.packaged()
+
+
+def test_every_packaged_pattern_compiles_and_matches_not_everything(rules: Rules) -> None:
+    assert Rules.parse(sheet("injection.toml")).families == rules.families
 
 
 @pytest.mark.parametrize(("text", "rule"), CLASSIC.items())
