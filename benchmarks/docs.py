@@ -20,6 +20,7 @@ from proxy.server.admin import ROUTES
 from proxy.telemetry.metrics import METRICS, WORDS
 
 ROOT = Path(__file__).resolve().parent.parent
+CARD = ROOT / "plugins" / "injection" / "MODEL_CARD.md"
 MARKED = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 FOLDERS: Mapping[str, str] = MappingProxyType({"proxy/tables": "Token and price tables, shipped ready to use."})
 """Folders without Python in them."""
@@ -75,6 +76,12 @@ def words() -> str:
     return _table(("word", "means"), WORDS.items())
 
 
+def injection() -> str:
+    """The figures of the classifier's card."""
+    rows = [line for line in CARD.read_text(encoding="utf-8").splitlines() if line.startswith("|")]
+    return "\n".join(["| texts | n | flagged |", *rows[1:]])
+
+
 def metrics() -> str:
     rows = (
         (f"`{metric.name}`", metric.kind, ", ".join(metric.labels) or "none", metric.help, metric.otel or "")
@@ -105,7 +112,14 @@ GENERATED: Mapping[str, Mapping[str, Callable[[], str]]] = MappingProxyType(
     {
         "ARCHITECTURE.md": MappingProxyType({"tree": tree}),
         "README.md": MappingProxyType(
-            {"plugins": plugins, "commands": commands, "admin": admin, "words": words, "metrics": metrics}
+            {
+                "plugins": plugins,
+                "injection": injection,
+                "commands": commands,
+                "admin": admin,
+                "words": words,
+                "metrics": metrics,
+            }
         ),
     }
 )

@@ -2,9 +2,10 @@
 
     python -m benchmarks.hot [KIND ...] [--calls 4000] [--rounds 5]
 
-KIND is `json`, `json-50k`, `burst` (a stream of 50 events) or `looking` (`json` through ten more plugins whose hooks
-look at the segments). Prints the CPU time per call (median of rounds), and how many functions a call enters (Python's
-and C's), which no neighbour disturbs: `tests/benchmarks/test_hot.py` holds those to a bound.
+KIND is `json`, `json-50k`, `burst` (a stream of 50 events), `looking` (`json` through ten more plugins whose hooks look
+at the segments), `guarded` (`json` through the usual chain, each call with a text never seen before) or `guarded-again`
+(the same text each time). Prints the CPU time per call (median of rounds), and how many functions a call enters
+(Python and C), which no neighbour disturbs: `tests/benchmarks/test_hot.py` holds those to a bound.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import product, repeat
 from typing import Any, cast
 
 import orjson
@@ -28,6 +30,7 @@ from benchmarks.speed.target import Target
 from proxy import pricetable
 from proxy.app.worker import Parts, Worker
 from proxy.clock import SystemClock
+from proxy.configuration.settings import CHAIN
 from proxy.live import Entry, Identity, Limits, Snapshot, Streams, Upstream
 from proxy.prices import Prices
 from proxy.server.connection import Connection
@@ -39,6 +42,9 @@ from proxy.upstream.connection import Connection as Far
 TEXT = "A weir is a low barrier across a river that holds back what must not pass and steers the flow. "
 URL = "http://provider.invalid"
 DEFAULT = (Entry("audit", "audit"), Entry("metering", "metering"))
+GUARDED = tuple(Entry(name, name) for name in CHAIN)
+OLD = b"A weir"
+"""What stands in a text where another word makes a new text of it."""
 
 
 class Records:
@@ -106,19 +112,21 @@ def body(size: int, model: str, *, stream: bool = False) -> bytes:
 
 def bodies(kind: str) -> bytes:
     match kind:
-        case "json" | "looking":
+        case "json" | "looking" | "guarded" | "guarded-again":
             return body(1500, "json-1500")
         case "json-50k":
             return body(50_000, "json-1500")
         case "burst":
             return body(1500, "burst-50", stream=True)
-    raise SystemExit(f"{kind} is not known here: json, json-50k, burst, looking")
+    raise SystemExit(f"{kind} is not known here: json, json-50k, burst, looking, guarded, guarded-again")
 
 
 class Bench:
     """A worker between two stand-ins."""
 
-    def __init__(self, *chain: Entry) -> None:
+    def __init__(self, *chain: Entry, fresh: bool = False) -> None:
+        """`fresh`: each call has a text of its own."""
+        self._words = map(bytes, product(b"abcdefghij", repeat=len(OLD))) if fresh else repeat(OLD)
         self.records = Records()
         prices = Prices(pricetable.table())
         parts = Parts(self.records, Page(None), MemoryStore(SystemClock()), prices, b"secret", {})
@@ -142,7 +150,7 @@ class Bench:
         loop = asyncio.get_running_loop()
         for _ in range(count):
             self.answered = loop.create_future()
-            self.connection.data_received(data)
+            self.connection.data_received(data.replace(OLD, next(self._words), 1))
             await self.answered
 
 
@@ -167,7 +175,7 @@ def no_sockets() -> Iterator[None]:
 
 async def measure(kind: str, calls: int, rounds: int) -> tuple[float, float]:
     """CPU microseconds and functions entered, per call."""
-    bench = Bench(*(looking() if kind == "looking" else ()))
+    bench = Bench(*chain(kind), fresh=kind == "guarded")
     await bench.start()
     data = request("/v1/chat/completions", bodies(kind))
     took = []
@@ -178,12 +186,15 @@ async def measure(kind: str, calls: int, rounds: int) -> tuple[float, float]:
             await bench.calls(data, calls)
             took.append((time.process_time() - begun) / calls * 1e6)
         entered = await count(bench, data, 50)
+        bench.connection.connection_lost(None)  # nobody is there who would hang up when Weir does
         await bench.worker.stop(1.0)
     return statistics.median(took), entered
 
 
-def looking() -> tuple[Entry, ...]:
-    return (*DEFAULT, *(Entry(f"looking-{number}", "benchmarks.speed.looking:Looking") for number in range(10)))
+def chain(kind: str) -> tuple[Entry, ...]:
+    if kind == "looking":
+        return (*DEFAULT, *(Entry(f"looking-{number}", "benchmarks.speed.looking:Looking") for number in range(10)))
+    return GUARDED if kind.startswith("guarded") else DEFAULT
 
 
 async def count(bench: Bench, data: bytes, calls: int) -> float:

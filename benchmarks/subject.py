@@ -44,10 +44,11 @@ class Subject:
 
     process: subprocess.Popen[bytes]
 
-    def __init__(self, place: Path, upstream: str, authority: Path | None) -> None:
+    def __init__(self, place: Path, upstream: str, authority: Path | None, plugins: Sequence[str] = ()) -> None:
         self.data = place / "data"
         self.file = place / "weir.yaml"
         self._upstream = upstream
+        self._chain = f"plugins: [{', '.join(plugins)}]\n" if plugins else ""
         self._trust = ", pool_size: 16384" + (f", ca_file: {authority}" if authority else "")
         self.configure()
         self.port = 0
@@ -89,7 +90,7 @@ class Subject:
 
     def configure(self, path: str = "") -> None:
         """Writes its file; `path` makes another address of the same provider, for a reload that changes something."""
-        self.file.write_text(f"upstreams:\n  target: {{url: {self._upstream}{path}{self._trust}}}\n")
+        self.file.write_text(f"{self._chain}upstreams:\n  target: {{url: {self._upstream}{path}{self._trust}}}\n")
 
     def ready(self) -> bool:
         try:
@@ -118,11 +119,17 @@ class Subject:
 
 @contextmanager
 def weir(
-    upstream: str, *arguments: str, workers: int = 1, authority: Path | None = None, prefix: Sequence[str] = ()
+    upstream: str,
+    *arguments: str,
+    workers: int = 1,
+    authority: Path | None = None,
+    prefix: Sequence[str] = (),
+    plugins: Sequence[str] = (),
 ) -> Iterator[Subject]:
-    """Over this provider; with `authority` that alone is trusted. `prefix` is what runs it (`taskset -c 0`)."""
+    """Over this provider; with `authority` that alone is trusted. `prefix` is what runs it (`taskset -c 0`), `plugins`
+    the chain, in place of the usual one."""
     with tempfile.TemporaryDirectory(prefix="weir-scale-") as place:
-        subject = Subject(Path(place), upstream, authority)
+        subject = Subject(Path(place), upstream, authority, plugins)
         serve = ["-m", "proxy", "serve", "--config", str(subject.file), "--data", str(subject.data)]
         ports = ["--port", "0", "--admin-port", "0", "--workers", str(workers)]
         command = [*prefix, sys.executable, *serve, *ports, *arguments]

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
 
 from proxy.exchange import Exchange, Response, Segment, Target
 from proxy.ports import Clock, Live, Metrics, Prices, Store, Tasks, Tokens
@@ -75,6 +75,29 @@ class MemoryKit(Protocol):
     def remember(self, plugin: str, fingerprint: str, exchange: Exchange, segment: Segment, found: Any) -> None: ...
 
 
+class Spent(NamedTuple):
+    """What calls of one tenant and name (and model, where that was asked for) took in a day."""
+
+    tenant: str
+    name: str
+    model: str
+    requests: int
+    tokens: int
+    unpriced_tokens: int
+    """Those of them that had no price."""
+    nano_usd: int
+    """Of the others."""
+
+
+class SpentKit(Protocol):
+    """What was spent before: sums of the calls of a day (`YYYY-MM-DD`, UTC) that began before a moment, by whom limits
+    of a kind count (agent, user, key, tenant, model, all; `own`: what a key has for itself). The first thousands."""
+
+    async def __call__(self, by: str, day: str, until_s: float, *, models: bool = False) -> list[Spent]:
+        """`models`: each model for itself. Raises WeirError where nobody knows."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Kit:
     """All that a plugin may reach of the world."""
@@ -90,6 +113,8 @@ class Kit:
     memory: MemoryKit
     secret: Callable[[str], bytes]
     """32 bytes for a purpose, derived from the secret of the fleet: the same in every worker and after a restart."""
+    spent: SpentKit | None = None
+    """None: nothing is known of what was before."""
 
 
 class Plugin(Generic[OptionsT]):

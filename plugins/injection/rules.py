@@ -155,9 +155,9 @@ def weight(hits: Iterable[Hit]) -> float:
 def parse(text: str, where: str) -> tuple[Family, ...]:
     """The families that a TOML file spells out. Raises ConfigError that names the file, the rule and the mistake."""
     made = _families(text, where)
-    for family, rule in [(family, rule) for family in made for rule in family.rules]:
+    for rule in (rule for family in made for rule in family.rules):
         for pattern in rule.patterns:
-            _check(pattern, f"{where}, family {family.name}, rule {rule.hit.id}")
+            _check(pattern, f"{where}, family {rule.hit.family}, rule {rule.hit.id}")
     return made
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Generator, Mapping, Sequence
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any, TypeVar, cast
 
@@ -45,7 +46,7 @@ class Pii(Plugin[PiiOptions]):
 
     def __init__(self, kit: Kit) -> None:
         super().__init__(kit)
-        self._vault = Vault(kit.store, kit.secret)
+        self._vault = Vault(kit.store, kit.secret, kit.clock)
         self._operators = Operators(kit.secret)
         self._tokens = kit.secret("pii tokens")
         self._secrets: Secrets | None = None
@@ -226,6 +227,16 @@ class Pii(Plugin[PiiOptions]):
     async def forget(self, user: str) -> int:
         """Every stored map of this person is unreadable from now on, whoever's tenant they are in."""
         return int(await self._vault.erase(user))
+
+    async def export(self, user: str) -> list[dict[str, Any]]:
+        """That there are maps, how many and until when; not what is in them. The values are words of the person's own
+        calls, whose texts are told where they are kept; a map may have other people's in it, and opens to nobody but
+        the credential that made the call."""
+        told = await self._vault.told(user)
+        if told is None:
+            return []
+        expires = datetime.fromtimestamp(told[1], UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        return [{"what": "encrypted maps of placeholders", "maps": told[0], "expires": expires}]
 
     # --- back
 

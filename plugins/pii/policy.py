@@ -69,8 +69,8 @@ class Policy:
         return self.operators.get(type, self.options.operator)
 
     def warm(self) -> None:
-        """Looks into what makes the finder load all that it loads when first needed: no call has to wait for it. (Only
-        the rule of a secret is made ready by the first text that has its keyword: in a millisecond, and few ever are.)"""
+        """Looks into what makes the finder load all that it loads when first needed: no call has to wait for it. (The
+        rules of secrets are not loaded: each is in a millisecond, when its keyword first comes, and few ever do.)"""
         self.look(WARMING)
 
     def look(self, text: str) -> Found:

@@ -9,15 +9,16 @@ took beyond that is owed by its buckets, so the next calls wait for it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from plugins.ratelimit import words
 from plugins.ratelimit.caps import Cap, asked
 from plugins.ratelimit.options import Mode, RateLimitOptions
-from plugins.ratelimit.pools import OF_KEYS, Kind, Plan, Pool, applying, model_of
+from plugins.ratelimit.pools import OF_KEYS, Kind, Plan, Pool, applying, model_of, pools_of
 from plugins.ratelimit.reckoning import Reckoning, allowed, choices, clamp
+from plugins.ratelimit.seeds import Seeds
 from proxy.errors import Refused
 from proxy.exchange import Exchange, Finding, Response, Usage
 from proxy.plugin import Kit, Plugin
@@ -37,6 +38,8 @@ class Hold:
 
     pools: list[Pool]
     took: Amounts
+    reckoned: bool = False
+    """Tokens, and what they cost, are among it."""
     prompt: int = 0
     left: Sequence[int] = ()
     counted: int = 0
@@ -55,6 +58,7 @@ class RateLimit(Plugin[RateLimitOptions]):
         self._plans: dict[tuple[Any, ...], Plan] = {}
         self._plans_of: Any = None
         self._reckoning = Reckoning()
+        self._seeds = Seeds(kit)
 
     def needed(self, hook: str, snapshot: Any, agent: Any) -> bool:
         options = _given(self.name, snapshot, agent)
@@ -106,11 +110,37 @@ class RateLimit(Plugin[RateLimitOptions]):
         if hold is None:
             return
         took = hold.took
-        tokens, money = self._came_to(exchange, hold)
+        tokens, money = self._came_to(exchange, hold) if hold.reckoned else (0, 0)
         more: Amounts = {"requests": 0, "calls": -1, "tokens": tokens - took["tokens"], "money": money - took["money"]}
-        owing = [(pool, amount) for pool in hold.pools if (amount := more[pool.kind])]
-        if owing:
-            self.kit.store.settle([pool for pool, _ in owing], [amount for _, amount in owing])
+        pools, amounts = [], []
+        for pool in hold.pools:
+            if amount := more[pool.kind]:
+                pools.append(pool)
+                amounts.append(amount)
+        if pools:
+            self.kit.store.settle(pools, amounts)
+
+    async def forget(self, user: str) -> int:
+        """Deletes the buckets that count this user: of the calls that were seen here, and of every tenant that the
+        settings name. (Their keys are keyed hashes; slots come back by themselves.)"""
+        self._seeds.forget(user)
+        keys = {pool.key for pool in self._counting(user) if not pool.slots}
+        self._plans = {kind: plan for kind, plan in self._plans.items() if kind[2] != user}
+        told = [await self.kit.store.delete(name) for key in sorted(keys) for name in (key, f"{key}:seeded")]
+        return sum(told[::2])
+
+    def _counting(self, user: str) -> Iterator[Pool]:
+        for kind, plan in self._plans.items():
+            if kind[2] == user:
+                yield from [pool for pool in (*plan.pools, *[soft for _, soft in plan.soft]) if pool.by == "user"]
+        current = self.kit.live.current
+        tenants = {"default", *[key.tenant for key in current.identity.keys]}
+        for agent in ("", *current.agents):
+            options = current.options(self.name, agent, "")
+            for limit in getattr(options, "limits", ()):
+                if limit.by == "user":
+                    for tenant in tenants:
+                        yield from pools_of(limit, f"{tenant}\0{user}", self._secret, self.kit.clock.wall_s())
 
     # Before the call
 
@@ -125,6 +155,8 @@ class RateLimit(Plugin[RateLimitOptions]):
         if plan is None or exchange.at_s >= plan.until_s:
             limits = tuple(applying(options.limits, exchange))
             plan = self._plans[kind] = Plan.of(limits, self._secret, exchange.at_s)
+            every = (*plan.pools, *[pool for _, pool in plan.soft])
+            self._seeds.sow(every, exchange.at_s, lambda tokens: _bounded(None, tokens, options))
         return plan
 
     def _reckoned(self, exchange: Exchange, options: RateLimitOptions, plan: Plan) -> Hold:
@@ -132,6 +164,7 @@ class RateLimit(Plugin[RateLimitOptions]):
         hold = Hold([], {"requests": 1, "calls": 1, "tokens": 0, "money": 0})
         if not plan.tokens:
             return hold
+        hold.reckoned = True
         request, model = exchange.request, model_of(exchange)
         hold.prompt = self._reckoning.prompt(request, model)
         answer = self._answer(exchange, options, model)
@@ -162,13 +195,14 @@ class RateLimit(Plugin[RateLimitOptions]):
         request = exchange.request
         if request.dialect == "embeddings":
             return 0
-        most = allowed(request)
+        count = choices(request)
+        most = allowed(request, count)
         if options.reserve == "clamp":
             if most is None:
                 clamp(request, model, options.clamp_tokens)
-                most = options.clamp_tokens * choices(request)
+                most = options.clamp_tokens * count
             return most
-        likely = self._reckoning.answer(exchange.caller.agent, model) * choices(request)
+        likely = self._reckoning.answer(exchange.caller.agent, model) * count
         return likely if most is None else min(most, likely)
 
     def _price(self, exchange: Exchange, usage: Usage) -> int | None:

@@ -15,6 +15,8 @@ from proxy.exchange import Exchange
 
 Kind = Literal["requests", "tokens", "calls", "money"]
 NANO_USD = 1_000_000_000
+OWN = "own\0"
+"""Begins whose a limit is that a key has for itself."""
 MINUTE_S, DAY_S = 60.0, 86_400.0
 SPARE_S = 3600.0
 """Windows are remembered for so long after their end, whatever the clocks of a fleet say."""
@@ -38,8 +40,14 @@ class Pool:
     by: By
     measure: str
     """The option that sets it."""
+    begins_s: float = 0.0
     ends_s: float = math.inf
-    """When a new window begins; seconds since the epoch."""
+    """When its window began, and when a new one begins; seconds since the epoch."""
+    whose: str = ""
+    """Tenant and name of whom it counts."""
+    names: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    """Of the limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +67,7 @@ class Plan:
     @classmethod
     def of(cls, limits: Sequence[tuple[Limit, str]], secret: bytes, at_s: float) -> Plan:
         """`limits`: each that applies, and the name it applies to."""
-        made = [(limit.mode, pool) for limit, name in limits for pool in _pools(limit, name, secret, at_s)]
+        made = [(limit.mode, pool) for limit, name in limits for pool in pools_of(limit, name, secret, at_s)]
         every = [pool for _, pool in made]
         return cls(
             tuple(pool for mode, pool in made if mode == "enforce"),
@@ -84,11 +92,11 @@ def applying(limits: Sequence[Limit], exchange: Exchange) -> Iterator[tuple[Limi
     }
     for limit in limits:
         shown, whole = names[limit.by]
-        if _fits(limit.names, shown) and _fits(limit.models, model):
+        if fits(limit.names, shown) and fits(limit.models, model):
             yield limit, whole
-    for key in exchange.snapshot.identity.keys if caller.key else ():
-        if key.name == caller.key and (own := of_key(key)) is not None:
-            yield own, f"own\0{key.name}"
+    key = exchange.snapshot.identity.key(caller.key)
+    if key is not None and (own := of_key(key)) is not None:
+        yield own, OWN + key.name
 
 
 def of_key(key: Any) -> Limit | None:
@@ -106,7 +114,8 @@ def model_of(exchange: Exchange) -> str:
     return exchange.target.model if exchange.target is not None else exchange.request.model
 
 
-def _pools(limit: Limit, name: str, secret: bytes, at_s: float) -> Iterator[Pool]:
+def pools_of(limit: Limit, name: str, secret: bytes, at_s: float) -> Iterator[Pool]:
+    """The buckets of a limit, for whom it counts."""
     unit = "\0".join((limit.by, name, *limit.names, "", *limit.models))
     whose = hashlib.blake2b(unit.encode(errors="surrogatepass"), key=secret, digest_size=16).hexdigest()
     for measure in MEASURES:
@@ -121,22 +130,26 @@ def _pools(limit: Limit, name: str, secret: bytes, at_s: float) -> Iterator[Pool
         elif measure.endswith("_minute"):
             yield Pool(key, capacity, capacity / MINUTE_S, 0.0, False, kind, limit.by, measure)
         else:
-            window, ends_s = _window(measure, at_s)
+            window, begins_s, ends_s = _window(measure, at_s)
             ttl_s = ends_s - at_s + SPARE_S
-            yield Pool(f"{key}:{window}", capacity, 0.0, ttl_s, False, kind, limit.by, measure, ends_s)
+            yield Pool(
+                f"{key}:{window}", capacity, 0.0, ttl_s, False, kind, limit.by, measure,
+                begins_s, ends_s, name, limit.names, limit.models,
+            )  # fmt: skip
 
 
-def _window(measure: str, at_s: float) -> tuple[str, float]:
-    """The day or the month of a moment, and its end; by UTC."""
+def _window(measure: str, at_s: float) -> tuple[str, float, float]:
+    """The day or the month of a moment, its beginning and its end; by UTC."""
     now = datetime.fromtimestamp(at_s, UTC)
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
     if measure.endswith("_day"):
-        return midnight.strftime("%Y-%m-%d"), (midnight + timedelta(days=1)).timestamp()
+        return midnight.strftime("%Y-%m-%d"), midnight.timestamp(), (midnight + timedelta(days=1)).timestamp()
     first = midnight.replace(day=1)
-    return first.strftime("%Y-%m"), (first + timedelta(days=32)).replace(day=1).timestamp()
+    return first.strftime("%Y-%m"), first.timestamp(), (first + timedelta(days=32)).replace(day=1).timestamp()
 
 
-def _fits(patterns: tuple[str, ...], value: str) -> bool:
+def fits(patterns: tuple[str, ...], value: str) -> bool:
+    """Exact or ending in *; no patterns fit all."""
     if not patterns:
         return True
     return any(value.startswith(one[:-1]) if one.endswith("*") else value == one for one in patterns)

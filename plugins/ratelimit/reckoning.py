@@ -15,6 +15,7 @@ PART_TOKENS = 1000
 FIRST_TOKENS = 1024
 """An answer, where there have been few before."""
 FEW = 20
+LOOK = 16
 KNOWN = 4096
 """Models, and pairs of agent and model, that are remembered."""
 STEPS = 4
@@ -35,24 +36,27 @@ _THINKING = ("o1", "o3", "o4", "gpt-5")
 class Outputs:
     """How long answers were: counts by size."""
 
-    __slots__ = ("_counts", "_longest", "total")
+    __slots__ = ("_counts", "_longest", "_looked", "total")
 
     def __init__(self) -> None:
         self._counts = [0] * SIZES
         self._longest = 0
+        self._looked = 0
+        """How many there were when the longest was found."""
         self.total = 0
 
     def learn(self, tokens: int) -> None:
         self._counts[min(SIZES - 1, int(STEPS * math.log2(tokens + 1)))] += 1
-        self._longest = 0
         self.total += 1
         if self.total >= AGES:
             self._counts = [count // 2 for count in self._counts]
-            self.total = sum(self._counts)
+            self._looked = self.total = sum(self._counts)
 
     def p99(self) -> int:
-        """Tokens that 99 of 100 answers did not exceed (up to a fifth more, by the width of a step)."""
-        if not self._longest:
+        """Tokens that 99 of 100 answers did not exceed (up to a fifth more, by the width of a step); looked for anew
+        when there are a few more."""
+        if not self._longest or self.total >= self._looked + LOOK:
+            self._looked = self.total
             beyond, place = self.total // 100, SIZES - 1
             while place > 0 and (beyond := beyond - self._counts[place]) >= 0:
                 place -= 1
@@ -92,12 +96,13 @@ class Reckoning:
         known.learn(answer)
 
 
-def allowed(request: Request) -> int | None:
-    """The longest answer that the call itself allows, all its choices together; None where it does not say."""
+def allowed(request: Request, count: int = 0) -> int | None:
+    """The longest answer that the call itself allows, all its choices (`count`, where they were counted) together;
+    None where it does not say."""
     for name in _NAMES.get(request.dialect, ()):
         most = request.get(name)
         if type(most) is int and most >= 0:
-            return most * choices(request)
+            return most * (count or choices(request))
     return None
 
 
@@ -105,8 +110,10 @@ def choices(request: Request) -> int:
     """How many answers the call asks for."""
     if request.dialect not in ("chat", "completions"):
         return 1
-    counts = [count for name in ("n", "best_of") if type(count := request.get(name)) is int]
-    return max(1, *counts) if counts else 1
+    count, best = request.get("n"), request.get("best_of")
+    if type(best) is int and (type(count) is not int or best > count):
+        count = best
+    return count if type(count) is int and count > 1 else 1
 
 
 def clamp(request: Request, model: str, most: int) -> None:

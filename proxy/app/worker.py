@@ -49,6 +49,7 @@ from proxy.server.front import Front
 from proxy.server.probes import Probes
 from proxy.server.tunnel import tunnel
 from proxy.shadow import ShadowStore
+from proxy.spent import Spending
 from proxy.tasks import Tasks
 from proxy.telemetry.lag import Lag
 from proxy.telemetry.logs import Log, install
@@ -110,6 +111,7 @@ class Worker:
                 ask=self._asker,
                 memory=Memory(),
                 secret=derived(parts.secret),
+                spent=Spending(parts.records),
             )
         )
         self.front: Front
@@ -250,10 +252,11 @@ def _warm() -> None:
 
 
 def _load(modules: list[str]) -> None:
-    """What cannot be loaded is told where it is needed."""
+    """A module may have a function `ahead` for what it needs whatever the settings. What cannot be loaded is told where
+    it is needed."""
     for name in filter(None, modules):
         with suppress(Exception):
-            import_module(name)
+            getattr(import_module(name), "ahead", int)()
 
 
 async def _serve(options: argparse.Namespace) -> int:

@@ -27,8 +27,12 @@ FORMAT = 1
 NAME = "overlay.json"
 CODE: tuple[Key, ...] = (("plugins", "*", "uses"),)
 """Name what code runs: for the file alone, whoever asks."""
+OUTSIDE = ("url", "token", "rules", "model")
+"""Options of plugins that say where texts are sent, and which files are read."""
 TRUSTED: tuple[Key, ...] = (
     *SECRETS, *CODE, ("upstreams",), ("identity",), ("audit",), ("agents", "*", "content"),
+    *(("plugins", "*", "options", name) for name in OUTSIDE),
+    *(("agents", "*", "plugins", "*", "options", name) for name in OUTSIDE),
 )  # fmt: skip
 """Name secrets, addresses, callers and what is kept: whoever merely reaches the admin port must not change them."""
 

@@ -23,7 +23,7 @@ from proxy.configuration import document, environment, refusals
 from proxy.configuration.merge import Merge, Origin, shaped, up
 from proxy.configuration.overlay import Overlay
 from proxy.configuration.sections import Plugin
-from proxy.configuration.settings import AT_START, PROVIDERS, Settings, at, below, reference
+from proxy.configuration.settings import AT_START, CHAIN, PROVIDERS, Settings, at, below, reference
 from proxy.configuration.wording import Path, dotted, nearest, parts, sentence
 from proxy.errors import ConfigError
 
@@ -199,6 +199,7 @@ def _profile(merge: Merge) -> None:
     """`observe` touches nothing, whatever else is written: plugins in shadow, usage not asked, nothing refused."""
     if merge.values.get("profile") != "observe":
         return
+    merge.values.setdefault("plugins", {name: {} for name in CHAIN})
     chosen: list[tuple[Path, Json]] = [(("uninspected",), "record")]
     chosen += [(("upstreams", name, "ask_usage"), "never") for name in _names(merge, ("upstreams",))]
     chosen += [(("plugins", name, "mode"), "shadow") for name in _names(merge, ("plugins",)) if name not in WATCHERS]

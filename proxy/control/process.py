@@ -32,6 +32,7 @@ from proxy.control.queries import Executions, Trail
 from proxy.control.recorder import Recorder
 from proxy.control.redaction import Redactor
 from proxy.control.retention import Retention
+from proxy.control.spending import Spending
 from proxy.control.vault import Vault
 from proxy.errors import BadRequest, ConfigError, WeirError
 from proxy.ports import Clock, Metrics
@@ -133,7 +134,7 @@ class Control:
         self._receiver = Receiver(
             str(paths.run / "control.sock"),
             recorder.write,
-            on_ask=_answering(executions),
+            on_ask=_answering(executions, Spending(history)),
             on_join=self._joined,
             on_error=_channel_failed,
         )
@@ -295,8 +296,10 @@ class Control:
         return said
 
 
-def _answering(executions: Executions) -> Callable[[Peer, dict[str, Any]], Any]:
+def _answering(executions: Executions, spending: Spending) -> Callable[[Peer, dict[str, Any]], Any]:
     async def on_ask(peer: Peer, question: dict[str, Any]) -> dict[str, Any]:
+        if "spent" in question:
+            return {"spent": await spending.answer(question["spent"])}
         call, credential = question.get("call"), question.get("credential")
         if not isinstance(call, str) or not isinstance(credential, str):
             raise BadRequest("a question names a call and a credential")

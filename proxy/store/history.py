@@ -27,6 +27,7 @@ from proxy.store import events
 from proxy.store import rows as sql
 from proxy.store.events import EventFilter, Events
 from proxy.store.rows import COLUMNS, DETAIL, FIELDS, Cursor, Filter, Page, conditions, is_day
+from proxy.store.spending import Sums, statement
 
 LOG = logging.getLogger("weir.history")
 OPEN_FILES = 3
@@ -182,6 +183,10 @@ class History:
             if len(found) > limit:
                 return Events([events.read(row) for row in found[:limit]], _cursor(found[limit - 1]))
         return Events([events.read(row) for row in found], None)
+
+    def spent(self, day: str, by: str, until_s: float, *, models: bool) -> list[Sums]:
+        """What that day's calls took that began before a moment, by whom limits of this kind count."""
+        return [tuple(row) for row in self._read(day, statement(by, models=models), (until_s,))]
 
     def _shape(self, row: Mapping[str, Any]) -> Sequence[Any]:
         values = {**self._empty, **row}

@@ -241,6 +241,11 @@ class Leases:
             account.heard(order, int(found[2 * place]), float(found[2 * place + 1]), now_s)
         return True
 
+    def doubt(self) -> None:
+        """Another server answers than before: it may have forgotten the last there was. As if it had been away: what is
+        known here is told before anything is leased anew."""
+        self._left()
+
     def _left(self) -> None:
         if self.away:
             return

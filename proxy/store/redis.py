@@ -14,8 +14,10 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as Disconnected
 from redis.exceptions import RedisError, ResponseError
 
 from proxy import ports
@@ -28,6 +30,7 @@ from proxy.store.bucket import Taken
 from proxy.store.leases import Leases
 
 T = TypeVar("T")
+Connected = Callable[[AbstractConnection], Awaitable[None]]
 LOG = logging.getLogger("weir.store")
 MISUSE = ("WRONGTYPE", "value is not an integer", "increment or decrement would overflow")
 """Answers that are the asker's fault: no reason to think Redis ill."""
@@ -54,7 +57,10 @@ class RedisStore:
         self._breaker = Breaker(self.options.failures, self._changed)
         self._on_change = on_change
         self._told = False
-        self._redis = _client(url, self.options, self.options.timeout_s)
+        self._run_id = b""
+        """Of the server on this machine that was met last."""
+        local = self._connected if "unix://" in url else None
+        self._redis = _client(url, self.options, self.options.timeout_s, local)
         self._watcher = _client(url, self.options, None)
         self._take = self._redis.register_script(scripts.TAKE)
         self._put_if = self._redis.register_script(scripts.PUT_IF)
@@ -190,6 +196,19 @@ class RedisStore:
             return result
         raise StoreDown("hot state did not answer in time")
 
+    async def _connected(self, connection: AbstractConnection) -> None:
+        """A server behind a socket that was killed is back within milliseconds, and may lack what it had not yet
+        written: nobody would notice. (Behind an address may be many servers at once.) The first verb that meets another
+        one fails, so that nothing is asked of it before it is told what is known here."""
+        await connection.on_connect()
+        await connection.send_command("INFO", "server")
+        said = await connection.read_response()
+        met = next((line for line in bytes(said).split(b"\r\n") if line.startswith(b"run_id:")), b"")
+        before, self._run_id = self._run_id, met
+        if before and met != before:
+            self.leases.doubt()
+            raise Disconnected("another server answers than before")
+
     async def _ping(self) -> bool:
         try:
             async with asyncio.timeout(self.options.probe_s):
@@ -236,7 +255,7 @@ class RedisStore:
         return f"{self.options.namespace}#{key}"
 
 
-def _client(url: str, options: RedisOptions, timeout_s: float | None) -> Redis:
+def _client(url: str, options: RedisOptions, timeout_s: float | None, connected: Connected | None = None) -> Redis:
     pool = BlockingConnectionPool.from_url(
         url.replace("valkey+unix://", "unix://", 1).replace("valkey://", "redis://", 1),
         max_connections=options.pool_size,
@@ -244,6 +263,7 @@ def _client(url: str, options: RedisOptions, timeout_s: float | None) -> Redis:
         socket_timeout=timeout_s,
         socket_connect_timeout=options.probe_s,
         retry=Retry(NoBackoff(), 0),
+        redis_connect_func=connected,
     )
     return Redis.from_pool(pool)
 

@@ -108,11 +108,12 @@ def spoken(request: pytest.FixtureRequest, provider: str, tmp_path_factory: pyte
     place = tmp_path_factory.mktemp("canary")
     file = place / "weir.yaml"
     digest = hashlib.sha256(OURS.encode()).hexdigest()
+    guards = ", pii: {}, output_filter: {}" if request.param == "masked" else ""
     file.write_text(
         f"log: {{level: debug}}\naudit: {{content: {request.param}}}\n"
         f"upstreams: {{sim: {{url: '{provider}', key: env:CANARY_KEY}}}}\n"
         f"identity: {{keys: {{ours: {{sha256: '{digest}'}}}}}}\n"
-        "plugins: {audit: {}, metering: {}}\n"
+        f"plugins: {{audit: {{}}, metering: {{}}{guards}}}\n"
     )
     log, data = place / "log", place / "data"
     with _served(file, data, log) as weir:

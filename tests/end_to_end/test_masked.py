@@ -33,7 +33,7 @@ def body(surface: str, stream: bool, turns: int) -> bytes:
     text, said = f"I am {MINE}, the key is {KEY}.", orjson.dumps({"to": MINE, "with": f"key {KEY}"}).decode()
     tool: dict[str, Any] = {"name": "send", "description": f"Writes to {OTHER}."}
     call = {"type": "function", "function": {"name": "send", "arguments": said}}
-    doc: dict[str, Any] = {
+    docs: dict[str, dict[str, Any]] = {
         "chat": {
             "messages": [
                 {"role": "user", "content": text},
@@ -61,7 +61,8 @@ def body(surface: str, stream: bool, turns: int) -> bytes:
             ],
             "tools": [{**tool, "input_schema": TOOL}],
         },
-    }[surface]  # fmt: skip
+    }  # fmt: skip
+    doc = docs[surface]
     said_in = "input" if surface == "responses" else "messages"
     doc[said_in] = doc[said_in][:turns]
     return orjson.dumps({"model": "gpt-4o-mini", "stream": stream, **doc})

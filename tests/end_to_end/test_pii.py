@@ -258,7 +258,11 @@ async def test_what_works_in_the_background_is_restored_when_it_is_fetched() -> 
 async def test_an_erased_person_has_no_maps() -> None:
     async with asking(pii()) as weir:
         first = await ask(weir, "responses", f"I am {ANN}", headers={"x-weir-user": "ann"})
+        (held,) = await weir.plugin("pii").export("ann")
+        assert (held["what"], held["maps"]) == ("encrypted maps of placeholders", 1)
+        assert ANN not in str(held) and await weir.plugin("pii").export("bob") == []
         assert await weir.plugin("pii").forget("ann") == 1
+        assert await weir.plugin("pii").export("ann") == []
         came = await weir.get(f"/v1/responses/{identity(first)}", "responses")
         assert came.text == "You said: I am [EMAIL_1]"
 

@@ -27,6 +27,7 @@ from tests.worker import weir as weir_here
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 SHARE = 0.2
+PLAIN = ("audit", "metering")
 DATA_SEGMENTS_IN = 152
 """Where `struct tcp_info` has the number of segments with data that came."""
 EVENT = b'data: {"id":"c","object":"chat.completion.chunk","choices":[{"index":0,"delta":{"content":"%d"}}]}\n\n'
@@ -97,11 +98,20 @@ def open_files(pid: int) -> tuple[int, int]:
     return int(soft), int(hard)
 
 
-@pytest.mark.parametrize(("tls", "most_kb"), [(False, 20), (True, 90)], ids=["plain", "tls"])
-async def test_an_open_stream_takes_little_memory(tls: bool, most_kb: int, certificates: Certificates) -> None:
+@pytest.mark.parametrize(
+    ("tls", "plugins", "most_kb"),
+    [(False, PLAIN, 20), (True, PLAIN, 90), (False, (), 32)],
+    ids=["plain", "tls", "guarded"],
+)
+async def test_an_open_stream_takes_little_memory(
+    tls: bool, plugins: tuple[str, ...], most_kb: int, certificates: Certificates
+) -> None:
     options = ("--tls", str(certificates.server)) if tls else ()
     scheme, authority = ("https", certificates.authority) if tls else ("http", None)
-    with target(*options) as port, weir(f"{scheme}://127.0.0.1:{port}", authority=authority) as subject:
+    with (
+        target(*options) as port,
+        weir(f"{scheme}://127.0.0.1:{port}", authority=authority, plugins=plugins) as subject,
+    ):
         (worker,) = subject.pids("worker")
         streams, each_kb = await opened_streams(subject.port, 100, 600_000), []
         for _ in range(3):  # an arena or a table that is made once falls into one of the three

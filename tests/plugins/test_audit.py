@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import orjson
 import pytest
 
 from benchmarks.provider import Provider
-from plugins.audit import CONTENT_CHARS, KIND_BYTES, Audit
+from plugins.audit import CONTENT_CHARS, KIND_BYTES, SECRET_CHARS, Audit
 from proxy.channel import ChannelDown
-from proxy.exchange import Finding, Response, Segment
-from proxy.live import Agent
+from proxy.errors import Overloaded
+from proxy.exchange import MASK, Exchange, Finding, Response, Segment
+from proxy.live import Agent, Entry
+from proxy.plugin import Kit, NoOptions, Plugin
 from tests import kit
 from tests.asking import SPEAKING, asking
 from tests.plugins_for_tests import Edits, Refuses, Swaps, listed
@@ -80,18 +84,49 @@ def said(entry: Any) -> tuple[list[str], list[str]]:
     return [one["text"] for one in content["input"]], [one["text"] for one in content["output"]]
 
 
+class Veils(Plugin[NoOptions]):
+    """Leaves a mask on every call."""
+
+    name = "veils"
+
+    async def request(self, exchange: Exchange) -> None:
+        exchange.notes[MASK] = Veil()
+
+
+class Veil:
+    """Hides the letter o."""
+
+    def __init__(self, most: int = 10_000) -> None:
+        self.most = most
+
+    def __call__(self, text: str) -> str:
+        return text.replace("o", "")
+
+    def slow(self, texts: Sequence[str]) -> bool:
+        return sum(map(len, texts)) > self.most
+
+
+class Torn(Veil):
+    def __call__(self, text: str) -> str:
+        raise RuntimeError("no mask for this")
+
+
+VEILS = Entry("veils", "tests.plugins.test_audit:Veils")
+
+
 @pytest.mark.parametrize("content", ["masked", "full"])
 @pytest.mark.parametrize(("surface", "stream"), SPEAKING)
 async def test_texts_are_in_an_entry_where_they_are_asked_for(surface: str, stream: bool, content: Any) -> None:
-    async with asking(content=content) as weir:
+    async with asking(VEILS, content=content) as weir:
         await weir.ask(surface, stream)
         entry = (await weir.record())["audit"]
         assert entry["content"]["mode"] == content
-        assert said(entry) == (["say something"], ["You said: say something"])
+        hides: Any = Veil() if content == "masked" else str
+        assert said(entry) == ([hides("say something")], [hides("You said: say something")])
 
 
 async def test_the_texts_are_those_that_were_sent_and_delivered() -> None:
-    async with asking(listed(Swaps, options={"word": "SHOUT", "by": "sing"}), listed(Edits), content="masked") as weir:
+    async with asking(listed(Swaps, options={"word": "SHOUT", "by": "sing"}), listed(Edits), content="full") as weir:
         for stream in (False, True):
             await weir.ask(stream=stream)
         for record in await weir.running.sink.wait_for(2):
@@ -106,7 +141,7 @@ async def test_no_text_is_anywhere_in_a_record_where_none_is_asked_for() -> None
 
 async def test_an_agent_has_its_own_word_on_its_texts() -> None:
     agents = {"open": Agent(content="full"), "shut": Agent(content="none")}
-    async with asking(content="masked", agents=agents) as weir:
+    async with asking(VEILS, content="masked", agents=agents) as weir:
         for agent in ("open", "shut", "other"):
             await weir.ask(x_weir_agent=agent)
         records = await weir.running.sink.wait_for(3)
@@ -125,6 +160,72 @@ async def test_a_long_text_is_cut_and_says_so() -> None:
     kept = call.audit.content["input"]
     assert [len(one["text"]) for one in kept] == [CONTENT_CHARS, len("3 more texts")]
     assert kept[1] == {"role": "", "kind": "cut", "text": "3 more texts"}
+
+
+def long_call(**content: Any) -> Exchange:
+    """A call whose one text is longer than what is kept of it, by a secret's length and more."""
+    call = kit.exchange(kit.snapshot(**content))
+    call.request.segments[:] = [Segment("user", "text", "ox" * CONTENT_CHARS)]
+    call.response = Response()
+    return call
+
+
+async def finished(call: Exchange, kit_: Kit | None = None) -> Any:
+    await Audit(kit_ or kit.kit()).finish(call)
+    assert call.audit is not None
+    return call.audit.content
+
+
+async def test_without_a_mask_or_where_it_fails_no_text_is_kept_and_the_entry_stays() -> None:
+    call = long_call(content="masked")
+    assert await finished(call) is None
+    for most in (0, 10**9):
+        call.notes[MASK] = Torn(most)
+        assert await finished(call) is None
+        assert call.steps[-1].what == "kept no text"
+
+
+async def test_long_texts_are_masked_in_a_thread_and_nobody_waits_for_short_ones() -> None:
+    threads: list[Any] = []
+
+    class Threads(kit.FakeTasks):
+        async def in_thread(self, work: Any, *arguments: Any) -> Any:
+            threads.append(work)
+            return work(*arguments)
+
+    call, made = long_call(content="masked"), replace(kit.kit(), tasks=Threads())
+    for most in (10**9, 0):
+        call.notes[MASK] = Veil(most)
+        assert Audit(made).finish_waits(call) is bool(threads or not most)
+        assert (await finished(call, made))["mode"] == "masked"
+    assert len(threads) == 1
+    assert not Audit(made).finish_waits(long_call(content="full"))
+
+
+async def test_a_thread_that_is_not_to_be_had_costs_the_texts_alone() -> None:
+    class Full(kit.FakeTasks):
+        async def in_thread(self, work: Any, *arguments: Any) -> Any:
+            raise Overloaded("Too much work is waiting for a thread.")
+
+    call = long_call(content="masked")
+    call.notes[MASK] = Veil(0)
+    assert await finished(call, replace(kit.kit(), tasks=Full())) is None
+
+
+async def test_what_a_cut_has_parted_is_not_kept() -> None:
+    """A secret that begins before the cut is known for one by its end alone."""
+    secret = "s" * SECRET_CHARS
+
+    class Knows(Veil):
+        def __call__(self, text: str) -> str:
+            return text.replace(secret, "[SECRET]")
+
+    for before in (CONTENT_CHARS - 10, CONTENT_CHARS + 10):
+        call = long_call(content="masked")
+        call.request.segments[0] = Segment("user", "text", "x" * before + secret + "y" * CONTENT_CHARS)
+        call.notes[MASK] = Knows()
+        ((kept,),) = [(await finished(call))["input"]]
+        assert "sss" not in kept["text"] and len(kept["text"]) <= CONTENT_CHARS
 
 
 # --- strict

@@ -16,7 +16,7 @@ DAY_S = 86_400.0
 
 def vault(store: MemoryStore | None = None, secret: bytes = b"s" * 32) -> tuple[Vault, MemoryStore]:
     store = store or MemoryStore(FakeClock())
-    made = Vault(store, derived(secret))
+    made = Vault(store, derived(secret), cast(FakeClock, store.clock))
     made.start()
     return made, store
 
@@ -85,3 +85,21 @@ async def test_what_is_no_map_is_none() -> None:
     for broken in (b"", b"x", sealed[:-1], sealed[:16] + b"\0" + sealed[17:], b"\0" * 80):
         await store.put(place, broken)
         assert await made.load(ANN, "r") == {}
+
+
+async def test_who_asks_is_told_how_many_maps_there_are_and_until_when_but_no_word_of_them() -> None:
+    made, store = vault()
+    clock = cast(FakeClock, store.clock)
+    assert await made.told("ann") is None
+    await made.save(ANN, "resp_1", {"EMAIL_1": "ann@b.io"}, 2 * DAY_S)
+    await made.save(ANN, "resp_1", {"EMAIL_2": "bob@b.io"}, 2 * DAY_S)
+    await made.save(ANN, "resp_2", {"EMAIL_1": "ann@b.io"}, DAY_S)
+    assert await vault(store)[0].told("ann") == (2, clock.wall_s() + 2 * DAY_S)
+    assert await made.told("eve") is None
+    clock.jump(1.5 * DAY_S)
+    assert await made.load(ANN, "resp_1") == {"EMAIL_1": "ann@b.io", "EMAIL_2": "bob@b.io"}
+    clock.jump(DAY_S)
+    assert await made.told("ann") is None
+    await made.save(ANN, "resp_3", {"EMAIL_1": "ann@b.io"}, DAY_S)
+    await made.erase("ann")
+    assert await made.told("ann") is None

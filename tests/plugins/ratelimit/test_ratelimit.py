@@ -349,6 +349,22 @@ def test_no_name_of_a_caller_is_in_a_key() -> None:
     assert "ada" not in exchange.state["ratelimit"].pools[0].key
 
 
+def test_a_user_who_is_forgotten_has_no_buckets() -> None:
+    bench = Bench(Limit(by="user", requests_per_day=1, mode="enforce"), Limit(by="agent", requests_per_day=100))
+    bench.plugin.kit = replace(bench.kit, live=kit.FixedLive(bench.snapshot))
+    for user in ("ada", "bob"):
+        bench.out(at_s=bench.clock.wall_s(), user=user, tenant="t")
+        bench.refused(at_s=bench.clock.wall_s(), user=user, tenant="t")
+    bench.out(at_s=bench.clock.wall_s(), user="ada")
+    other = RateLimit(bench.plugin.kit)  # a process that has seen no call of theirs
+    assert at_once(other.forget("ada")) == 1
+    bench.refused(at_s=bench.clock.wall_s(), user="ada", tenant="t")
+    assert at_once(bench.plugin.forget("ada")) == 1
+    assert at_once(bench.plugin.forget("ada")) == 0
+    bench.refused(at_s=bench.clock.wall_s(), user="bob", tenant="t")
+    bench.out(at_s=bench.clock.wall_s(), user="ada", tenant="t")
+
+
 @pytest.mark.parametrize(
     "wrong", [{}, {"requests_per_minute": 0}, {"usd_per_day": -1.0}, {"concurrent": 10**13}, {"by": "agent"}]
 )

