@@ -11,7 +11,8 @@ to top (`proxy.passage`). Each hook runs inside its plugin's envelope:
   failure (anything else, time-out) open: recorded, the call goes on     closed: `PluginFailed`
 
 Synchronous code cannot be interrupted: a hook that overruns its time without awaiting is let through, and counts as
-failed at the third time in a row.
+failed at the third time in a row. Nor is work that only rests (`sleep(0)`) cut off, as long as it ends at all: else who
+sends much, or many at once, would get by a guard that fails open. For the same reason a long call has more time.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from collections.abc import Callable, Coroutine
 from contextvars import ContextVar
 from dataclasses import replace
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from proxy.coroutines import in_a_task, resumed
 from proxy.errors import Limited, PluginFailed, Refused
@@ -37,6 +38,10 @@ SHADOW: ContextVar[bool] = ContextVar("weir_shadow", default=False)
 """True while a shadow hook runs: the kit's store then writes to a namespace of its own, and `ask` is off."""
 
 OVERRUNS = 3
+RESTING = 60
+"""So many times its time a hook may take that does nothing but work and rest."""
+AMPLE_BYTES = 128 * 1024
+"""For each so many of a call a `request` hook has its time once more."""
 BYPASSED = frozenset({"audit", "metering"})
 """What still runs while the break-glass bypass is on."""
 
@@ -211,7 +216,7 @@ class Chain:
             if hook in member.still:
                 result = await work(exchange)
             else:
-                result = await bounded(work(exchange), member.limit_of(hook))
+                result = await bounded(work(exchange), limit_of(exchange, member, hook))
         except (Refused, Limited) as decision:
             exchange.step(member.name, hook, f"refused {decision.code}")
             raise
@@ -241,7 +246,7 @@ class Chain:
         token = SHADOW.set(True)
         start = self.now()
         try:
-            result = await bounded(work(view), member.limit_of(hook))
+            result = await bounded(work(view), limit_of(exchange, member, hook))
         except (Refused, Limited) as decision:
             exchange.step(member.name, hook, f"would refuse {decision.code}")
         except Exception as error:  # noqa: BLE001  a shadow plugin must never touch the call
@@ -267,7 +272,7 @@ class Chain:
 
     def measure(self, exchange: Exchange, member: Member, hook: str, spent_s: float) -> None:
         """Overruns of code that did not await. Raises PluginFailed at the third in a row, where set to closed."""
-        limit = member.limit_of(hook)
+        limit = limit_of(exchange, member, hook)
         if not limit or spent_s <= limit:
             member.overruns = 0
             return
@@ -275,6 +280,12 @@ class Chain:
         if member.overruns >= OVERRUNS:
             member.overruns = 0
             self.failed(exchange, member, hook, TimeoutError())
+
+
+def limit_of(exchange: Exchange, member: Member, hook: str) -> float:
+    """How long this hook may take with this call, in seconds; 0: for ever."""
+    limit_s = member.limit_of(hook)
+    return limit_s * (1 + len(exchange.request.body) // AMPLE_BYTES) if hook == "request" else limit_s
 
 
 def _look(verdict: asyncio.Future[Any]) -> None:
@@ -354,19 +365,41 @@ async def suspended(work: Coroutine[Any, Any, T], waiting: Any, limit_s: float) 
         return await resumed(work, waiting)
     task = asyncio.current_task()
     assert task is not None
-    fired = False
+    loop, steps = asyncio.get_running_loop(), _Steps(work, waiting)
+    fired, rests = False, 0
 
     def fire() -> None:
-        nonlocal fired
+        nonlocal fired, rests, timer
+        if steps.waiting is None and rests < RESTING:
+            rests += 1
+            timer = loop.call_later(limit_s, fire)
+            return
         fired = True
         task.cancel()
 
-    timer = asyncio.get_running_loop().call_later(limit_s, fire)
+    timer = loop.call_later(limit_s, fire)
     try:
-        return await resumed(work, waiting)
+        return await resumed(steps, waiting)
     except asyncio.CancelledError:
         if fired and task.uncancel() == 0:
             raise TimeoutError from None
         raise
     finally:
         timer.cancel()
+
+
+class _Steps(Generic[T]):
+    """A coroutine that tells what it waits for: None where it only lets others have the loop."""
+
+    __slots__ = ("waiting", "work")
+
+    def __init__(self, work: Coroutine[Any, Any, T], waiting: Any) -> None:
+        self.work, self.waiting = work, waiting
+
+    def send(self, value: Any) -> Any:
+        self.waiting = self.work.send(value)
+        return self.waiting
+
+    def throw(self, error: BaseException) -> Any:
+        self.waiting = self.work.throw(error)
+        return self.waiting

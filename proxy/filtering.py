@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import xxhash
 
 from proxy.chain import SHADOW, Chain, bounded
+from proxy.coroutines import in_a_task
 from proxy.errors import Limited, Refused
 from proxy.exchange import Exchange
 from proxy.findings import shadowed
@@ -146,6 +148,8 @@ class Filtered:
         return out
 
     async def _take(self, running: Running, out: Hold) -> str:
+        if asyncio.current_task() is None:  # a judgement may use whatever asyncio has, a store's time-outs too
+            await in_a_task()
         try:
             return await bounded(_checked(out), running.member.limit_s)
         except TimeoutError as error:

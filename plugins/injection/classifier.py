@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 from math import exp, sqrt
-from types import MappingProxyType
 from typing import Any
 
 from plugins.injection.features import Pair, read, tokens
@@ -70,7 +69,7 @@ class Model:
             else:
                 singles[first] = weight
         return cls(
-            MappingProxyType(singles), MappingProxyType(pairs), header["scale"], header["bias"], header["slope"],
+            singles, pairs, header["scale"], header["bias"], header["slope"],
             header["rules"], tuple((rate, logit) for rate, logit in header["quantiles"]), header["version"],
             digest.hex(),
         )  # fmt: skip
@@ -100,8 +99,7 @@ class Model:
 
     def _stretch(self, words: list[str]) -> float:
         singles, pairs = read(words)
-        ones, twos = self.singles, self.pairs
-        said = [*map(ones.__getitem__, ones.keys() & singles), *map(twos.__getitem__, twos.keys() & pairs)]
+        said = [*filter(None, map(self.singles.get, singles)), *filter(None, map(self.pairs.get, pairs))]
         return self.scale * sum(said) / sqrt(len(said)) if said else 0.0
 
 

@@ -44,21 +44,12 @@ class OutputFilter(Plugin[OutputFilterOptions]):
     async def start(self) -> None:
         """Raises ConfigError where a file of rules cannot be used."""
         await self.kit.tasks.in_thread(self._load)
-        for options in self._configured():
+        for options in self.configured():
             self._policy(options)
 
     def _load(self) -> None:
         self._secrets = Secrets.packaged()
         self._anchors = Anchors(self._secrets.rules)
-
-    def _configured(self) -> list[OutputFilterOptions]:
-        """All that may be asked of it under the present settings."""
-        current = self.kit.live.current
-        try:
-            found = [current.options(self.name, agent, "") for agent in ("", *current.agents)]
-        except KeyError:  # a reload is about to bring it: what it is to do, the first call says
-            return []
-        return [options for options in found if isinstance(options, OutputFilterOptions)]
 
     def _policy(self, options: OutputFilterOptions) -> Policy:
         found = self._ready.get(id(options))

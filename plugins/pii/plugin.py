@@ -38,6 +38,11 @@ T = TypeVar("T")
 Texts = list[tuple[Segment, Found]]
 
 
+def ahead() -> None:
+    """What every policy looks with, made while control is at its start."""
+    Policy.of(PiiOptions(), Secrets.packaged()).warm()
+
+
 class Pii(Plugin[PiiOptions]):
     name = "pii"
     Options = PiiOptions
@@ -56,17 +61,8 @@ class Pii(Plugin[PiiOptions]):
     async def start(self) -> None:
         self._vault.start()
         self._secrets = await self.kit.tasks.in_thread(Secrets.packaged)
-        for options in self._configured():
+        for options in self.configured():
             await self._prepare(options)
-
-    def _configured(self) -> list[PiiOptions]:
-        """All that may be asked of it under the present settings."""
-        current = self.kit.live.current
-        try:
-            found = [current.options(self.name, agent, "") for agent in ("", *current.agents)]
-        except KeyError:  # a reload is about to bring it: what it is to do, the first call says
-            found = []
-        return [options for options in found if isinstance(options, PiiOptions)]
 
     async def _prepare(self, options: PiiOptions) -> Policy:
         """Raises ConfigError."""

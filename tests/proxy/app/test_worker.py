@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import sys
 from argparse import Namespace
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import fields, replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import orjson
@@ -99,6 +101,16 @@ async def test_plugins_can_ask_for_their_options_from_the_start() -> None:
         live = weir.plugin("edits").kit.live
         assert live.current.options("edits", "default", "").by == "SING"
         assert live.current is weir.running.worker.chains.current.snapshot
+
+
+def test_what_a_module_needs_in_any_case_is_made_before_there_are_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+    ahead, without = ModuleType("ahead_of_settings"), ModuleType("without_ahead")
+    ahead.__dict__["ahead"] = lambda: made.append("made")
+    monkeypatch.setitem(sys.modules, ahead.__name__, ahead)
+    monkeypatch.setitem(sys.modules, without.__name__, without)
+    worker._load([without.__name__, "there.is.none", "", ahead.__name__])
+    assert made == ["made"]
 
 
 async def test_plugins_are_stopped_when_the_worker_ends() -> None:
