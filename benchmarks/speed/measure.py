@@ -87,7 +87,8 @@ def _place(case: Case, running: Running) -> Place:
 def _warm(case: Case, place: Place) -> str:
     """Calls that are not counted, which also tell what the subject can do; or why it cannot be measured."""
     connections = 1 if case.way == "alone" else min(8, case.connections)
-    seen = asyncio.run(saturated(place.running.port, place.shorter or place.source, WARM_S, connections))
+    warm_s = LONG_WARM_S if case.call.sort == "prose" else WARM_S
+    seen = asyncio.run(saturated(place.running.port, place.shorter or place.source, warm_s, connections))
     if not seen.calls or seen.failed:
         return f"{seen.failed} of {seen.failed + seen.calls} calls failed"
     able = seen.calls / seen.seconds
@@ -172,3 +173,5 @@ def capacity(running: Running) -> float:
     """Calls/s of small JSON calls: by this the slow ones are spared what they cannot do."""
     seen = asyncio.run(saturated(running.port, source(Call(), running.subject), WARM_S, 8))
     return seen.calls / seen.seconds if seen.calls else 0.0
+LONG_WARM_S = 2.0
+"""Where texts differ: every one has been seen once, so that what is built for its kind of text is built."""
