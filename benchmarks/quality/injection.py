@@ -16,7 +16,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 
-from benchmarks.quality import stranger_injection
+from benchmarks.quality import rival
 from benchmarks.quality.report import Table, rate
 from benchmarks.training import corpus
 from benchmarks.training import injection as training
@@ -63,7 +63,7 @@ def run(arguments: argparse.Namespace) -> list[Table]:
     }
     notes = []
     if arguments.peers:
-        found, missing = stranger_injection.scores(arguments.folder, [row["text"] for row in rows])
+        found, missing = rival.scores(arguments.folder, [row["text"] for row in rows])
         systems |= found
         notes = [f"Not installed: {name}." for name in missing]
     tables = [_caught(rows, systems, notes), _places(rows, judges), _disguised(rows, judges, ours), _times(rows)]

@@ -24,6 +24,8 @@ from benchmarks.speed.subjects import Running
 
 FLUSH_S = 0.3
 WARM_S = 0.3
+LONG_WARM_S = 2.0
+"""Where texts differ: every one has been seen once, so that what is built for its kind of text is built."""
 STREAMS_S = 1000.0
 """Paced streams begin at this rate."""
 Sample = dict[str, float]
@@ -173,5 +175,3 @@ def capacity(running: Running) -> float:
     """Calls/s of small JSON calls: by this the slow ones are spared what they cannot do."""
     seen = asyncio.run(saturated(running.port, source(Call(), running.subject), WARM_S, 8))
     return seen.calls / seen.seconds if seen.calls else 0.0
-LONG_WARM_S = 2.0
-"""Where texts differ: every one has been seen once, so that what is built for its kind of text is built."""
