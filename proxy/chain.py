@@ -22,9 +22,9 @@ from collections.abc import Callable, Coroutine
 from contextvars import ContextVar
 from dataclasses import replace
 from functools import partial
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
-from proxy.coroutines import in_a_task, resumed
+from proxy.coroutines import Watched, in_a_task, resumed
 from proxy.errors import Limited, PluginFailed, Refused
 from proxy.exchange import MASK, Exchange, Request, Response, Target
 from proxy.live import Snapshot
@@ -365,8 +365,9 @@ async def suspended(work: Coroutine[Any, Any, T], waiting: Any, limit_s: float) 
         return await resumed(work, waiting)
     task = asyncio.current_task()
     assert task is not None
-    loop, steps = asyncio.get_running_loop(), _Steps(work, waiting)
+    loop, steps = asyncio.get_running_loop(), Watched(work, waiting)
     fired, rests = False, 0
+    timer: asyncio.TimerHandle
 
     def fire() -> None:
         nonlocal fired, rests, timer
@@ -386,20 +387,3 @@ async def suspended(work: Coroutine[Any, Any, T], waiting: Any, limit_s: float) 
         raise
     finally:
         timer.cancel()
-
-
-class _Steps(Generic[T]):
-    """A coroutine that tells what it waits for: None where it only lets others have the loop."""
-
-    __slots__ = ("waiting", "work")
-
-    def __init__(self, work: Coroutine[Any, Any, T], waiting: Any) -> None:
-        self.work, self.waiting = work, waiting
-
-    def send(self, value: Any) -> Any:
-        self.waiting = self.work.send(value)
-        return self.waiting
-
-    def throw(self, error: BaseException) -> Any:
-        self.waiting = self.work.throw(error)
-        return self.waiting

@@ -5,22 +5,32 @@ from __future__ import annotations
 import types
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
-from typing import Any, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
 
-class Steps(Protocol[T]):
-    """As much of a coroutine as `resumed` needs; `T` is what it ends with."""
+class Watched(Generic[T]):
+    """A coroutine that tells what it waits for: None where it only lets others have the loop."""
 
-    def send(self, value: Any, /) -> Any: ...
+    __slots__ = ("waiting", "work")
 
-    def throw(self, error: BaseException, /) -> Any: ...
+    def __init__(self, work: Coroutine[Any, Any, T], waiting: Any) -> None:
+        self.work, self.waiting = work, waiting
 
+    def send(self, value: Any) -> Any:
+        self.waiting = self.work.send(value)
+        return self.waiting
+
+    def throw(self, error: BaseException) -> Any:
+        self.waiting = self.work.throw(error)
+        return self.waiting
 
 
 @types.coroutine
-def resumed(work: Coroutine[Any, Any, T], waiting: Any, context: Context | None = None) -> Generator[Any, Any, T]:
+def resumed(
+    work: Coroutine[Any, Any, T] | Watched[T], waiting: Any, context: Context | None = None
+) -> Generator[Any, Any, T]:
     """Awaits the rest of a coroutine that was started with `send(None)` and waits for `waiting`. To be awaited by the
     task in which it was started. `context`: where its steps run, if not in the task's own."""
     run = _here if context is None else context.run

@@ -139,13 +139,14 @@ class Plugin(Generic[OptionsT]):
         self.kit = kit
 
     def configured(self) -> list[OptionsT]:
-        """All options that a call may have under the present settings. None where a reload is about to bring the plugin:
-        what it is to do, the first call says then."""
+        """All options that a call may have under the present settings. None where a reload is about to bring the
+        plugin: what it is to do, the first call says then."""
         current = self.kit.live.current
         try:
-            return [current.options(self.name, agent, "") for agent in ("", *current.agents)]
+            found = [current.options(self.name, agent, "") for agent in ("", *current.agents)]
         except KeyError:
             return []
+        return [options for options in found if isinstance(options, self.Options)]
 
     async def start(self) -> None:
         """Load models, open files. Raise `ConfigError` where the configuration cannot work."""

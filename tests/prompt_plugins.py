@@ -142,7 +142,10 @@ class _Filtering:
         return piece.upper() if self.what == "change" else piece
 
     async def judged(self, piece: str) -> str:
-        if self.what != "hold, briefly":
+        if self.what == "hold, timed":  # as stores do, which needs a task
+            async with asyncio.timeout(5):
+                await asyncio.sleep(0)
+        elif self.what != "hold, briefly":
             await asyncio.sleep(0)
         fall(self.what.removeprefix("hold, "))
         return piece.upper()

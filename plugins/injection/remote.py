@@ -62,10 +62,8 @@ class Remote(Plugin[RemoteOptions]):
         self._tls = ssl.create_default_context()
 
     async def start(self) -> None:
-        snapshot = self.kit.live.current
-        for agent in ("", *snapshot.agents):
-            options = snapshot.options(self.name, agent, "")
-            if isinstance(options, RemoteOptions) and urlsplit(options.url).scheme not in ("http", "https"):
+        for options in self.configured():
+            if urlsplit(options.url).scheme not in ("http", "https"):
                 raise ConfigError(
                     "needs the address of a classifier: set `url` in its options, such as http://127.0.0.1:8090/predict",
                     key=f"plugins.{self.name}.options.url",

@@ -29,6 +29,10 @@ _LABEL = re.compile(r"[a-z0-9-]{28,63}")
 LOOKBACK_CHARS = 200
 SENTENCE_WORDS = 4
 QUOTED_CHARS = 12
+_ENDING = re.compile(r"\.[A-Za-z0-9]{1,5}\Z")
+"""Of a file's name."""
+_LOGIN = re.compile(r"(?:https?:|ftp:|wss?:)?(?://|\\\\)[^/?#\\@]{6,}@", re.IGNORECASE)
+"""What stands before the host, and goes there with the request."""
 
 
 class Link(NamedTuple):
@@ -64,6 +68,8 @@ def links(
         before = text[max(0, low - LOOKBACK_CHARS) : low]
         way: Way = "image" if _IMAGE.search(before) else "link" if _LINK.search(before) else "text"
         reason = _carries(host, rest, way, parameters, told)
+        if not reason and way == "image" and _LOGIN.match(address):
+            reason = "data before the host"
         if reason:
             yield Link(low, low + len(address), way, reason)
 
@@ -87,7 +93,8 @@ def _carries(host: str, rest: str, way: Way, parameters: frozenset[str], told: C
         if reason:
             return f"{reason} in the query"
     for part in path.split("/"):
-        if len(part) >= QUOTED_CHARS and (reason := _data(unquote(part), way, told, named=False, path=True)):
+        said = _ENDING.sub("", unquote(part))
+        if len(said) >= QUOTED_CHARS and (reason := _data(said, way, told, named=False, path=True)):
             return f"{reason} in the path"
     return ""
 

@@ -59,7 +59,6 @@ class Pii(Plugin[PiiOptions]):
         """By the identity of the options, which are kept beside them."""
 
     async def start(self) -> None:
-        self._vault.start()
         self._secrets = await self.kit.tasks.in_thread(Secrets.packaged)
         for options in self.configured():
             await self._prepare(options)

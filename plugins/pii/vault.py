@@ -7,6 +7,7 @@ stand how many maps were begun with it and when the last of them expires, for wh
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import math
@@ -44,7 +45,7 @@ class Vault:
         self._aead: Any = None
 
     def start(self) -> None:
-        """Loads the cipher; blocks for some milliseconds."""
+        """Loads the cipher, for which most workers have no use; blocks for some milliseconds."""
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415  7 MB
 
         self._aead = AESGCM
@@ -61,6 +62,7 @@ class Vault:
         person = self._person(caller.user or "")
         begins = await self._store.get(place) is None
         key = self._key(await self._salt(person, ttl_s, begins=begins))
+        await self._loaded()
         for _ in range(TRIES):
             before = await self._store.get(place)
             found = {**await self._opened(place, before), **values}
@@ -90,6 +92,7 @@ class Vault:
         salt = await self._store.get(_salts(person))
         if salt is None:
             return {}
+        await self._loaded()
         try:
             plain = self._aead(self._key(salt[:SALT_BYTES])).decrypt(
                 sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], place.encode() + person
@@ -97,6 +100,10 @@ class Vault:
         except Exception:  # noqa: BLE001  erased and begun anew, or no map at all: the cipher does not say which
             return {}
         return {str(name): _said(value) for name, value in orjson.loads(plain).items()}
+
+    async def _loaded(self) -> None:
+        if self._aead is None:
+            await asyncio.to_thread(self.start)
 
     async def _salt(self, person: bytes, ttl_s: float, *, begins: bool) -> bytes:
         """The person's own, made where there is none; it lives as long as the last map. `begins`: for one more map."""

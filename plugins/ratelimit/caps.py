@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import MappingProxyType
 from typing import NamedTuple
 
 from plugins.ratelimit.options import CAPS, By, Limit, Mode
@@ -15,6 +16,10 @@ WORDS = {
     "messages": "messages",
     "tools": "tools",
 }
+
+
+NAMED = MappingProxyType({"messages": ("messages", "input", "prompt"), "tools": ("tools", "functions")})
+"""The lists of a body in which they stand, over all dialects."""
 
 
 class Cap(NamedTuple):
@@ -44,7 +49,5 @@ def asked(request: Request, measure: str) -> int:
         return allowed(request) or 0
     if measure == "choices":
         return choices(request)
-    listed = request.get(measure)
-    if listed is None and measure == "messages":
-        listed = request.get("input")
-    return len(listed) if isinstance(listed, list) else 0
+    listed = [request.get(name) for name in NAMED[measure]]
+    return max(len(one) if isinstance(one, list) else 0 for one in listed)

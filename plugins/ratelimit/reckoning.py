@@ -98,12 +98,9 @@ class Reckoning:
 
 def allowed(request: Request, count: int = 0) -> int | None:
     """The longest answer that the call itself allows, all its choices (`count`, where they were counted) together;
-    None where it does not say."""
-    for name in _NAMES.get(request.dialect, ()):
-        most = request.get(name)
-        if type(most) is int and most >= 0:
-            return most * (count or choices(request))
-    return None
+    None where it does not say. Where it says two things, nobody knows which of them the provider reads."""
+    said = [most for name in _NAMES.get(request.dialect, ()) if type(most := request.get(name)) is int and most >= 0]
+    return max(said) * (count or choices(request)) if said else None
 
 
 def choices(request: Request) -> int:
@@ -113,7 +110,13 @@ def choices(request: Request) -> int:
     count, best = request.get("n"), request.get("best_of")
     if type(best) is int and (type(count) is not int or best > count):
         count = best
-    return count if type(count) is int and count > 1 else 1
+    return (count if type(count) is int and count > 1 else 1) * _prompts(request)
+
+
+def _prompts(request: Request) -> int:
+    """Each prompt of a list gets answers of its own; a list of numbers is one, in tokens."""
+    prompt = request.get("prompt") if request.dialect == "completions" else None
+    return len(prompt) if isinstance(prompt, list) and prompt and isinstance(prompt[0], (str, list)) else 1
 
 
 def clamp(request: Request, model: str, most: int) -> None:

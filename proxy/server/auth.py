@@ -202,7 +202,7 @@ def _granted(key: CallerKey, wanted: str) -> str:
     own = key.agent or "default"
     if not wanted or wanted == own:
         return own
-    if wanted not in key.agents and "*" not in key.agents:
+    if not any(wanted.startswith(one[:-1]) if one.endswith("*") else wanted == one for one in key.agents):
         raise Forbidden("this key may not speak for that agent", code="agent_not_allowed")
     return wanted
 

@@ -41,6 +41,10 @@ OWN_METRICS = 100
 """Metrics that are not in the table (a plugin's own) which one page takes."""
 LABEL_CHARACTERS = 128
 OTHER = "other"
+TELLING = re.compile(
+    r"[^@\s]@[\w-]+(?:\.[\w-]+)*\.[A-Za-z]{2}|(?<![a-z])(?:[spr]k-[\w-]{12}|gh[a-z]_\w{20}|AKIA[0-9A-Z]{16})"
+)
+"""Callers write models into labels, and anybody reads those: an address or a key is none that is shown."""
 FEW = frozenset({"outcome", "surface", "stream", "type", "source"})
 """Labels of our own metrics that have few values: they keep them where the others become `other`."""
 FULL = "weir_metrics_page_full_total"
@@ -253,7 +257,9 @@ class Page:
 
 
 def _plain(value: str) -> str:
-    """A label's value as it may be shown: short and printable."""
+    """A label's value as it may be shown: short, printable, and nobody's address or key."""
+    if TELLING.search(value):
+        return OTHER
     cut = value[:LABEL_CHARACTERS]
     return cut if cut.isprintable() else "".join(one if one.isprintable() else "?" for one in cut)
 

@@ -92,6 +92,8 @@ class Walk:
             return
         if type_ == "thinking" and self._thinking(part, sealed):
             return
+        if type(type_) is not str or type_ not in _UNREAD:  # whatever it is, what it says is read
+            self.text(part, "text", self.kind, sealed=sealed)
         self.uninspected.append(_UNREAD.get(type_, "unknown") if type(type_) is str else "unknown")
 
     def _thinking(self, part: dict[str, Any], sealed: bool) -> bool:
@@ -124,12 +126,23 @@ class Walk:
         self._arguments(message.get("function_call"), is_signed(message))
 
     def _arguments(self, function: Json, sealed: bool) -> None:
-        if type(function) is not dict or type(arguments := function.get("arguments")) is not str:
+        arguments = function.get("arguments") if type(function) is dict else None
+        if type(arguments) is dict:  # as some servers have it
+            self.leaves(arguments, "tool_arguments", sealed=sealed)
+        if type(function) is not dict or type(arguments) is not str:
             return
         self.segments += argument_segments(
             Place(function, "arguments"), arguments, self.role,
             index=self.index, part=len(self.segments), fresh=self.fresh, sealed=sealed,
         )  # fmt: skip
+
+    def leaves(self, value: Json, kind: Kind, *, sealed: bool = False) -> None:
+        """Every text within an object or array."""
+        for key, inner in value.items() if type(value) is dict else enumerate(value):
+            if type(inner) in (dict, list):
+                self.leaves(inner, kind, sealed=sealed)
+            else:
+                self.text(value, key, kind, sealed=sealed)
 
 
 def is_signed(item: Json) -> bool:
@@ -169,7 +182,8 @@ def messages(doc: dict[str, Json]) -> tuple[list[Segment], list[str]]:
 
 
 def settings(doc: dict[str, Json], fresh: bool) -> list[Segment]:
-    """The texts beside the messages: what tools and schemas say of themselves, and the predicted output."""
+    """The texts beside the messages: what tools and schemas say of themselves, the predicted output,
+    documents."""
     segments = []
     for index, (container, key) in enumerate(_described(doc)):
         for part, (place, text) in enumerate(descriptions(container, key)):
@@ -178,6 +192,11 @@ def settings(doc: dict[str, Json], fresh: bool) -> list[Segment]:
     if type(prediction) is dict:
         walk = Walk("assistant", len(doc.get("messages") or ()), fresh=fresh)
         walk.message(prediction)
+        segments += walk.segments
+    documents = doc.get("documents")
+    if type(documents) is list:  # of servers that look answers up in them
+        walk = Walk("user", len(doc.get("messages") or ()), fresh=fresh)
+        walk.leaves(documents, "document")
         segments += walk.segments
     return segments
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from proxy.chain import Chain, bounded
+from proxy.chain import AMPLE_BYTES, OVERRUNS, Chain, bounded
 from proxy.errors import PluginFailed, Refused
 from proxy.exchange import Exchange, Response
 from proxy.live import Agent, When
@@ -94,6 +94,41 @@ async def test_a_hook_that_waits_too_long_fails() -> None:
     chain, call = build(scripted("a", request=hang), envelopes={"a": {"timeout_ms": 5}})
     await run(chain, call)
     assert call.steps[0].what == "failed timeout"
+
+
+async def test_work_that_only_rests_is_not_cut_off_before_it_ends() -> None:
+    async def rest(call: Exchange) -> None:
+        end_s = asyncio.get_running_loop().time() + 0.05
+        while asyncio.get_running_loop().time() < end_s:
+            await asyncio.sleep(0)
+        call.step("a", "request", "ended")
+
+    chain, call = build(scripted("a", request=rest), envelopes={"a": {"timeout_ms": 5}})
+    await run(chain, call)
+    assert [step.what for step in call.steps] == ["ended"]
+
+
+async def test_work_that_rests_for_ever_fails() -> None:
+    async def rest(_: Exchange) -> None:
+        while True:
+            await asyncio.sleep(0)
+
+    chain, call = build(scripted("a", request=rest), envelopes={"a": {"timeout_ms": 1}})
+    await run(chain, call)
+    assert call.steps[0].what == "failed timeout"
+
+
+async def test_a_long_call_has_more_time() -> None:
+    clock = FakeClock()
+
+    async def slow(_: Exchange) -> None:
+        clock.jump(1.0)
+
+    chain, call = build(scripted("a", request=slow), clock=clock, envelopes={"a": {"timeout_ms": 300}})
+    call.request.body = bytes(3 * AMPLE_BYTES)
+    for _ in range(OVERRUNS):
+        await run(chain, call)
+    assert not call.steps
 
 
 async def test_code_that_overruns_without_waiting_counts_as_failed_at_the_third_time_in_a_row() -> None:

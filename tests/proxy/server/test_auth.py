@@ -27,7 +27,7 @@ def key(name: str, **rights: object) -> CallerKey:
     return CallerKey(name, hashlib.sha256(f"wk-{name}".encode()).hexdigest(), **rights)  # type: ignore[arg-type]
 
 
-ONE = key("one", agent="mail", tenant="acme", priority=5, agents=("news",), models=("gpt-4*", "o3"), debug=True)
+ONE = key("one", agent="mail", tenant="acme", priority=5, agents=("news", "tax-*"), models=("gpt-4*", "o3"), debug=True)
 ANY = key("any", agents=("*",), tenant="b")
 BARE = key("bare")
 KEYS = Identity(keys=(ONE, ANY, BARE))
@@ -95,6 +95,7 @@ def test_path_and_header_only_narrow_what_a_key_allows() -> None:
     assert told(KEYS, bearer("wk-one"), path="/agents/news/v1/x").caller.agent == "news"
     assert told(KEYS, bearer("wk-one"), ("x-weir-agent", "mail")).caller.agent == "mail"
     assert told(KEYS, bearer("wk-any"), ("x-weir-agent", "whoever"), remote=FAR).caller.agent == "whoever"
+    assert told(KEYS, bearer("wk-one"), ("x-weir-agent", "tax-eu")).caller.agent == "tax-eu"
     assert told(KEYS, bearer("wk-bare")).caller.agent == "default"
     for wrong in ("wk-one", "wk-bare"):
         with pytest.raises(Forbidden):

@@ -91,6 +91,21 @@ def test_labels_are_short_and_printable(page: Page) -> None:
     assert len(model) == 128
 
 
+@pytest.mark.parametrize(
+    ("model", "shown"),
+    [
+        ("ann@example.org", "other"),
+        ("x sk-abcdefghijklmnop", "other"),
+        ("claude-sonnet@20240620", "claude-sonnet@20240620"),
+        ("workers-ai/@cf/meta/llama-3.1-8b", "workers-ai/@cf/meta/llama-3.1-8b"),
+    ],
+)
+def test_an_address_or_a_key_in_the_place_of_a_model_is_not_shown(page: Page, model: str, shown: str) -> None:
+    page.counter("weir_unknown_price_total", model=model).add()
+    ((_, (kept,)),) = values(page)
+    assert kept == shown
+
+
 def test_a_metric_used_as_it_was_not_defined_is_a_mistake(page: Page) -> None:
     with pytest.raises(ValueError, match="is a counter"):
         page.gauge("weir_unknown_price_total", model="m")

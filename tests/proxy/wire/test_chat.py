@@ -95,6 +95,26 @@ def test_odd_shapes_are_walked_without_complaint() -> None:
     assert uninspected == ["unknown", "audio"]
 
 
+def test_what_strangers_to_the_format_say_is_read_and_written_all_the_same() -> None:
+    arguments = {"to": "ann", "of": [{"x": "bob"}, 1, "eve"]}
+    doc = {
+        "messages": [
+            {"role": "user", "content": [{"text": "no type"}, {"type": "novel", "text": "new type"}]},
+            {"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": arguments}}]},
+        ],
+        "documents": ["one", {"data": {"text": "two"}}],
+    }
+    call = request(orjson.dumps(doc))
+    assert [segment.text for segment in call.segments] == ["no type", "new type", "ann", "bob", "eve", "one", "two"]
+    for segment in call.segments:
+        segment.text = segment.text.upper()
+    written = orjson.loads(CODEC.write(call))
+    assert [part["text"] for part in written["messages"][0]["content"]] == ["NO TYPE", "NEW TYPE"]
+    said = written["messages"][1]["tool_calls"][0]["function"]["arguments"]
+    assert said == {"to": "ANN", "of": [{"x": "BOB"}, 1, "EVE"]}
+    assert written["documents"] == ["ONE", {"data": {"text": "TWO"}}]
+
+
 @given(st.lists(TEXT, min_size=1, max_size=4), ARGUMENTS, st.integers(0, 2), st.data())
 def test_an_edit_changes_that_text_only(texts: list[str], arguments: dict[str, Any], style: int, data: Any) -> None:
     messages: list[Any] = [{"role": "user", "content": text} for text in texts]
