@@ -18,6 +18,7 @@ sends much, or many at once, would get by a guard that fails open. For the same 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine
 from contextvars import ContextVar
 from dataclasses import replace
@@ -33,11 +34,11 @@ from proxy.ports import Now
 from proxy.route import Member, Route, applies, for_agent, skipped
 
 T = TypeVar("T")
-
 SHADOW: ContextVar[bool] = ContextVar("weir_shadow", default=False)
 """True while a shadow hook runs: the kit's store then writes to a namespace of its own, and `ask` is off."""
-
 OVERRUNS = 3
+TELL_S = 60.0
+LOG = logging.getLogger("weir.chain")
 RESTING = 60
 """So many times its time a hook may take that does nothing but work and rest."""
 AMPLE_BYTES = 128 * 1024
@@ -55,6 +56,7 @@ class Chain:
         self.snapshot = snapshot
         self._plugins = plugins
         self.now = now
+        self._told: dict[tuple[str, str, str], float] = {}
         self._routes: dict[tuple[str, str, str], Route] = {}
         whens = [entry.when for entry in snapshot.chain]
         self._by_model = any(when.models for when in whens)
@@ -267,8 +269,17 @@ class Chain:
         """A plugin broke: open lets the call go on, closed ends it. Raises PluginFailed."""
         what = "timeout" if isinstance(error, TimeoutError) else type(error).__name__
         exchange.step(member.name, hook, f"failed {what}")
+        self._tell(exchange, member, hook, what)
         if member.entry.on_error == "closed":
             raise PluginFailed(member.name, f"plugin {member.name} failed and is set to refuse then") from error
+
+    def _tell(self, exchange: Exchange, member: Member, hook: str, what: str) -> None:
+        """A line a minute for each way in which a plugin breaks, without the error's own words, which may quote."""
+        now, way = self.now(), (member.name, hook, what)
+        if now >= self._told.get(way, now):
+            self._told[way] = now + TELL_S
+            follows = "the call is refused" if member.entry.on_error == "closed" else "the call passes without it"
+            LOG.error("plugin %s failed (%s, %s): %s", member.name, hook, what, follows, extra={"call": exchange.id})
 
     def measure(self, exchange: Exchange, member: Member, hook: str, spent_s: float) -> None:
         """Overruns of code that did not await. Raises PluginFailed at the third in a row, where set to closed."""

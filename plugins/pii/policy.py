@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from types import MappingProxyType
 
 from plugins.pii import mask, recogniser
@@ -50,7 +49,7 @@ class Policy:
                 key="plugins.pii.options.types",
             )
         off = frozenset(name for name, operator in options.types.items() if operator == "off")
-        own = [rule for file in options.rules for rule in _rules(file)]
+        own = [rule for file in options.rules for rule in secretrules.read_file(file)]
         secrets = Secrets.packaged(*own) if own else packaged
         finder = Finder(classic=options.classic, secrets=secrets, recogniser=recogniser.load(options.recogniser))
         fingerprint = repr((options.classic, options.recogniser, sorted(off), own))
@@ -79,14 +78,3 @@ class Policy:
     def looking(self, text: str) -> Generator[None, None, Found]:
         """As `look`, resting now and then."""
         return mask.looking(self.finder, self.off, text)
-
-
-def _rules(file: str) -> tuple[secretrules.Rule, ...]:
-    try:
-        text = Path(file).read_text("utf-8")
-    except (OSError, ValueError) as error:
-        raise ConfigError(
-            f"the rules {file} cannot be read ({type(error).__name__}): name a file of TOML that Weir may read",
-            key="plugins.pii.options.rules",
-        ) from error
-    return secretrules.read(text, file)

@@ -68,6 +68,17 @@ def sheet(name: str) -> str:
     raise ConfigError(f"config/{name} is not there: this installation is not complete, install weir-proxy again")
 
 
+def read_file(file: str) -> tuple[Rule, ...]:
+    """The rules of an operator's file. Raises ConfigError."""
+    try:
+        text = Path(file).read_text("utf-8")
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"the rules {file} cannot be read ({type(error).__name__}): name a file of TOML that Weir may read"
+        ) from error
+    return read(text, file)
+
+
 def read(text: str, file: str = "rules", *, tried: bool = False) -> tuple[Rule, ...]:
     """The rules of a TOML text; `tried` says that the patterns are known to be good. Raises ConfigError that says what
     to write instead."""
@@ -75,6 +86,8 @@ def read(text: str, file: str = "rules", *, tried: bool = False) -> tuple[Rule, 
         found = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"is not TOML: {error}", file=file, line=1) from None
+    if strange := sorted(set(found) - {"rule", "stop"}):
+        raise ConfigError(f"has no [[{strange[0]}]]: write [[rule]] tables, and stop = [...]", file=file, line=1)
     return made(found.get("rule", ()), tuple(found.get("stop", ())), file, tried=tried)
 
 

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+TYPES = frozenset({
+    "BANK_ACCOUNT", "CREDIT_CARD", "CRYPTO", "DOB", "DRIVER_LICENSE", "EMAIL", "IBAN", "IP", "NATIONAL_ID", "PASSPORT",
+    "PHONE", "SECRET", "SSN",
+})  # fmt: skip
+"""What is found by its form; a recogniser may find more."""
+
 
 class Span(NamedTuple):
     """`text[start:end]` (characters) is a `type`, as sure as `score` (0 to 1) says."""

@@ -22,6 +22,7 @@ from redis.exceptions import RedisError, ResponseError
 
 from proxy import ports
 from proxy.clock import SystemClock
+from proxy.coroutines import in_a_task
 from proxy.errors import StoreDown
 from proxy.ports import Allowance, Bucket
 from proxy.store import scripts
@@ -182,6 +183,8 @@ class RedisStore:
     async def _run(self, work: Callable[[], Awaitable[Any] | Any]) -> Any:
         if self._breaker.open:
             raise StoreDown("hot state is not reachable")
+        if asyncio.current_task() is None:  # begun by hand, on the short way: time-outs need a task
+            await in_a_task()
         try:
             async with asyncio.timeout(self.options.timeout_s):
                 result = await work()

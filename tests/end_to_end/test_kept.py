@@ -272,6 +272,7 @@ async def test_texts_of_calls_that_are_only_counted_go_out_as_those_of_calls_do(
     [
         ("GET", "/v1//responses/resp_1"), ("GET", "/v1/%72esponses/resp_1"), ("GET", "/V1/Responses/resp_1"),
         ("GET", "/v1/responses//resp_1"), ("GET", "/v1/chat/completions//x"), ("GET", "/v1/conversations%2fc/items"),
+        ("POST", "/v1/chat/completions;x"), ("GET", "/v1/responses;x=1/resp_1"),
         ("POST", "/v1/chat/completions/"), ("POST", "/v1/chat//completions"), ("POST", "/v1/%63hat/completions"),
         ("POST", "/v1/messages/"), ("POST", "/v1/Embeddings"), ("POST", "/v1/responses//"),
     ],
