@@ -148,8 +148,6 @@ class Configuration:
                 raise BadRequest(f"there is no change {number} to undo", param="id")
             if change.undone_at is not None:
                 raise BadRequest(f"change {number} is already undone", param="id")
-            if parts(change.key)[:2] == ("identity", "keys"):  # a revoked one would be good again, a made one gone
-                raise BadRequest(f"change {number} is one of a caller's key: use weir key revoke or create", param="id")
             self._permit(parts(change.key))
             made = self.overlay.undo(number, who=who, at=self._around.clock.wall_s())
             change = next(each for each in made.changes if each.id == number)
