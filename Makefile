@@ -16,7 +16,8 @@ help:
 	@echo "                  (PROVIDER=sim or PROVIDER=llama starts a local provider beside it)"
 	@echo "make test         all tests"
 	@echo "make check        style, types, structure, what a call costs by count"
-	@echo "make bench        what a call costs, beside a bare relay (SPEED=--quick: within 90 s; SPEED=--help: more)"
+	@echo "make bench        what a call costs, beside a bare relay (SPEED=--quick: within 90 s; SPEED=--help: more);"
+	@echo "                  then what the guards find, and whether limits hold while the store is away"
 	@echo "make bench-peers  the same beside other gateways, which are installed into .venvs/"
 	@echo "make docs         write generated files anew: configuration, schema, parts of README and ARCHITECTURE"
 	@echo "make lock         lock the dependencies anew (needs the package index)"
@@ -45,6 +46,8 @@ check: $(STAMP)
 
 bench: $(STAMP)
 	@$(BIN)/python -m benchmarks.speed $(SPEED)
+	@$(BIN)/python -m benchmarks.quality
+	@$(BIN)/python -m benchmarks.limits
 
 bench-peers: $(STAMP)
 	@$(BIN)/python -m benchmarks.speed --peers $(SPEED)
