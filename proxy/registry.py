@@ -118,7 +118,10 @@ def build(cls: type[Any], values: Mapping[str, Any]) -> Any:
     """An options value from plain, already validated values: lists become tuples where the field says so, mappings
     nested dataclasses."""
     hints = get_type_hints(cls)
-    return cls(**{name: _fit(hints[name], value) for name, value in values.items() if name in hints})
+    try:
+        return cls(**{name: _fit(hints[name], value) for name, value in values.items() if name in hints})
+    except ValueError as error:  # a file that is gone since control has judged it
+        raise ConfigError(str(error)) from error
 
 
 def _fit(hint: Any, value: Any) -> Any:

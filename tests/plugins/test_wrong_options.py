@@ -15,7 +15,6 @@ from proxy.configuration.options import faults
 WRONG: list[tuple[type[Any], dict[str, Any], str]] = [
     (InjectionOptions, {"user": {"threshold": 3}}, "from 0 to 1"),
     (InjectionOptions, {"tool": {"false_positives": -0.1}}, "from 0 to 1"),
-    (InjectionOptions, {"user": {"threshold": 0.5, "false_positives": 0.01}}, "not both"),
     (InjectionOptions, {"rules": ["nowhere.toml"]}, "cannot be read"),
     (InjectionOptions, {"model": "nowhere"}, "model.onnx"),
     (PiiOptions, {"types": {"EMIAL": "redact"}}, "did you mean EMAIL"),

@@ -13,7 +13,6 @@ import pytest
 
 from plugins.injection.options import InjectionOptions
 from plugins.injection.plugin import Injection
-from proxy.errors import ConfigError
 from proxy.exchange import Exchange
 from proxy.live import Entry
 from tests import kit
@@ -75,11 +74,10 @@ async def test_files_of_rules_are_read_at_start_and_a_broken_one_is_told(tmp_pat
     assert judged["flagged"]
     assert "own.llama" in judged["reasons"]
     rules.write_text("[[family]]\nname = 'own'\n[[family.rule]]\nid = 'x'\nany = ['(']\n")
-    broken, _ = guard(rules=(str(rules),))
-    with pytest.raises(ConfigError, match=r"own\.toml"):
-        await broken.start()
-    with pytest.raises(ConfigError, match="model"):
-        await guard(model=str(tmp_path))[0].start()
+    with pytest.raises(ValueError, match=r"own\.toml"):
+        guard(rules=(str(rules),))
+    with pytest.raises(ValueError, match="model"):
+        guard(model=str(tmp_path))
 
 
 def talk(turns: int) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from plugins.output_filter.options import OutputFilterOptions
 from plugins.output_filter.windows import WHOLE_CHARS
-from proxy.errors import ConfigError, Refused
+from proxy.errors import Refused
 from proxy.exchange import Finding, Kind, Segment
 from tests.plugins.output_filter.outputs import KEY, Asked, cut, drawn
 
@@ -263,10 +263,10 @@ async def test_a_wrong_file_of_rules_is_said_at_start(tmp_path: object, text: st
     file = f"{tmp_path}/rules.toml"
     with open(file, "w", encoding="utf-8") as out:
         out.write(text)
-    with pytest.raises(ConfigError, match=said):
-        await Asked(rules=(file,)).plugin.start()
-    with pytest.raises(ConfigError, match="cannot be read"):
-        await Asked(rules=("/nowhere/rules.toml",)).plugin.start()
+    with pytest.raises(ValueError, match=said):
+        Asked(rules=(file,))
+    with pytest.raises(ValueError, match="cannot be read"):
+        Asked(rules=("/nowhere/rules.toml",))
 
 
 async def test_own_rules_are_added(tmp_path: object) -> None:

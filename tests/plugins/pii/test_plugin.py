@@ -18,6 +18,7 @@ from proxy.detection.secrets import Secrets
 from proxy.errors import ConfigError, StoreDown
 from proxy.exchange import MASK, RETRIEVED, Segment
 from proxy.plugin import Hold, Kit
+from proxy.registry import build
 from tests import kit
 from tests.plugins.pii.calls import answered, back, call, for_agent, plugin, said, sent, settled, texts
 
@@ -190,17 +191,14 @@ async def test_an_agent_may_have_it_off_and_others_classic() -> None:
     assert texts(usual) == ["[EMAIL_1] 123456789"]
 
 
-async def test_a_type_or_a_recogniser_that_cannot_be_is_said_at_the_start() -> None:
+def test_a_type_or_a_recogniser_that_cannot_be_is_said_before_the_start() -> None:
     for options, words in (
-        ({"types": {"e-mail": "off"}}, "capitals"),
+        ({"types": {"e-mail": "off"}}, "there is no type"),
         ({"recogniser": "nobody"}, "no recogniser"),
         ({"rules": ["/nowhere.toml"]}, "cannot be read"),
     ):
-        bare = kit.kit()
-        live = kit.FixedLive(settled(options))
-        pii = Pii(Kit(**{name: getattr(bare, name) for name in Kit.__slots__} | {"live": live}))
         with pytest.raises(ConfigError, match=words):
-            await pii.start()
+            build(PiiOptions, options)
 
 
 async def test_settings_that_say_the_same_after_a_reload_are_made_ready_once() -> None:
