@@ -22,14 +22,22 @@ def scan(plugin: Plugin[Any], options: Any, lines: Iterable[bytes]) -> Iterator[
         if not line.strip():
             continue
         row = read(number, line)
+        row.update(judged(number, plugin, row, options, "scan with"))
         try:
-            row.update(plugin.scan(row, options))
-            judged = orjson.dumps(row)
-        except NotImplementedError as error:
-            raise BadRow(f"plugin {plugin.name!r} judges no texts: there is nothing to scan with") from error
-        except Exception as error:
+            written = orjson.dumps(row)
+        except TypeError as error:
             raise BadRow(f"line {number}: the plugin failed on it ({type(error).__name__}: {error})") from error
-        yield judged
+        yield written
+
+
+def judged(number: int, plugin: Plugin[Any], row: dict[str, Any], options: Any, to: str) -> dict[str, Any]:
+    """What the plugin says of a row. Raises BadRow where it judges no texts (there is nothing `to` do), or failed."""
+    try:
+        return plugin.scan(row, options)
+    except NotImplementedError as error:
+        raise BadRow(f"plugin {plugin.name!r} judges no texts: there is nothing to {to}") from error
+    except Exception as error:
+        raise BadRow(f"line {number}: the plugin failed on it ({type(error).__name__}: {error})") from error
 
 
 def read(number: int, line: bytes) -> dict[str, Any]:

@@ -84,12 +84,7 @@ def gathered(plugin: Any, options: Any, lines: Iterable[bytes]) -> dict[str, Sco
 
 
 def _score(plugin: Any, row: dict[str, Any], options: Any, number: int) -> float:
-    try:
-        score = plugin.scan(row, options).get("score")
-    except NotImplementedError as error:
-        raise scanning.BadRow(f"plugin {plugin.name!r} judges no texts: there is nothing to tune") from error
-    except Exception as error:
-        raise scanning.BadRow(f"line {number}: the plugin failed on it ({type(error).__name__}: {error})") from error
+    score = scanning.judged(number, plugin, row, options, "tune").get("score")
     if not isinstance(score, float | int):
         raise scanning.BadRow(f"plugin {plugin.name!r} gives no score: there is no threshold to tune")
     return float(score)
