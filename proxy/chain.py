@@ -21,13 +21,13 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from contextvars import ContextVar
-from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
+from proxy import view
 from proxy.coroutines import Watched, in_a_task, resumed
 from proxy.errors import Limited, PluginFailed, Refused
-from proxy.exchange import MASK, Exchange, Request, Response, Target
+from proxy.exchange import Exchange, Request, Response, Target
 from proxy.live import Snapshot
 from proxy.plugin import HOOKS, Plugin, overrides
 from proxy.ports import Now
@@ -244,26 +244,22 @@ class Chain:
     async def _call_shadow(
         self, exchange: Exchange, member: Member, hook: str, work: Callable[[Exchange], Coroutine[Any, Any, T]]
     ) -> None:
-        view = shadow_view(exchange)
+        seen = view.of(exchange)
         token = SHADOW.set(True)
         start = self.now()
         try:
-            result = await bounded(work(view), limit_of(exchange, member, hook))
+            result = await bounded(work(seen), limit_of(exchange, member, hook))
         except (Refused, Limited) as decision:
             exchange.step(member.name, hook, f"would refuse {decision.code}")
         except Exception as error:  # noqa: BLE001  a shadow plugin must never touch the call
             exchange.step(member.name, hook, f"would fail {type(error).__name__}")
         else:
-            _note_would(exchange, view, member, hook, result)
+            view.note(exchange, seen, member.name, hook, result)
         finally:
             SHADOW.reset(token)
             plugins = exchange.timeline.plugins
             plugins[member.name] = plugins.get(member.name, 0.0) + self.now() - start
-        if MASK in view.notes:  # what is kept of a call is masked, even where the call is not
-            exchange.notes[MASK] = view.notes[MASK]
-        exchange.findings.extend(
-            replace(finding, action=f"would {finding.action}") for finding in view.findings[len(exchange.findings) :]
-        )
+        view.carry_over(exchange, seen)
 
     def failed(self, exchange: Exchange, member: Member, hook: str, error: Exception) -> None:
         """A plugin broke: open lets the call go on, closed ends it. Raises PluginFailed."""
@@ -320,43 +316,6 @@ def acts(request: Request) -> bool:
 
 async def _ask_answer(plugin: Plugin[Any], error: Exception | None, exchange: Exchange) -> Response | Target | None:
     return await plugin.answer(exchange, error)
-
-
-def shadow_view(exchange: Exchange) -> Exchange:
-    """A copy on which hooks may do what they like."""
-    view = Exchange(
-        exchange.id,
-        exchange.caller,
-        exchange.request.view(),
-        at_s=exchange.at_s,
-        start=exchange.timeline.start,
-        snapshot=exchange.snapshot,
-    )
-    view.target = exchange.target
-    view.conversation = exchange.conversation
-    view.variant = exchange.variant
-    view.notes.update(exchange.notes)
-    view.state = exchange.state
-    view.findings = list(exchange.findings)
-    if exchange.response is not None:
-        view.response = replace(exchange.response, said=[segment.copy() for segment in exchange.response.segments])
-    return view
-
-
-def _note_would(exchange: Exchange, view: Exchange, member: Member, hook: str, result: object) -> None:
-    if result is not None:
-        exchange.step(member.name, hook, "would answer")
-    if hook != "request":
-        return
-    before = {id(segment.slot): segment.text for segment in exchange.request.segments}
-    edited = sum(1 for segment in view.request.segments if before.get(id(segment.slot)) != segment.text)
-    if edited:
-        exchange.step(member.name, hook, f"would edit {edited}")
-    changed = sorted(name for name, value in view.request.edits.items() if exchange.request.edits.get(name) != value)
-    if changed:
-        exchange.step(member.name, hook, f"would set {' '.join(changed)}")
-    if len(view.request.inserts) > len(exchange.request.inserts):
-        exchange.step(member.name, hook, f"would insert {len(view.request.inserts) - len(exchange.request.inserts)}")
 
 
 async def bounded(work: Coroutine[Any, Any, T], limit_s: float) -> T:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
+
+import orjson
 
 from proxy.findings import AuditEntry as AuditEntry
 from proxy.findings import Finding as Finding
+from proxy.findings import Saving as Saving
 from proxy.findings import Step as Step
 from proxy.findings import dumped as dumped
 from proxy.notes import Key as Key
@@ -17,6 +19,10 @@ from proxy.notes import Notes as Notes
 from proxy.ports import Headers as Headers
 from proxy.ports import Json as Json
 from proxy.ports import Pairs as Pairs
+from proxy.segment import Insert as Insert
+from proxy.segment import Kind as Kind
+from proxy.segment import Role as Role
+from proxy.segment import Segment as Segment
 from proxy.timeline import Timeline
 
 if TYPE_CHECKING:
@@ -25,10 +31,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 Dialect = Literal["chat", "responses", "completions", "embeddings", "messages", "relay"]
-Role = Literal["system", "user", "assistant", "tool"]
-Kind = Literal["text", "tool_result", "tool_arguments", "tool_description", "document", "refusal", "reasoning"]
 Outcome = Literal["ok", "refused", "limited", "caller_error", "provider_error", "weir_error", "cancelled"]
-UsageSource = Literal["provider", "estimated", "none"]
+UsageSource = Literal["provider", "estimated", "cached", "none"]
+"""`cached`: what the provider counted when it made the answer that is now given again; nobody is charged for it."""
+CacheState = Literal["", "HIT", "SEMANTIC", "COALESCED", "MISS", "BYPASS"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,101 +88,11 @@ class Usage:
         return self.input + self.cache_read + self.cache_write + self.output
 
 
-class Segment:
-    """One text of a call or an answer, with its place. Assigning `text` marks it changed; sealed ones refuse that."""
-
-    __slots__ = ("_text", "fresh", "index", "kind", "mark", "original", "part", "role", "sealed", "slot", "source")
-
-    def __init__(
-        self,
-        role: Role,
-        kind: Kind,
-        original: str,
-        slot: Any = None,
-        *,
-        index: int = 0,
-        part: int = 0,
-        fresh: bool = False,
-        sealed: bool = False,
-        source: str = "caller",
-    ) -> None:
-        self.role = role
-        self.kind = kind
-        self.original = original
-        self.slot = slot
-        """The codec's own pointer to where the text stands; plugins leave it alone."""
-        self.index = index
-        """Of the message or item (requests), of the choice or item (answers)."""
-        self.part = part
-        """Of the text inside its message."""
-        self.fresh = fresh
-        """New in this call: no assistant turn stands after it."""
-        self.sealed = sealed
-        """Covered by a signature or cipher of the provider: read or refuse, never change."""
-        self.source = source
-        self.mark = 0
-        """Under which memories of this text are kept: made and read by `proxy.memory`."""
-        self._text = original
-
-    def _set(self, value: str) -> None:
-        if self.sealed:
-            raise ValueError("a sealed segment cannot be changed")
-        self._text = value
-
-    if TYPE_CHECKING:
-
-        @property
-        def text(self) -> str: ...
-
-        @text.setter
-        def text(self, value: str) -> None: ...
-    else:  # read by C alone: every guard reads every text
-        text = property(attrgetter("_text"), _set)
-
-    @property
-    def changed(self) -> bool:
-        return self._text is not self.original and self._text != self.original
-
-    def begin(self, text: str = "") -> None:
-        """The text as it came is this: for whoever collects one that comes in pieces."""
-        self.original = self._text = text
-        self.mark = 0
-
-    def grow(self, piece: str) -> None:
-        """More of it has come."""
-        self.original += piece
-        self._text = self.original
-        self.mark = 0
-
-    def copy(self) -> Segment:
-        """A twin for a shadow view: edits of the twin do not reach the call."""
-        twin = Segment(
-            self.role, self.kind, self.original, self.slot,
-            index=self.index, part=self.part, fresh=self.fresh, sealed=self.sealed, source=self.source,
-        )  # fmt: skip
-        twin._text = self._text
-        return twin
-
-    def __repr__(self) -> str:
-        return f"Segment({self.role}/{self.kind} {self.index}.{self.part}, {len(self.original)} chars)"
-
-
-@dataclass(frozen=True, slots=True)
-class Insert:
-    """A text that a plugin adds to the call: a message of `role` before position `index` of the messages
-    (0: right after the system prompt), or an addition to the system prompt (`role="system"`)."""
-
-    role: Role
-    text: str
-    source: str
-    index: int = 0
-
-
 class Request:
     """What goes out. The body as sent stays the truth: `doc` points into it, edits are written into it on encoding."""
 
-    __slots__ = ("_read", "_segments", "_walk", "body", "dialect", "doc", "edits", "headers", "inserts", "method",
-                 "model", "path", "query", "stream", "uninspected")  # fmt: skip
+    __slots__ = ("_read", "_segments", "_walk", "_write", "body", "dialect", "doc", "edits", "headers", "inserts",
+                 "method", "model", "path", "query", "stream", "uninspected")  # fmt: skip
 
     def __init__(
         self,
@@ -191,6 +107,7 @@ class Request:
         model: str = "",
         stream: bool = False,
         walk: Callable[[Any], tuple[list[Segment], list[str]]] | None = None,
+        write: Callable[[Request], bytes] | None = None,
     ) -> None:
         self.dialect: Dialect = dialect
         self.method = method
@@ -210,7 +127,7 @@ class Request:
         self.inserts: list[Insert] = []
         self.uninspected: list[str] = []
         """Parts that no codec reads (`image`, `audio`, `file`, ...): filled by the walk."""
-        self._walk = walk
+        self._walk, self._write = walk, write
         self._segments: list[Segment] | None = None
 
     @property
@@ -221,9 +138,11 @@ class Request:
             self.uninspected.extend(uninspected)
         return self._segments
 
-    def walked_by(self, walk: Callable[[Any], tuple[list[Segment], list[str]]]) -> None:
-        """Says how the texts are found in `doc`."""
-        self._walk = walk
+    def walked_by(
+        self, walk: Callable[[Any], tuple[list[Segment], list[str]]], write: Callable[[Request], bytes] | None = None
+    ) -> None:
+        """Says how the texts are found in `doc`, and how the body is written with what was changed."""
+        self._walk, self._write = walk, write
 
     @property
     def walked(self) -> bool:
@@ -253,6 +172,10 @@ class Request:
             return True
         return self._segments is not None and any(segment.changed for segment in self._segments)
 
+    def present(self) -> Json:
+        """The body as it would be sent now, parsed: to be read, never written. Where nothing is changed it is `doc`."""
+        return orjson.loads(self._write(self)) if self._write is not None and self.changed else self.doc
+
     def get(self, name: str, default: Json = None) -> Json:
         """A top-level parameter as it will be sent."""
         if name in self.edits:
@@ -269,7 +192,7 @@ class Request:
         """A copy for shadow hooks: what they change is theirs."""
         twin = Request(
             self.dialect, self.method, self.path, self.query, self.headers, self.body,
-            doc=self.doc, model=self.model, stream=self.stream, walk=self._walk,
+            doc=self.doc, model=self.model, stream=self.stream, walk=self._walk, write=self._write,
         )  # fmt: skip
         twin.edits = dict(self.edits)
         twin.inserts = list(self.inserts)
@@ -324,6 +247,8 @@ DURABLE: Key[dict[str, Any]] = Key("durable")
 MASK: Key[Mask] = Key("mask")
 """Left by `pii`, in shadow too. Where nobody has left it, nothing was masked and no text is kept."""
 
+PINNED: Key[str] = Key("pinned")
+"""Left by the plugin of this name, which has chosen the model of the call: who stands below leaves it."""
 RETRIEVED: Key[str] = Key("retrieved")
 """Of a call that reads what a provider keeps, or adds to it: the id of that answer or conversation (empty: a list)."""
 KEEP: Key[dict[str, bytes]] = Key("keep")
@@ -344,9 +269,10 @@ class Exchange:
     """One call and its answer, from the first byte to the record."""
 
     __slots__ = (
-        "_options", "at_s", "attempts", "audit", "caller", "conversation", "cost_nano_usd", "error", "fallbacks",
-        "findings", "id", "notes", "outcome", "parent", "place", "price_source", "purpose", "request", "response",
-        "snapshot", "state", "steps", "target", "timeline", "variant", "verdicts", "wants_text",
+        "_options", "at_s", "attempts", "audit", "cache", "caller", "conversation", "cost_nano_usd", "error",
+        "fallbacks", "findings", "flight", "id", "notes", "outcome", "parent", "place", "price_source", "purpose",
+        "request", "response", "savings", "snapshot", "state", "steps", "target", "timeline", "variant", "verdicts",
+        "wants_text",
     )  # fmt: skip
 
     def __init__(self, id: str, caller: Caller, request: Request, *, at_s: float, start: float, snapshot: Any) -> None:
@@ -371,6 +297,11 @@ class Exchange:
         """A plugin's own state of this exchange, by plugin name."""
         self.conversation = ""
         self.variant = ""
+        self.cache: CacheState = ""
+        """What the cache had for this call; empty where no cache was asked."""
+        self.flight = ""
+        """Calls with the same may share one upstream call while it is under way: set by the cache."""
+        self.savings: list[Saving] = []
         self.parent: str | None = None
         self.purpose = ""
         self.audit: AuditEntry | None = None

@@ -23,6 +23,23 @@ class Finding:
     """What whoever looks at it had best do; empty: what its severity says."""
 
 
+@dataclass(frozen=True, slots=True)
+class Saving:
+    """What a plugin spared of a call, net: against what the same call would have taken without it. Negative where it
+    cost more. Money is in nano-dollars, None where a price is not known."""
+
+    plugin: str
+    kind: str
+    """How: hit, coalesced, semantic, embeddings, a technique of compression, routed, ..."""
+    input_tokens: int = 0
+    output_tokens: int = 0
+    nano_usd: int | None = None
+    risk: str = ""
+    """What was risked for it, in a few words and figures; empty: nothing."""
+    mode: Literal["enforce", "shadow"] = "enforce"
+    """shadow: would have been spared."""
+
+
 WOULD = "would "
 """Begins the action of a finding of a plugin in shadow."""
 

@@ -29,6 +29,8 @@ def headers(exchange: Exchange, *, whole: bool = False) -> Headers:
         found.append(("x-weir-model", _plain(target.model)))
     if exchange.variant:
         found.append(("x-weir-variant", exchange.variant))
+    if exchange.cache:
+        found.append(("x-weir-cache", exchange.cache))
     if exchange.response is not None and exchange.response.headers:
         found.extend(pair for pair in exchange.response.headers if pair[0].startswith("x-weir-"))
     if whole:
@@ -47,9 +49,10 @@ def lines(exchange: Exchange) -> bytes | None:
     if target is None or exchange.variant or exchange.caller.debug or (response is not None and response.headers):
         return None
     paid = "" if cost is None else f"x-weir-cost-usd: {cost / 1e9:.9f}\r\n"
+    cached = f"x-weir-cache: {exchange.cache}\r\n" if exchange.cache else ""
     return (
         f"x-weir-request-id: {exchange.id}\r\nx-weir-model: {_plain(target.model)}\r\n"
-        f"{paid}x-weir-overhead-ms: {spent_ms:.3f}\r\n"
+        f"{cached}{paid}x-weir-overhead-ms: {spent_ms:.3f}\r\n"
     ).encode()
 
 

@@ -76,6 +76,10 @@ class Record(TypedDict, total=False):
     """[plugin, hook, what] for every plugin that did more than let pass."""
     parent: str | None
     purpose: str
+    cache: str
+    """HIT, SEMANTIC, COALESCED, MISS, BYPASS; empty: no cache was asked."""
+    savings: list[dict[str, Any]]
+    """What plugins spared of this call: plugin, kind, tokens, money, what it risked, mode."""
     settings: int
     """Version of the settings snapshot."""
     audit: dict[str, Any]
@@ -91,6 +95,7 @@ REST = (
     "attempts", "answered_by", "finish", "complete", "ttft_ms", "queue_ms", "upstream_ms", "overhead_ms",
     "cache_read_tokens", "cache_write_tokens", "reasoning_tokens", "usage_source", "price_source", "bytes_in",
     "bytes_out", "parent", "purpose", "settings", "plugins_us", "uninspected",
+    "cache",
 )  # fmt: skip
 """The second part of a line, behind an object of what has no place here (or null). Kept as it is: only ever append."""
 KNOWN = frozenset((*HEAD, *REST, "audit"))
@@ -120,6 +125,8 @@ def _extra(exchange: Exchange) -> dict[str, Any]:
         found["steps"] = [[step.plugin, step.hook, step.what] for step in exchange.steps]
     if exchange.findings:
         found["findings"] = [asdict(finding) for finding in exchange.findings]
+    if exchange.savings:
+        found["savings"] = [asdict(saving) for saving in exchange.savings]
     return found
 
 
@@ -153,7 +160,7 @@ SUMMARY = (
     "id", "at", "agent", "surface", "model", "upstream", "target_model", "served_model", "status", "outcome", "stream",
     "finish", "complete", "total_ms", "ttft_ms", "queue_ms", "upstream_ms", "overhead_ms", "plugins_us", "input_tokens",
     "cache_read_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens", "usage_source", "cost_nano_usd",
-    "price_source",
+    "price_source", "cache",
 )  # fmt: skip
 """What of a record its caller may see."""
 
@@ -182,7 +189,7 @@ def line(exchange: Exchange) -> bytes:
         exchange.cost_nano_usd, usage.input, usage.output, caller.user, caller.session,
     )  # fmt: skip
     rest = (
-        _extra(exchange) if exchange.steps or exchange.findings else None,
+        _extra(exchange) if exchange.steps or exchange.findings or exchange.savings else None,
         caller.tenant, exchange.conversation, caller.key, caller.credential, request.dialect, request.method,
         request.stream, target.upstream, exchange.variant, None if error is None else getattr(error, "code", None),
         exchange.attempts, response.source, response.finish, response.complete,
@@ -192,6 +199,7 @@ def line(exchange: Exchange) -> bytes:
         usage.cache_read, usage.cache_write, usage.reasoning, response.usage_source, exchange.price_source,
         len(request.body), response.delivered_bytes, exchange.parent, exchange.purpose, exchange.snapshot.version,
         {name: round(spent * 1e6) for name, spent in line.plugins.items()}, request.uninspected,
+        exchange.cache,
     )  # fmt: skip
     entry = exchange.audit
     try:

@@ -23,7 +23,7 @@ CLOCK = {"time.time", "time.monotonic", "time.perf_counter", "time.time_ns", "ti
 CLOCK |= {"datetime.now", "datetime.utcnow", "datetime.datetime.now", "datetime.datetime.utcnow", "date.today"}
 ENVIRONMENT = {"app/", "commands/", "processes/"}
 """The composition root, the commands, and those that hand the environment on to children."""
-WRITTEN_VALUES = {"proxy.exchange"}
+WRITTEN_VALUES = {"proxy.exchange", "proxy.segment"}
 """Values whose constructor is written out, because calls make thousands of them a second and slots are not enough."""
 EVERY = list(modules().values())
 

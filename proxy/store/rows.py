@@ -34,7 +34,7 @@ DETAIL = (
     "tenant", "conversation", "key", "credential", "surface", "method", "stream", "upstream", "variant", "error_code",
     "attempts", "answered_by", "finish", "complete", "ttft_ms", "queue_ms", "upstream_ms", "overhead_ms",
     "cache_read_tokens", "cache_write_tokens", "reasoning_tokens", "usage_source", "price_source", "bytes_in",
-    "bytes_out", "parent", "purpose", "settings", "plugins_us", "uninspected",
+    "bytes_out", "parent", "purpose", "settings", "plugins_us", "uninspected", "cache",
 )  # fmt: skip
 """The other fields: `detail` is a JSON array of them (`record.REST`), behind an object of what is neither (or null).
 Names may only be added at the end, for the rows on disk have none."""
@@ -52,7 +52,7 @@ VIEW = ", ".join(
     (
         *('"' + name + '"' for name in COLUMNS if name != "detail"),
         *("json_extract(detail, '$[" + str(place) + "]') AS \"" + name + '"' for place, name in enumerate(DETAIL, 1)),
-        *("json_extract(detail, '$[0]." + name + "') AS \"" + name + '"' for name in ("steps", "findings")),
+        *("json_extract(detail, '$[0]." + name + "') AS \"" + name + '"' for name in ("steps", "findings", "savings")),
     )
 )
 # No index by agent: it would touch a page per agent in every batch and cost as much as the row. A page of one agent's

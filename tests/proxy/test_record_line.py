@@ -38,7 +38,7 @@ def recorder(tmp_path: Path) -> Recorder:
 def test_the_places_of_a_line_are_the_columns_of_the_table() -> None:
     assert (*HEAD, "detail") == tuple(COLUMNS)
     assert REST == DETAIL
-    assert Record.__annotations__.keys() == {*HEAD, *REST, "findings", "steps", "audit"}
+    assert Record.__annotations__.keys() == {*HEAD, *REST, "findings", "steps", "savings", "audit"}
 
 
 def test_the_places_on_disk_never_change() -> None:
