@@ -63,7 +63,7 @@ class Asker:
         body = orjson.dumps({**call, "model": target.model, "stream": False})
         request = Request(
             origin.dialect, "POST", origin.path, "", [("content-type", "application/json")], body,
-            doc=codec.read(body), model=target.model, walk=codec.walk,
+            doc=codec.read(body), model=target.model, walk=codec.walk, write=codec.write,
         )  # fmt: skip
         caller = replace(parent.caller, priority=PRIORITY)
         child = Exchange(
@@ -95,6 +95,6 @@ class Asker:
             answering.close()
         if answer is None:
             raise UpstreamFailed(f"the model asked for {child.purpose} answered {answering.status}")
-        own.received(response, answer, raw)
+        own.received(child, response, answer, raw)
         response.text = "".join(one.text for one in answer.segments if one.kind == "text")
         return response

@@ -201,7 +201,7 @@ class Delivery:
             await trip.chain.response(exchange, route_of(trip), trip.below)
             await self._send_on(trip, answering, raw, changed=False)
             return None
-        own.received(response, answer, plain)
+        own.received(exchange, response, answer, plain)
         route = route_of(trip)
         if is_kept(exchange.request, answer.doc):
             await self._remember(exchange, response.id)

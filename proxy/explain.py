@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -10,12 +12,15 @@ import orjson
 from proxy import wire
 from proxy.chain import Chain
 from proxy.errors import Forbidden, Limited, MalformedBody, Refused
-from proxy.exchange import Caller, Exchange, Request, Response
+from proxy.exchange import Caller, Exchange, Finding, Request, Response
 from proxy.live import Agent, Entry, Snapshot
 from proxy.plugin import Plugin
 from proxy.route import Member
 from proxy.upstream import endpoint
 from proxy.wire.body import parse
+
+SHOWN_CHARS = 500
+"""Of a text, for people; `--json` has all of it."""
 
 
 @dataclass(slots=True)
@@ -43,7 +48,7 @@ async def explain(
     doc = codec.read(body)
     request = Request(
         dialect, "POST", path, "", [], body,
-        doc=doc, model=doc.get("model", ""), stream=doc.get("stream") is True, walk=codec.walk,
+        doc=doc, model=doc.get("model", ""), stream=doc.get("stream") is True, walk=codec.walk, write=codec.write,
     )  # fmt: skip
     exchange = Exchange("explain", caller, request, at_s=0.0, start=now(), snapshot=snapshot)
     targets = endpoint.resolve(snapshot, dialect, request.model)
@@ -72,13 +77,16 @@ async def explain(
 
 async def _judged(chain: Chain, exchange: Exchange, member: Member, mode: str) -> dict[str, Any]:
     steps, findings, reasons = len(exchange.steps), len(exchange.findings), list[str]()
+    texts: list[dict[str, Any]] = []
 
     async def asked(view: Exchange) -> Response | None:
         try:
-            return await member.plugin.request(view)
+            answer = await member.plugin.request(view)
         except (Refused, Limited) as decision:
             reasons.append(decision.message)
             raise
+        texts.extend(_changed(view.request))
+        return answer
 
     if "request" in member.hooks:
         await chain.call(exchange, member, "request", asked)
@@ -90,8 +98,30 @@ async def _judged(chain: Chain, exchange: Exchange, member: Member, mode: str) -
         "would": [step.what for step in exchange.steps[steps:]] or ["let pass"],
         "why": [*reasons, *(reason for found in exchange.findings[findings:] for reason in found.reasons)],
         "findings": [asdict(found) for found in exchange.findings[findings:]],
+        "types": _types(exchange.findings[findings:]),
+        "texts": texts,
         "us": round(exchange.timeline.plugins.get(member.name, 0.0) * 1e6),
     }
+
+
+def _changed(request: Request) -> Iterator[dict[str, Any]]:
+    """The texts that would go out otherwise than they came, and those that would be added; as they would be sent."""
+    for segment in request.segments:
+        if segment.changed:
+            place = {"role": segment.role, "kind": segment.kind, "message": segment.index, "part": segment.part}
+            yield {**place, "text": segment.text}
+    for added in request.inserts:
+        yield {"role": added.role, "kind": "added", "message": added.index, "part": 0, "text": added.text}
+
+
+def _types(findings: Sequence[Finding]) -> dict[str, dict[str, int]]:
+    """What was found, by type, with the plugin's own counts."""
+    found: dict[str, dict[str, int]] = {}
+    for one in findings:
+        counts = found.setdefault(one.type, {})
+        for name, count in one.counts:
+            counts[name] = counts.get(name, 0) + count
+    return found
 
 
 def _look_for_unread(exchange: Exchange, chain: Chain) -> None:
@@ -142,7 +172,24 @@ def lines(made: Explanation) -> list[str]:
         hooks = ", ".join(one["hooks"]) or "none"
         why = f" because: {'; '.join(one['why'])}" if one["why"] else ""
         found.append(f"  {one['plugin']}{mode}: {'; '.join(one['would'])}{why} [{one['us']} us; hooks: {hooks}]")
+        found += [f"    found: {_counted(kind, counts)}" for kind, counts in one["types"].items()]
+        found += [f"    {_place(text)} would go out as: {_on_a_line(text['text'])}" for text in one["texts"]]
     return found
+
+
+def _counted(kind: str, counts: dict[str, int]) -> str:
+    return f"{kind} ({', '.join(f'{name} {count}' for name, count in counts.items())})" if counts else kind
+
+
+def _place(text: dict[str, Any]) -> str:
+    kind = "" if text["kind"] == "text" else f" {text['kind'].replace('_', ' ')}"
+    return f"{text['role']}{kind} {text['message']}"
+
+
+def _on_a_line(text: str) -> str:
+    """As it may be shown on a terminal."""
+    more = f" ({len(text) - SHOWN_CHARS} characters more)" if len(text) > SHOWN_CHARS else ""
+    return json.dumps(text[:SHOWN_CHARS], ensure_ascii=not text.isprintable()) + more
 
 
 def document(made: Explanation) -> bytes:

@@ -23,11 +23,13 @@ from proxy.bounds import beyond
 from proxy.coroutines import at_once
 from proxy.errors import Overloaded, WeirError
 from proxy.exchange import Exchange, Request, Response
+from proxy.flights import Flight
 from proxy.held import is_kept, named_id
 from proxy.house import House, Trip
 from proxy.passage import Passage
-from proxy.pipeline import Pipeline, model_of, names_parts
+from proxy.pipeline import Pipeline
 from proxy.ports import Incoming, ShortReply
+from proxy.reading import model_of, names_parts
 from proxy.tracks import SILENT_S, Standing, Track, Tracks
 from proxy.upstream import endpoint
 from proxy.upstream.arrival import Arrival
@@ -98,7 +100,7 @@ class Express:
             return None
         request = Request(
             codec.dialect, incoming.method, standing.known.path, incoming.query, tuple(incoming.headers), body,
-            doc=doc, model=model, stream=stream is True, walk=self.pipeline.walk(codec),
+            doc=doc, model=model, stream=stream is True, walk=self.pipeline.walk(codec), write=codec.write,
         )  # fmt: skip
         exchange = Exchange(
             self.pipeline.call_id(at_s),
@@ -124,8 +126,8 @@ class Ride:
     """One call on the short way."""
 
     __slots__ = (
-        "_arrival", "_below", "_exchange", "_headers", "_house", "_incoming", "_late", "_over", "_pipeline", "_reply",
-        "_standing", "_track", "bell", "context",
+        "_arrival", "_below", "_exchange", "_flight", "_headers", "_house", "_incoming", "_late", "_over", "_pipeline",
+        "_reply", "_standing", "_track", "bell", "context",
     )  # fmt: skip
 
     def __init__(
@@ -149,6 +151,8 @@ class Ride:
         self._below = 0
         self._arrival: Answering | None = None
         self._over = False
+        self._flight: Flight | None = None
+        """Other calls may have its answer too."""
         self._late: asyncio.Future[Answering] | None = None
         """Of a stream for whose answer a task waits by now."""
         self.bell = 0
@@ -173,6 +177,9 @@ class Ride:
             if response is not None or turned or request.headers is not self._headers:
                 self._hand_on(partial(self._pipeline.go_on, response=response))
                 return
+            if exchange.flight and self._pipeline.flights.joinable(exchange.flight):
+                self._hand_on(partial(self._pipeline.go_on, response=None))
+                return
             body = self._codec.write(request) if changed else request.body
             line.sent, exchange.attempts = self._house.now(), 1
             outgoing = Outgoing("POST", worn.target, worn.headers, body, memo=worn.memo)
@@ -183,7 +190,10 @@ class Ride:
         if self._arrival is None:
             line.sent, exchange.attempts = 0.0, 0
             self._hand_on(partial(self._pipeline.go_on, response=None))
-        elif request.stream:
+            return
+        if exchange.flight:
+            self._flight = self._pipeline.flights.lead(exchange)
+        if request.stream:
             self._pipeline.delivery.bells.after(SILENT_S, self)
 
     def rung(self) -> None:
@@ -193,7 +203,7 @@ class Ride:
 
     def _wait_on(self) -> None:
         self._late = asyncio.get_running_loop().create_future()
-        self._hand_on(partial(self._pipeline.carry, come=self._answer_comes))
+        self._hand_on(partial(self._pipeline.carry, come=self._answer_comes, flight=self._flight))
 
     async def _answer_comes(self) -> Answering:
         assert self._late is not None and self._arrival is not None
@@ -216,8 +226,8 @@ class Ride:
         self._over = True
         if self.bell:
             self._pipeline.delivery.bells.drop(self)
-        if self._arrival is not None:  # (None: its answer has come, and waits to be remembered)
-            self._arrival.close()
+        if self._arrival is not None and (self._flight is None or not self._flight.let_go(self._arrival.close)):
+            self._arrival.close()  # (None: its answer has come, and waits to be remembered)
             self._house.pool.noted(self._track.target.upstream, "cancelled")
         with suppress(ConnectionError):
             self._reply.fail(Overloaded("Weir is shutting down"))
@@ -238,6 +248,9 @@ class Ride:
             self.context.run(self._return, arrival)
         elif self._late is not None and not self._late.done():
             self._late.set_result(arrival)
+        elif self._late is None and self._flight is not None:
+            target, upstream = self._track.target, self._track.dress.upstream
+            self._pipeline.flights.adopt(self._flight, arrival, target, upstream)
 
     def _return(self, arrival: Answering) -> None:
         self._exchange.timeline.headers = now = self._house.now()
@@ -245,6 +258,9 @@ class Ride:
             whole = arrival if isinstance(arrival, Arrival) and arrival.whole and 200 <= arrival.status < 300 else None
             if self._exchange.request.stream:
                 whole = None
+            if whole is not None and self._flight is not None:
+                self._flight.landed(whole, self._track.target, self._track.dress.upstream)
+                self._flight = None
             answer = None if whole is None else self._taken(whole, now)
             stays = whole is not None and answer is not None and self._stays(whole, answer)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  it becomes an answer, on the regular way
@@ -255,7 +271,7 @@ class Ride:
         if whole is not None and answer is not None:
             self._deliver(whole, answer)
         else:
-            self._hand_on(partial(self._pipeline.carry, come=partial(_given, arrival)))
+            self._hand_on(partial(self._pipeline.carry, come=partial(_given, arrival), flight=self._flight))
 
     def _taken(self, arrival: Arrival, now: float) -> Answer | None:
         """The answer, read and noted; None where that is not for here."""
@@ -268,7 +284,7 @@ class Ride:
         self._house.pool.noted(self._track.target.upstream, "ok")
         exchange.timeline.upstream_end = now
         exchange.response = Response(arrival.status)
-        own.received(exchange.response, answer, raw)
+        own.received(exchange, exchange.response, answer, raw)
         return answer
 
     def _stays(self, arrival: Arrival, answer: Answer) -> bool:

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from proxy import record
 from proxy.errors import PluginFailed
-from proxy.exchange import Exchange, Json, Response, Segment, Usage
+from proxy.exchange import Exchange, Json, Response, Segment, Usage, UsageSource
 from proxy.ports import Headers, Pairs
 from proxy.wire.codec import Answer, Codec, Stream
 from proxy.wire.sse import Reader
@@ -77,12 +77,17 @@ def inherit(made: Response, before: Response | None) -> None:
         made.model = made.model or before.model
 
 
-def received(response: Response, answer: Answer, body: bytes) -> None:
+def received(exchange: Exchange, response: Response, answer: Answer, body: bytes) -> None:
     """A provider's whole answer, as the codec read it."""
     response.said, response.usage, response.model = answer.texts, answer.usage, answer.model
-    response.usage_source = "none" if answer.usage is None else "provider"
+    response.usage_source = "none" if answer.usage is None else source(exchange)
     response.finish, response.complete, response.body = answer.finish, True, body
     response.id = named if type(named := answer.doc.get("id")) is str else ""
+
+
+def source(exchange: Exchange) -> UsageSource:
+    """Whose the usage is that stands in an answer: a call that shares another's is not charged for it."""
+    return "cached" if exchange.cache == "COALESCED" else "provider"
 
 
 def delivered(exchange: Exchange) -> bool:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import hmac
 import logging
-import re
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import replace
 from functools import partial
@@ -23,28 +22,26 @@ from proxy import own, record, wire
 from proxy.bounds import bounds_of, hold
 from proxy.coroutines import resumed
 from proxy.delivery import Delivery
-from proxy.errors import BadMethod, Forbidden, MalformedBody, Refused, UpstreamTimeout, WeirError
+from proxy.errors import BadMethod, Forbidden, Refused, UpstreamTimeout, WeirError
 from proxy.exchange import Caller, Dialect, Exchange, Json, Request, Response, Segment, Target
+from proxy.flights import Flight, Flights, Send
 from proxy.held import named_id
 from proxy.house import CallIds, House, Identified, Local, Trip, make_durable, of_provider, watch
 from proxy.live import Snapshot, Upstream
 from proxy.outward import builder
 from proxy.ports import Incoming, Reply
+from proxy.reading import model_of, names_parts, with_tokens
 from proxy.route import Route
 from proxy.settling import Settling
 from proxy.upstream import endpoint
 from proxy.upstream.link import Answering
 from proxy.wire import faults, sliced
 from proxy.wire.codec import Codec
-from proxy.wire.completions import token_arrays
 
 log = logging.getLogger("weir")
-_PARTS = re.compile(rb'"(?:image(?:_url)?|input_(?:image|audio|file)|audio|video|file(?:_id)?|document)"\s*[:,}]')
-"""What the names of parts without text look like; a call without them is not walked for their sake."""
 TARGETS = 1024
 """Resolved models that are remembered, for as long as a snapshot lasts."""
 NOBODY = Caller()
-MODEL_CHARS = 512
 
 Work = Coroutine[Any, Any, "Coroutine[Any, Any, None] | None"]
 """Of a call, and what is to be done after it."""
@@ -66,6 +63,7 @@ class Pipeline:
         self.codec("chat", house.chains.current.snapshot.limits.depth)
         self.call_id = CallIds()
         self.settling = Settling(house)
+        self.flights = Flights(house.now, house.tasks)
         self._in_flight = house.metrics.gauge("weir_in_flight")
         self.running = 0
 
@@ -194,6 +192,7 @@ class Pipeline:
         await self._read(trip, codec)
         request = exchange.request
         exchange.target, *exchange.fallbacks = self.resolve(chain.snapshot, request)
+        self._check_rights(exchange)  # before anything is reserved or judged; and again when the chain has chosen
         if codec.dialect == "responses":
             await self._follow_held(exchange)
         trip.home = exchange.target.upstream
@@ -219,7 +218,8 @@ class Pipeline:
             return self.delivery.own(trip, response)
         assert trip.codec is not None
         self._check_rights(trip.exchange)
-        return self.delivery.upstream(trip, partial(self._house.pool.send, trip.exchange, builder(trip, trip.codec)))
+        send: Send = partial(self._house.pool.send, trip.exchange, builder(trip, trip.codec))
+        return self.delivery.upstream(trip, self.flights.ride(trip, send) if trip.exchange.flight else send)
 
     def resolve(self, snapshot: Snapshot, request: Request) -> tuple[Target, ...]:
         if self._targets_of is not snapshot or len(self._targets) >= TARGETS:
@@ -248,14 +248,14 @@ class Pipeline:
         request = exchange.request
         request.body, request.doc, request.model = plain, doc, model_of(doc)
         request.stream = doc.get("stream") is True
-        request.walked_by(self.walk(codec))
+        request.walked_by(self.walk(codec), codec.write)
         self.recognise(exchange, codec)
 
     def walk(self, codec: Codec) -> Callable[[Json], tuple[list[Segment], list[str]]]:
         """As the codec walks; what came as tokens is read as the text it stands for, and sealed: it goes as it came."""
         if codec.dialect not in ("completions", "embeddings"):
             return codec.walk
-        return partial(_with_tokens, codec, self._house.decode)
+        return partial(with_tokens, codec, self._house.decode)
 
     def _look_for_unread(self, exchange: Exchange, route: Route, codec: Codec) -> None:
         """Parts that no codec reads are recorded, or refused where the operator or a guard says so."""
@@ -307,10 +307,9 @@ class Pipeline:
 
     def _check_rights(self, exchange: Exchange) -> None:
         """After aliases and routing, so that neither widens what a key may use."""
-        target, key = exchange.target, exchange.caller.key
-        assert target is not None
-        if not self._house.allowed(exchange.snapshot, key, target.model):
-            raise Forbidden(f"this key may not use the model {target.model!r}", code="model_not_allowed")
+        target = exchange.target
+        if target is None or not self._house.allowed(exchange.snapshot, exchange.caller.key, target.model):
+            raise Forbidden(f"this key may not use the model {target and target.model!r}", code="model_not_allowed")
         exchange.fallbacks = self.usable(exchange.snapshot, exchange.caller, exchange.fallbacks)
 
     def usable(self, snapshot: Snapshot, caller: Caller, targets: Iterable[Target]) -> list[Target]:
@@ -355,8 +354,9 @@ class Pipeline:
             return False
         return True
 
-    async def carry(self, trip: Trip, come: Callable[[], Awaitable[Answering]]) -> None:
-        """The answer (or the failure) of a first try that was made on the short way: `come` gives it, once."""
+    async def carry(self, trip: Trip, come: Callable[[], Awaitable[Answering]], flight: Flight | None = None) -> None:
+        """The answer (or the failure) of a first try that was made on the short way: `come` gives it, once. `flight`:
+        that the call leads."""
         assert trip.codec is not None
         exchange, pool, build, first = trip.exchange, self._house.pool, builder(trip, trip.codec), True
         self._check_rights(exchange)
@@ -370,31 +370,4 @@ class Pipeline:
                 exchange.attempts, exchange.timeline.sent, trip.fresh = 0, 0.0, True  # nobody has seen the call
             return await pool.send(exchange, build)
 
-        await self.delivery.upstream(trip, send)
-
-
-def _with_tokens(
-    codec: Codec, decode: Callable[[list[int], str], str | None], doc: Json
-) -> tuple[list[Segment], list[str]]:
-    segments, unread = codec.walk(doc)
-    arrays = token_arrays(doc)
-    texts = [decode(tokens, doc.get("model", "")) for tokens in arrays]
-    segments += [
-        Segment("user", "text", text, index=index, fresh=True, sealed=True) for index, text in enumerate(texts) if text
-    ]
-    if arrays and None not in texts:
-        unread = [part for part in unread if part != "tokens"]
-    return segments, unread
-
-
-def names_parts(body: bytes) -> bool:
-    """Whether a call may have parts without text."""
-    return _PARTS.search(body) is not None
-
-
-def model_of(doc: Json) -> str:
-    """The model that is asked; it goes into headers, records and figures, so it must be a name."""
-    model: str = doc.get("model") or ""
-    if len(model) > MODEL_CHARS or not model.isprintable():
-        raise MalformedBody(f"`model` must be a name of at most {MODEL_CHARS} printable characters.", param="model")
-    return model
+        await self.delivery.upstream(trip, send if flight is None else self.flights.ride(trip, send, flight))

@@ -53,7 +53,7 @@ class Retrieval:
             if asked.writes:
                 request.doc = await self._read(codec, request.body or b"{}")
                 request.model = named(request.doc)
-                request.walked_by(codec.walk)
+                request.walked_by(codec.walk, codec.write)
         route = trip.chain.route(exchange.caller.agent, request.model, request.path)
         exchange.timeline.read = self._now()
         after = _AFTER.search(request.query)

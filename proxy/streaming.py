@@ -179,7 +179,7 @@ class Streaming:
         stream, line = passage.inner, exchange.timeline
         line.upstream_end = line.upstream_end or self._now()
         response.usage = response.usage or stream.usage
-        response.usage_source = "provider" if stream.usage else "none"
+        response.usage_source = own.source(exchange) if stream.usage else "none"
         response.model, response.finish = stream.model, response.finish or stream.finish
         response.id = getattr(stream, "id", "")
         response.complete = stream.complete and not stream.failed and passage.broken is None
