@@ -4,7 +4,8 @@
 
 KIND is `json`, `json-50k`, `burst` (a stream of 50 events), `looking` (`json` through ten more plugins whose hooks look
 at the segments), `guarded` (`json` through the usual chain, each call with a text never seen before) or `guarded-again`
-(the same text each time). Prints the CPU time per call (median of rounds), and how many functions a call enters
+(the same text each time); `hit` is `json` answered from the cache, `miss` the same with a text never seen before, so
+that the cache looks in vain and keeps the answer. Prints the CPU time per call (median of rounds), and how many functions a call enters
 (Python and C), which no neighbour disturbs: `tests/benchmarks/test_hot.py` holds those to a bound.
 """
 
@@ -42,6 +43,7 @@ from proxy.upstream.connection import Connection as Far
 TEXT = "A weir is a low barrier across a river that holds back what must not pass and steers the flow. "
 URL = "http://provider.invalid"
 DEFAULT = (Entry("audit", "audit"), Entry("metering", "metering"))
+CACHED = (*DEFAULT, Entry("cache", "cache"))
 GUARDED = tuple(Entry(name, name) for name in CHAIN)
 OLD = b"A weir"
 """What stands in a text where another word makes a new text of it."""
@@ -99,12 +101,12 @@ def snapshot(*chain: Entry) -> Snapshot:
     )  # fmt: skip
 
 
-def body(size: int, model: str, *, stream: bool = False) -> bytes:
+def body(size: int, model: str, *, stream: bool = False, **more: Any) -> bytes:
     messages = [
         {"role": "system", "content": "You are a terse assistant."},
         {"role": "user", "content": (TEXT * (size // len(TEXT) + 1))[: size - 150]},
     ]
-    doc: dict[str, Any] = {"messages": messages, "model": model}
+    doc: dict[str, Any] = {"messages": messages, "model": model, **more}
     if stream:
         doc |= {"stream": True, "stream_options": {"include_usage": True}}
     return orjson.dumps(doc)
@@ -114,11 +116,13 @@ def bodies(kind: str) -> bytes:
     match kind:
         case "json" | "looking" | "guarded" | "guarded-again":
             return body(1500, "json-1500")
+        case "hit" | "miss":
+            return body(1500, "json-1500", temperature=0)
         case "json-50k":
             return body(50_000, "json-1500")
         case "burst":
             return body(1500, "burst-50", stream=True)
-    raise SystemExit(f"{kind} is not known here: json, json-50k, burst, looking, guarded, guarded-again")
+    raise SystemExit(f"{kind} is not known here: json, json-50k, burst, looking, guarded, guarded-again, hit, miss")
 
 
 class Bench:
@@ -175,7 +179,7 @@ def no_sockets() -> Iterator[None]:
 
 async def measure(kind: str, calls: int, rounds: int) -> tuple[float, float]:
     """CPU microseconds and functions entered, per call."""
-    bench = Bench(*chain(kind), fresh=kind == "guarded")
+    bench = Bench(*chain(kind), fresh=kind in ("guarded", "miss"))
     await bench.start()
     data = request("/v1/chat/completions", bodies(kind))
     took = []
@@ -194,6 +198,8 @@ async def measure(kind: str, calls: int, rounds: int) -> tuple[float, float]:
 def chain(kind: str) -> tuple[Entry, ...]:
     if kind == "looking":
         return (*DEFAULT, *(Entry(f"looking-{number}", "benchmarks.speed.looking:Looking") for number in range(10)))
+    if kind in ("hit", "miss"):
+        return CACHED
     return GUARDED if kind.startswith("guarded") else DEFAULT
 
 

@@ -9,17 +9,16 @@ upstream    send; then by what came:
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any
+from collections.abc import Awaitable, Callable
 
 from proxy import own, record
 from proxy.bells import Bells
-from proxy.coroutines import resumed
 from proxy.errors import Forbidden, ProtocolViolation, Refused, UpstreamFailed, WeirError
 from proxy.exchange import Exchange, Response, Target
 from proxy.held import is_kept
 from proxy.house import Trip
 from proxy.live import Upstream
+from proxy.passage import Passage
 from proxy.ports import Headers, Now, Tasks
 from proxy.pulse import EARLY, Pulse
 from proxy.streaming import Remember, Streaming, codec_of, passage_of, route_of
@@ -229,10 +228,15 @@ class Delivery:
             passage.close(complete)
         return body
 
-    async def come_back(self, trip: Trip, arrival: Arrival, work: Coroutine[Any, Any, bytes], waiting: Any) -> None:
-        """A JSON answer whose way through the filters (`work`) was begun without a task and waits for `waiting`."""
-        body = await resumed(work, waiting)
-        await trip.chain.response(trip.exchange, route_of(trip), trip.below)
+    async def come_back(self, trip: Trip, passage: Passage, arrival: Arrival, work: Awaitable[bytes]) -> None:
+        """A JSON answer whose way through the filters was begun without a task: `work` is the rest of it."""
+        complete = False
+        try:
+            body = await work
+            await trip.chain.response(trip.exchange, route_of(trip), trip.below)
+            complete = True
+        finally:
+            passage.close(complete)
         await self._send_on(trip, arrival, body, changed=body is not arrival.rest)
 
     async def break_off(self, trip: Trip, error: WeirError) -> None:

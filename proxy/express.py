@@ -20,10 +20,11 @@ from typing import Any
 from proxy import own
 from proxy.boarding import Boarding, Ticket
 from proxy.bounds import beyond
-from proxy.coroutines import at_once
+from proxy.coroutines import at_once, resumed
 from proxy.errors import Overloaded, WeirError
 from proxy.exchange import Exchange, Request, Response
 from proxy.flights import Flight
+from proxy.given import given
 from proxy.held import is_kept, named_id
 from proxy.house import House, Trip
 from proxy.passage import Passage
@@ -174,6 +175,8 @@ class Ride:
             request, worn = exchange.request, track.dress
             changed = request.changed
             turned = exchange.target is not track.target or (changed and "model" in request.edits)
+            if response is not None and self._given(response):
+                return
             if response is not None or turned or request.headers is not self._headers:
                 self._hand_on(partial(self._pipeline.go_on, response=response))
                 return
@@ -195,6 +198,20 @@ class Ride:
             self._flight = self._pipeline.flights.lead(exchange)
         if request.stream:
             self._pipeline.delivery.bells.after(SILENT_S, self)
+
+    def _given(self, response: Response) -> bool:
+        """Answers with what a plugin has; False where the regular way has to."""
+        made = given(self._standing.chain, self._exchange, response, self._track.route, (self._below, self._codec))
+        if made is None:
+            return False
+        lines, body = made
+        try:
+            self._reply.put(200, [], body, lines)
+        except ConnectionError:  # the caller has gone; its connection knows, or will be told
+            self._left()
+        else:
+            self._end()
+        return True
 
     def rung(self) -> None:
         """A stream's headers take their time: a task waits for them, which answers early and keeps the caller awake."""
@@ -299,15 +316,15 @@ class Ride:
         if not self._over:
             self.context.run(self._deliver, arrival, answer)
 
-    def _filtered(self, arrival: Arrival, answer: Answer) -> bytes | None:
+    def _filtered(self, passage: Passage, arrival: Arrival, answer: Answer) -> bytes | None:
         """The answer as the filters leave it. None where one of them has to wait: the regular way waits with it."""
-        passage = Passage(self._standing.chain, self._exchange, self._track.route, self._below, self._codec)
         work = passage.whole(answer)
         try:
             waiting = work.send(None)
         except StopIteration as done:
             return bytes(done.value)
-        self._hand_on(partial(self._pipeline.delivery.come_back, arrival=arrival, work=work, waiting=waiting))
+        back = self._pipeline.delivery.come_back
+        self._hand_on(partial(back, passage=passage, arrival=arrival, work=resumed(work, waiting)))
         return None
 
     def _deliver(self, arrival: Arrival, answer: Answer) -> None:
@@ -315,13 +332,18 @@ class Ride:
         exchange, raw = self._exchange, arrival.rest
         response, line, body = exchange.response, exchange.timeline, raw
         assert response is not None
+        passage, chain, route = None, self._standing.chain, self._track.route
         try:
-            if self._track.route.reads_answers:
-                filtered = self._filtered(arrival, answer)
+            if route.reads_answers:
+                passage = Passage(chain, exchange, route, self._below, self._codec)
+                filtered = self._filtered(passage, arrival, answer)
                 if filtered is None:
                     return
                 body = filtered
-            at_once(self._standing.chain.response(exchange, self._track.route, self._below))
+            at_once(chain.response(exchange, route, self._below))
+            if passage is not None:
+                passage.close(True)
+                passage = None
             line.first = now = self._house.now()
             line.close(now)
             response.delivered_bytes = len(body)
@@ -335,6 +357,8 @@ class Ride:
         except ConnectionError:  # the caller has gone; its connection knows, or will be told
             self._left()
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  it becomes an answer, on the regular way
+            if passage is not None:
+                passage.close(False)
             self._hand_on(partial(_raise, error=error))
         else:
             self._end()

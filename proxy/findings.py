@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, is_dataclass, replace
 from typing import Any, Literal, NamedTuple
 
 import orjson
@@ -85,6 +85,8 @@ def _sayable(value: Any, depth: int) -> Any:
         return value.encode("utf-8", "replace").decode()
     if value is None or isinstance(value, bool | float):
         return value
+    if is_dataclass(value) and not isinstance(value, type):
+        value = asdict(value)
     if isinstance(value, int):
         return int(value) if -(2**63) <= value < 2**63 else None
     if depth and isinstance(value, dict):

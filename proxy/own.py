@@ -42,11 +42,14 @@ def headers(exchange: Exchange, *, whole: bool = False) -> Headers:
     return found
 
 
-def lines(exchange: Exchange) -> bytes | None:
-    """What `headers` says of a whole answer, as lines of its head; None where there is more to say than usual."""
+def lines(exchange: Exchange, *, theirs: bool = False) -> bytes | None:
+    """What `headers` says of a whole answer, as lines of its head; None where there is more to say than usual.
+    `theirs`: what else the answer's own headers say is told elsewhere."""
     target, cost = exchange.target, exchange.cost_nano_usd
     response, spent_ms = exchange.response, exchange.timeline.own_s * 1000
-    if target is None or exchange.variant or exchange.caller.debug or (response is not None and response.headers):
+    if target is None or exchange.variant or exchange.caller.debug:
+        return None
+    if response is not None and response.headers and not (theirs and not _weirs(response.headers)):
         return None
     paid = "" if cost is None else f"x-weir-cost-usd: {cost / 1e9:.9f}\r\n"
     cached = f"x-weir-cache: {exchange.cache}\r\n" if exchange.cache else ""
@@ -54,6 +57,10 @@ def lines(exchange: Exchange) -> bytes | None:
         f"x-weir-request-id: {exchange.id}\r\nx-weir-model: {_plain(target.model)}\r\n"
         f"{cached}{paid}x-weir-overhead-ms: {spent_ms:.3f}\r\n"
     ).encode()
+
+
+def _weirs(given: Headers) -> bool:
+    return any(name.lower().startswith("x-weir-") for name, _ in given)
 
 
 @lru_cache(256)

@@ -6,14 +6,14 @@ The words that every figure of Weir uses are defined by the fields of `Record` a
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any, TypedDict
 
 import orjson
 
-from proxy.errors import PluginFailed, Refused, WeirError
-from proxy.exchange import NOTHING, Exchange, Outcome, Target, dumped
+from proxy.errors import PluginFailed, ProtocolViolation, Refused, StreamCut, WeirError
+from proxy.exchange import NOTHING, RETRIEVED, Exchange, Outcome, Response, Target, dumped
 
 
 class Record(TypedDict, total=False):
@@ -115,18 +115,20 @@ class _Unused:
     reasoning: None = None
 
 
+TRUNCATED = "The provider's stream ended before its end."
+UNREADABLE = "What the provider answered is no answer of this dialect."
 UNUSED, NOWHERE = _Unused(), Target("", "")
 
 
 def _extra(exchange: Exchange) -> dict[str, Any]:
-    """What most calls do not have."""
+    """What most calls do not have. (JSON is made of the values themselves.)"""
     found: dict[str, Any] = {}
     if exchange.steps:
         found["steps"] = [[step.plugin, step.hook, step.what] for step in exchange.steps]
     if exchange.findings:
-        found["findings"] = [asdict(finding) for finding in exchange.findings]
+        found["findings"] = exchange.findings
     if exchange.savings:
-        found["savings"] = [asdict(saving) for saving in exchange.savings]
+        found["savings"] = exchange.savings
     return found
 
 
@@ -147,6 +149,25 @@ def outcome_of_status(status: int) -> Outcome:
     if status < 400:
         return "ok"
     return "provider_error" if status >= 500 or status in (408, 429) else "caller_error"
+
+
+def own_up(exchange: Exchange) -> None:
+    """At the end of a call, before anybody counts it: what looks well and is not.
+
+    A stream that ended without a reason and without its dialect's end was cut off, and a body that is no answer is
+    none, even with status 200: the provider's error, which the caller got as it came. And a stream that was answered
+    before the provider was heard of, and then failed, began with a 200."""
+    response, request = exchange.response, exchange.request
+    if response is None:
+        if exchange.error is not None and request.stream and exchange.outcome != "cancelled":
+            exchange.response = Response(source="weir")
+        return
+    if exchange.outcome != "ok" or response.source != "upstream" or response.complete:
+        return
+    if request.stream and not response.finish and "answer" not in request.uninspected:
+        exchange.error, exchange.outcome = StreamCut(TRUNCATED, code="stream_truncated"), "provider_error"
+    elif "answer" in request.uninspected and request.method == "POST" and RETRIEVED not in exchange.notes:
+        exchange.error, exchange.outcome = ProtocolViolation(UNREADABLE, code="unreadable_answer"), "provider_error"
 
 
 def steps_line(exchange: Exchange) -> str:

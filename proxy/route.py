@@ -58,8 +58,8 @@ class Member:
     @property
     def short(self) -> bool:
         """It keeps no call from the short way."""
-        known = self.hooks <= {"request", "response", "filter", "finish"}
-        plain = known and self.hooks - {"filter", "finish"} <= self.still | self.plugin.seldom
+        known = self.hooks <= {"request", "response", "filter", "tape", "finish"}
+        plain = known and self.hooks - {"filter", "tape", "finish"} <= self.still | self.plugin.seldom
         return plain and not (self.shadow or self.partial or self.entry.overlap)
 
     def stop(self, hook: str) -> Stop:

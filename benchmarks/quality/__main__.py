@@ -13,7 +13,7 @@ from pathlib import Path
 
 from benchmarks.quality.report import page
 
-NAMES = ("pii", "injection")
+NAMES = ("pii", "injection", "routing")
 """Each is a module here with `run(arguments: argparse.Namespace) -> list[Table]`."""
 
 

@@ -44,6 +44,8 @@ class Call:
     in an order that no two calls have alike."""
     person: bool = False
     """The last text names somebody by an e-mail address."""
+    settled: bool = False
+    """With temperature 0, so that its answer may be cached."""
 
 
 def source(call: Call, subject: Subject) -> Source:
@@ -74,6 +76,8 @@ def body(call: Call, model: str, turns: int = 1) -> bytes:
         doc["messages"][-1]["content"] = f"{NUMBER} {prose(TURN_CHARS, 0)}"
     else:
         doc = {"model": model, **_texts(call.surface, (PERSON if call.person else "") + first, turns)}
+    if call.settled:
+        doc["temperature"] = 0
     if call.stream:
         doc["stream"] = True
         if call.surface in ("chat/completions", "completions"):

@@ -51,6 +51,7 @@ def short(call: Call) -> Call:
 SLOW = Call(answer=f"paced-{PACED[0]}-{PACE_MS}", stream=True)
 FAST = Call(answer=f"burst-{BURST}", stream=True)
 GUARDED = ("bare", "weir", "guarded")
+SAVING = ("bare", "weir", "saving")
 PLAIN = (
     Case("json-1.5", "JSON call, 1.5 KB", Call(), subjects=ALL, headline=True),
     Case("json-50", "JSON call, 50 KB", Call(size=50_000), subjects=ALL, headline=True),
@@ -78,6 +79,9 @@ PLAIN = (
         Call(answer=f"named-{BURST}", stream=True, person=True),
         subjects=GUARDED,
     ),
+    Case("hit", "JSON call answered from the cache", Call(sort="same", settled=True), subjects=SAVING),
+    Case("hit-stream", "stream from the cache, 50 chunks", replace(FAST, sort="same", settled=True), subjects=SAVING),
+    Case("miss", "JSON call that the cache keeps", Call(sort="prose", settled=True), subjects=SAVING),
 )
 TLS = tuple(
     replace(case, key=f"{case.key}-tls", title=f"{case.title}, TLS 1.3", tls=True,

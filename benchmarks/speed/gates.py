@@ -25,7 +25,7 @@ class Gate:
     case: str
     most: float
     stretch: float | None = None
-    of: Literal["weir", "looking", "guarded"] = "weir"
+    of: Literal["weir", "looking", "guarded", "saving"] = "weir"
     beside: str = "bare"
     figure: str = ""
 
@@ -56,6 +56,9 @@ _RATIOS = (
     Gate("guards on, 1.5 KB of new text", "guards", 2.5, 1.6, "guarded"),
     Gate("guards on, next turn of 20", "guards-next", 1.0, 0.8, "guarded"),
     Gate("guards on, stream with restore", "guards-stream", 1.8, 1.2, "guarded"),
+    Gate("exact hit: 2.5 times the calls/s", "hit", 0.40, 0.25, "saving"),
+    Gate("exact hit, stream", "hit-stream", 0.40, 0.25, "saving"),
+    Gate("cache, routing and compression add to a miss", "miss", 0.40, 0.20, "saving"),
 )
 _TLS = tuple(
     Gate(f"{gate.what}, TLS 1.3", f"{gate.case}-tls", gate.most, gate.stretch, gate.of)
@@ -104,9 +107,9 @@ def values(gate: Gate, found: Found) -> list[float]:
     if measured is None:
         return []
     beside = _subject(gate.beside, measured.samples)
-    ours: Sequence[float | None] = measured.added("guarded" if gate.of == "guarded" else "weir")
-    if gate.of == "looking":
-        ours = differences(measured.added("looking"), ours)
+    ours: Sequence[float | None] = measured.added(gate.of)
+    if gate.of == "looking" or gate.case == "miss":
+        ours = differences(ours, measured.added("weir"))
     return ratios(ours, measured.added(beside))
 
 

@@ -214,8 +214,11 @@ def weirs(url: str, ca_file: str = "", beside: Path | None = None) -> list[Subje
     watching = {f"look{number}": {"uses": "benchmarks.speed.looking:Watching"} for number in range(10)}
     limits = [{"by": "agent", "requests_per_minute": 10**9}, {"by": "tenant", "tokens_per_minute": 10**12}]
     guards = {"ratelimit": {"options": {"limits": limits}}, "injection": {}, "pii": {}, "output_filter": {}}
+    pool = {"name": "usual", "models": [{"target": "target/json-1500"}, {"target": "target/json-small"}]}
+    saving = {"variants": {}, "routing": {"options": {"pools": [pool]}}, "cache": {}, "compression": {}}
     made = [
         weir("weir", "Weir", {**plain, "plugins": usual}),
+        weir("saving", "Weir, cache, routing and compression", {**plain, "plugins": {**usual, **saving}}),
         weir("guarded", "Weir, all guards on", {**plain, "plugins": {**usual, **guards}}),
         weir("unaudited", "Weir without audit", {**plain, "plugins": {"metering": {}}}),
         weir("looking", "Weir, ten plugins look", {**plain, "plugins": {**usual, **looking}}),

@@ -31,13 +31,19 @@ def development() -> list[Row]:
 
 def everything() -> list[Row]:
     """All texts to train on: development data, texts of other free packages, and texts of our own."""
-    rows = [*({**row, "split": "dev"} for row in development()), *_read("more.jsonl.gz")]
+    rows = [*({**row, "split": "dev"} for row in development()), *_read("more.jsonl.gz"), *near("dev")]
     rows = [row for row in rows if row["category"] not in ENCODED]
     carriers: dict[str, list[str]] = defaultdict(list)
     for row in rows:
         if not row["label"] and (row["source"] in CARRIERS or "lang" in row):
             carriers[row.get("lang", "en")].append(row["text"])
     return [*rows, *variations.rows(carriers)]
+
+
+def near(half: str) -> list[Row]:
+    """Texts of the project's own near the line: attacks in other words, and harmless texts with the words of attacks.
+    `half`: `dev`, or `held`, on which nothing is trained or mended."""
+    return [row for row in _read("near.jsonl.gz") if row["half"] == half]
 
 
 def group(row: Row) -> str:

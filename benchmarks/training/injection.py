@@ -10,7 +10,8 @@ import numpy as np
 
 from benchmarks.training import corpus, learn
 from plugins.injection.classifier import PACKAGED, Model, packed
-from plugins.injection.judge import HEAVIEST
+from plugins.injection.judge import HEAVIEST, PIECE_CHARS
+from plugins.injection.mention import used
 from plugins.injection.normalise import normal
 from plugins.injection.rules import Rules, weight
 
@@ -41,7 +42,8 @@ def run() -> None:
 
 def heavy(rules: Rules, text: str) -> float:
     """The weight of the rules on a text, as the judge takes it."""
-    return min(weight(rules.match(text[:4000])), HEAVIEST)
+    text = text[:PIECE_CHARS]
+    return min(weight(rules.match(used(text, quotes=True) or text)), HEAVIEST)
 
 
 def held_out(rows: list[corpus.Row], features: list[list[str]], texts: list[str]) -> learn.Numbers:

@@ -46,13 +46,13 @@ class Table:
 
 def named(text: str) -> list[str]:
     """The features of a text by the names that the model's file gives them."""
-    singles, pairs = read(tokens(text)[:MOST_WORDS])
-    return [*sorted(singles), *sorted(f"{first} {second}" for first, second in pairs)]
+    singles, meanings, pairs = read(tokens(text)[:MOST_WORDS])
+    return [*sorted(singles), *sorted(meanings), *sorted(f"{first} {second}" for first, second in pairs)]
 
 
 def vocabulary(rows: list[Row], features: list[list[str]]) -> tuple[list[str], NDArray[np.bool_], NDArray[np.bool_]]:
     """Features worth a weight, and which of them may speak for an attack, which against."""
-    seen = Counter(name for names in features for name in names)
+    seen = Counter(name for names in features for name in set(names))
     sides: tuple[defaultdict[str, set[str]], ...] = (defaultdict(set), defaultdict(set))
     for row, names in zip(rows, features, strict=True):
         for name in names:
