@@ -1,7 +1,7 @@
 """The short way of most calls: no task, no wait, from the caller's bytes to the upstream's and back in two strokes.
 
 Taken by calls with a head that has come before and a body that is there, in JSON, whose hooks on the chain cannot
-wait, and for whose upstream a connection is at hand. `depart` takes them out, `_arrived` takes the answer back; hooks,
+wait, and for whose upstream a connection is at hand. `depart` takes them out, a `Ride` takes the answer back; hooks,
 rights, records and figures are those of the regular way (`pipeline`, `delivery`), and wherever something is not as
 usual the call goes on there, from the point it has come to: before it has begun (`depart` gives None), with what its
 chain said (`go_on`), with the answer of its first try (`carry`), or with an error.
@@ -9,34 +9,20 @@ chain said (`go_on`), with the answer of its first try (`carry`), or with an err
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Callable, Coroutine
-from contextlib import suppress
-from contextvars import copy_context
-from functools import partial
-from typing import Any
 
-from proxy import own
 from proxy.boarding import Boarding, Ticket
 from proxy.bounds import beyond
-from proxy.coroutines import at_once, resumed
-from proxy.errors import Overloaded, WeirError
-from proxy.exchange import Exchange, Request, Response
-from proxy.flights import Flight
-from proxy.given import given
-from proxy.held import is_kept, named_id
-from proxy.house import House, Trip
-from proxy.passage import Passage
+from proxy.errors import WeirError
+from proxy.exchange import Exchange, Request
+from proxy.held import named_id
+from proxy.house import House
 from proxy.pipeline import Pipeline
 from proxy.ports import Incoming, ShortReply
 from proxy.reading import model_of, names_parts
-from proxy.tracks import SILENT_S, Standing, Track, Tracks
-from proxy.upstream import endpoint
-from proxy.upstream.arrival import Arrival
-from proxy.upstream.link import Answering, Outgoing, is_events
+from proxy.ride import Ride
+from proxy.tracks import Standing, Tracks
 from proxy.wire import sliced
-from proxy.wire.codec import Answer, Codec
 
 log = logging.getLogger("weir")
 
@@ -118,277 +104,6 @@ class Express:
         self.pipeline.recognise(exchange, codec)
         incoming.taken()
         self.pipeline.began()
-        ride = Ride(self, exchange, incoming, reply, standing, track)
+        ride = Ride(self.pipeline, exchange, incoming, reply, standing, track)
         ride.context.run(ride.depart)
         return ride
-
-
-class Ride:
-    """One call on the short way."""
-
-    __slots__ = (
-        "_arrival", "_below", "_exchange", "_flight", "_headers", "_house", "_incoming", "_late", "_over", "_pipeline",
-        "_reply", "_standing", "_track", "bell", "context",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        express: Express,
-        exchange: Exchange,
-        incoming: Incoming,
-        reply: ShortReply,
-        standing: Standing,
-        track: Track,
-    ) -> None:
-        self._house = express.house
-        self._pipeline = express.pipeline
-        self._exchange = exchange
-        self._headers = exchange.request.headers
-        """As they came."""
-        self._incoming = incoming
-        self._reply = reply
-        self._standing = standing
-        self._track = track
-        self._below = 0
-        self._arrival: Answering | None = None
-        self._over = False
-        self._flight: Flight | None = None
-        """Other calls may have its answer too."""
-        self._late: asyncio.Future[Answering] | None = None
-        """Of a stream for whose answer a task waits by now."""
-        self.bell = 0
-        self.context = copy_context()
-        """Of this call alone, on its way out and back."""
-
-    def depart(self) -> None:
-        exchange, track = self._exchange, self._track
-        line = exchange.timeline
-        try:
-            out = self._standing.chain.out(exchange, track.route)
-            try:
-                waiting = out.send(None)
-            except StopIteration as done:
-                response, self._below = done.value
-            else:  # a hook that seldom waits does
-                self._hand_on(partial(self._pipeline.come_out, out=out, waiting=waiting))
-                return
-            request, worn = exchange.request, track.dress
-            changed = request.changed
-            turned = exchange.target is not track.target or (changed and "model" in request.edits)
-            if response is not None and self._given(response):
-                return
-            if response is not None or turned or request.headers is not self._headers:
-                self._hand_on(partial(self._pipeline.go_on, response=response))
-                return
-            if exchange.flight and self._pipeline.flights.joinable(exchange.flight):
-                self._hand_on(partial(self._pipeline.go_on, response=None))
-                return
-            body = self._codec.write(request) if changed else request.body
-            line.sent, exchange.attempts = self._house.now(), 1
-            outgoing = Outgoing("POST", worn.target, worn.headers, body, memo=worn.memo)
-            self._arrival = self._house.link.begin(worn.upstream, outgoing, self._arrived)
-        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  it becomes an answer, on the regular way
-            self._hand_on(partial(_raise, error=error))
-            return
-        if self._arrival is None:
-            line.sent, exchange.attempts = 0.0, 0
-            self._hand_on(partial(self._pipeline.go_on, response=None))
-            return
-        if exchange.flight:
-            self._flight = self._pipeline.flights.lead(exchange)
-        if request.stream:
-            self._pipeline.delivery.bells.after(SILENT_S, self)
-
-    def _given(self, response: Response) -> bool:
-        """Answers with what a plugin has; False where the regular way has to."""
-        made = given(self._standing.chain, self._exchange, response, self._track.route, (self._below, self._codec))
-        if made is None:
-            return False
-        lines, body = made
-        try:
-            self._reply.put(200, [], body, lines)
-        except ConnectionError:  # the caller has gone; its connection knows, or will be told
-            self._left()
-        else:
-            self._end()
-        return True
-
-    def rung(self) -> None:
-        """A stream's headers take their time: a task waits for them, which answers early and keeps the caller awake."""
-        if not self._over:
-            self.context.run(self._wait_on)
-
-    def _wait_on(self) -> None:
-        self._late = asyncio.get_running_loop().create_future()
-        self._hand_on(partial(self._pipeline.carry, come=self._answer_comes, flight=self._flight))
-
-    async def _answer_comes(self) -> Answering:
-        assert self._late is not None and self._arrival is not None
-        try:
-            arrival = await self._late
-        except asyncio.CancelledError:
-            self._arrival.close()
-            self._house.pool.noted(self._track.target.upstream, "cancelled")
-            raise
-        self._exchange.timeline.headers = self._house.now()
-        return arrival
-
-    def came(self) -> None:
-        """The body was there before."""
-
-    def cancel(self) -> None:
-        """The caller has gone, or Weir stops."""
-        if self._over:
-            return
-        self._over = True
-        if self.bell:
-            self._pipeline.delivery.bells.drop(self)
-        if self._arrival is not None and (self._flight is None or not self._flight.let_go(self._arrival.close)):
-            self._arrival.close()  # (None: its answer has come, and waits to be remembered)
-            self._house.pool.noted(self._track.target.upstream, "cancelled")
-        with suppress(ConnectionError):
-            self._reply.fail(Overloaded("Weir is shutting down"))
-        self._left()
-
-    def _left(self) -> None:
-        """Nobody waits for the answer any more."""
-        self._over = True
-        self._exchange.outcome = "cancelled"
-        self._pipeline.ended()
-        self._pipeline.settling.conclude(self._exchange, self._standing.chain, self._track.route)
-
-    def _arrived(self, arrival: Answering) -> None:
-        """The answer has come as a whole, or something else has."""
-        if self.bell:
-            self._pipeline.delivery.bells.drop(self)
-        if not self._over:
-            self.context.run(self._return, arrival)
-        elif self._late is not None and not self._late.done():
-            self._late.set_result(arrival)
-        elif self._late is None and self._flight is not None:
-            target, upstream = self._track.target, self._track.dress.upstream
-            self._pipeline.flights.adopt(self._flight, arrival, target, upstream)
-
-    def _return(self, arrival: Answering) -> None:
-        self._exchange.timeline.headers = now = self._house.now()
-        try:
-            whole = arrival if isinstance(arrival, Arrival) and arrival.whole and 200 <= arrival.status < 300 else None
-            if self._exchange.request.stream:
-                whole = None
-            if whole is not None and self._flight is not None:
-                self._flight.landed(whole, self._track.target, self._track.dress.upstream)
-                self._flight = None
-            answer = None if whole is None else self._taken(whole, now)
-            stays = whole is not None and answer is not None and self._stays(whole, answer)
-        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  it becomes an answer, on the regular way
-            self._hand_on(partial(_raise, error=error))
-            return
-        if stays:
-            return
-        if whole is not None and answer is not None:
-            self._deliver(whole, answer)
-        else:
-            self._hand_on(partial(self._pipeline.carry, come=partial(_given, arrival), flight=self._flight))
-
-    def _taken(self, arrival: Arrival, now: float) -> Answer | None:
-        """The answer, read and noted; None where that is not for here."""
-        if arrival.shape is None or arrival.header("content-encoding") is not None or is_events(arrival):
-            return None
-        raw, exchange = arrival.rest, self._exchange
-        answer = self._codec.answer(raw) if len(raw) <= exchange.snapshot.limits.answer_bytes else None
-        if answer is None:
-            return None
-        self._house.pool.noted(self._track.target.upstream, "ok")
-        exchange.timeline.upstream_end = now
-        exchange.response = Response(arrival.status)
-        own.received(exchange, exchange.response, answer, raw)
-        return answer
-
-    def _stays(self, arrival: Arrival, answer: Answer) -> bool:
-        """Whether the answer has to wait until its id is remembered."""
-        exchange, response = self._exchange, self._exchange.response
-        if response is None or not is_kept(exchange.request, answer.doc):
-            return False
-        self._arrival = None  # it is over, whoever leaves now
-        return not self._house.held.remembered(exchange, response.id, partial(self._remembered, arrival, answer))
-
-    def _remembered(self, arrival: Arrival, answer: Answer) -> None:
-        if not self._over:
-            self.context.run(self._deliver, arrival, answer)
-
-    def _filtered(self, passage: Passage, arrival: Arrival, answer: Answer) -> bytes | None:
-        """The answer as the filters leave it. None where one of them has to wait: the regular way waits with it."""
-        work = passage.whole(answer)
-        try:
-            waiting = work.send(None)
-        except StopIteration as done:
-            return bytes(done.value)
-        back = self._pipeline.delivery.come_back
-        self._hand_on(partial(back, passage=passage, arrival=arrival, work=resumed(work, waiting)))
-        return None
-
-    def _deliver(self, arrival: Arrival, answer: Answer) -> None:
-        """To the caller, past the filters and the hooks that see what it gets."""
-        exchange, raw = self._exchange, arrival.rest
-        response, line, body = exchange.response, exchange.timeline, raw
-        assert response is not None
-        passage, chain, route = None, self._standing.chain, self._track.route
-        try:
-            if route.reads_answers:
-                passage = Passage(chain, exchange, route, self._below, self._codec)
-                filtered = self._filtered(passage, arrival, answer)
-                if filtered is None:
-                    return
-                body = filtered
-            at_once(chain.response(exchange, route, self._below))
-            if passage is not None:
-                passage.close(True)
-                passage = None
-            line.first = now = self._house.now()
-            line.close(now)
-            response.delivered_bytes = len(body)
-            changed = body is not raw
-            ours, theirs = own.lines(exchange), arrival.lines(changed)
-            if ours is None or theirs is None:
-                headers = endpoint.answer_headers(arrival.headers, changed=changed)
-                self._reply.put(arrival.status, headers + own.headers(exchange, whole=True), body)
-            else:
-                self._reply.put(arrival.status, [], body, theirs + ours)
-        except ConnectionError:  # the caller has gone; its connection knows, or will be told
-            self._left()
-        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  it becomes an answer, on the regular way
-            if passage is not None:
-                passage.close(False)
-            self._hand_on(partial(_raise, error=error))
-        else:
-            self._end()
-
-    def _end(self) -> None:
-        self._over = True
-        self._pipeline.ended()
-        self._pipeline.settling.conclude(self._exchange, self._standing.chain, self._track.route)
-        self._reply.over()
-
-    @property
-    def _codec(self) -> Codec:
-        codec = self._standing.codec
-        assert codec is not None
-        return codec
-
-    def _hand_on(self, work: Callable[[Trip], Coroutine[Any, Any, None]]) -> None:
-        """The regular way goes on with the call."""
-        self._over = True
-        exchange, standing, track = self._exchange, self._standing, self._track
-        trip = Trip(
-            exchange, standing.chain, self._incoming, self._reply, self._headers, codec=standing.codec,
-            route=track.route, below=self._below, ours=standing.known.credential_is_ours, home=track.target.upstream,
-        )  # fmt: skip
-        self._reply.go_on(self._pipeline.run(trip, work(trip)))
-
-
-async def _given(arrival: Answering) -> Answering:
-    return arrival
-
-
-async def _raise(trip: Trip, error: BaseException) -> None:
-    raise error

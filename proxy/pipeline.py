@@ -53,7 +53,7 @@ class Pipeline:
     """Runs calls. One object per worker."""
 
     def __init__(self, house: House) -> None:
-        self._house = house
+        self.house = house
         self._seed = int.from_bytes(hmac.digest(house.secret, b"conversation", "sha256")[:8])
         self.delivery = Delivery(house.now, house.tasks, of_provider(house.inflate), house.held.remember)
         self._depth = -1
@@ -72,7 +72,7 @@ class Pipeline:
     ) -> Coroutine[Any, Any, None]:
         """To be awaited at once. Never raises but for cancellation: every error becomes an answer, every call a
         record. `begun`: by wall time and by the monotonic one, if it was not just now."""
-        house = self._house
+        house = self.house
         chain = house.chains.current
         at_s, start = begun or (house.wall(), house.now())
         headers = tuple(incoming.headers)
@@ -131,7 +131,7 @@ class Pipeline:
         await self._fault(trip, WeirError("Weir failed on this call; its log says why"))
 
     async def _serve(self, trip: Trip) -> Coroutine[Any, Any, None] | None:
-        house, exchange, incoming = self._house, trip.exchange, trip.incoming
+        house, exchange, incoming = self.house, trip.exchange, trip.incoming
         request = exchange.request
         known = self.identify(trip.chain.snapshot, incoming)
         exchange.caller = known.caller
@@ -164,7 +164,7 @@ class Pipeline:
 
     def identify(self, snapshot: Snapshot, incoming: Incoming) -> Identified:
         """Who asks. For a head that has come before, what was found then."""
-        house, head = self._house, incoming.head
+        house, head = self.house, incoming.head
         if head is None:
             return house.identify(snapshot, incoming, house.secret)
         kept: tuple[Snapshot, Identified] | None = head.memo.get(incoming.remote)
@@ -183,7 +183,7 @@ class Pipeline:
     def _local(self, method: str, path: str) -> Local | None:
         if not path.startswith(("/weir/", "/v1/models", "/v1/feedback")):
             return None
-        endpoints, room = self._house.local, "/".join(path.split("/", 3)[:3])
+        endpoints, room = self.house.local, "/".join(path.split("/", 3)[:3])
         return endpoints.get(f"{method} {path}") or (endpoints.get(f"{method} {room}/") if path != room else None)
 
     async def _call(self, trip: Trip, codec: Codec) -> Coroutine[Any, Any, None]:
@@ -201,7 +201,7 @@ class Pipeline:
         self._look_for_unread(exchange, route, codec)
         trip.route = route  # from here on it is the chain's matter who sees the end
         response, trip.below = await chain.out(exchange, route)
-        await make_durable(exchange, self._house.records)
+        await make_durable(exchange, self.house.records)
         return self._onward(trip, response)
 
     async def go_on(self, trip: Trip, response: Response | None) -> None:
@@ -218,7 +218,7 @@ class Pipeline:
             return self.delivery.own(trip, response)
         assert trip.codec is not None
         self._check_rights(trip.exchange)
-        send: Send = partial(self._house.pool.send, trip.exchange, builder(trip, trip.codec))
+        send: Send = partial(self.house.pool.send, trip.exchange, builder(trip, trip.codec))
         return self.delivery.upstream(trip, self.flights.ride(trip, send) if trip.exchange.flight else send)
 
     def resolve(self, snapshot: Snapshot, request: Request) -> tuple[Target, ...]:
@@ -235,7 +235,7 @@ class Pipeline:
         exchange, incoming = trip.exchange, trip.incoming
         limits = exchange.snapshot.limits
         raw = await incoming.read()
-        exchange.timeline.read = self._house.now()
+        exchange.timeline.read = self.house.now()
         plain = await self._inflated(incoming, raw, limits.body_bytes)
         trip.coded = None if plain is raw else raw
         found = incoming.found
@@ -244,7 +244,7 @@ class Pipeline:
         elif len(plain) < sliced.LONG_BYTES:
             doc = codec.read(plain)
         else:
-            doc = await sliced.paced(codec.reading(plain), self._house.now)
+            doc = await sliced.paced(codec.reading(plain), self.house.now)
         request = exchange.request
         request.body, request.doc, request.model = plain, doc, model_of(doc)
         request.stream = doc.get("stream") is True
@@ -255,7 +255,7 @@ class Pipeline:
         """As the codec walks; what came as tokens is read as the text it stands for, and sealed: it goes as it came."""
         if codec.dialect not in ("completions", "embeddings"):
             return codec.walk
-        return partial(with_tokens, codec, self._house.decode)
+        return partial(with_tokens, codec, self.house.decode)
 
     def _look_for_unread(self, exchange: Exchange, route: Route, codec: Codec) -> None:
         """Parts that no codec reads are recorded, or refused where the operator or a guard says so."""
@@ -268,7 +268,7 @@ class Pipeline:
             raise Forbidden(f"This call has parts that cannot be inspected ({parts}).", code="uninspected")
 
     async def _inflated(self, incoming: Incoming, raw: bytes, limit: int) -> bytes:
-        house, head = self._house, incoming.head
+        house, head = self.house, incoming.head
         if head is not None and "plain" in head.memo:
             return raw
         if not any(name.lower() == "content-encoding" for name, _ in incoming.headers):
@@ -300,7 +300,7 @@ class Pipeline:
         stored = named_id(exchange.request.doc)
         if stored is None or exchange.target is None:
             return
-        upstream = await self._house.held.upstream_of(exchange, stored)
+        upstream = await self.house.held.upstream_of(exchange, stored)
         if upstream is not None and upstream in exchange.snapshot.upstreams:
             exchange.target = replace(exchange.target, upstream=upstream)
             exchange.fallbacks = []
@@ -308,13 +308,13 @@ class Pipeline:
     def _check_rights(self, exchange: Exchange) -> None:
         """After aliases and routing, so that neither widens what a key may use."""
         target = exchange.target
-        if target is None or not self._house.allowed(exchange.snapshot, exchange.caller.key, target.model):
+        if target is None or not self.house.allowed(exchange.snapshot, exchange.caller.key, target.model):
             raise Forbidden(f"this key may not use the model {target and target.model!r}", code="model_not_allowed")
         exchange.fallbacks = self.usable(exchange.snapshot, exchange.caller, exchange.fallbacks)
 
     def usable(self, snapshot: Snapshot, caller: Caller, targets: Iterable[Target]) -> list[Target]:
         """Those that this caller may have."""
-        allowed = self._house.allowed
+        allowed = self.house.allowed
         return [
             one
             for one in targets
@@ -358,7 +358,7 @@ class Pipeline:
         """The answer (or the failure) of a first try that was made on the short way: `come` gives it, once. `flight`:
         that the call leads."""
         assert trip.codec is not None
-        exchange, pool, build, first = trip.exchange, self._house.pool, builder(trip, trip.codec), True
+        exchange, pool, build, first = trip.exchange, self.house.pool, builder(trip, trip.codec), True
         self._check_rights(exchange)
 
         async def send() -> tuple[Answering, Target, Upstream]:

@@ -214,7 +214,11 @@ def weirs(url: str, ca_file: str = "", beside: Path | None = None) -> list[Subje
     watching = {f"look{number}": {"uses": "benchmarks.speed.looking:Watching"} for number in range(10)}
     limits = [{"by": "agent", "requests_per_minute": 10**9}, {"by": "tenant", "tokens_per_minute": 10**12}]
     guards = {"ratelimit": {"options": {"limits": limits}}, "injection": {}, "pii": {}, "output_filter": {}}
-    pool = {"name": "usual", "models": [{"target": "target/json-1500"}, {"target": "target/json-small"}]}
+    pool = {
+        "name": "usual",
+        "asked": ["json-1500"],
+        "models": [{"target": "target/json-1500"}, {"target": "target/json-small"}],
+    }
     saving = {"variants": {}, "routing": {"options": {"pools": [pool]}}, "cache": {}, "compression": {}}
     made = [
         weir("weir", "Weir", {**plain, "plugins": usual}),

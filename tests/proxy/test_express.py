@@ -94,7 +94,7 @@ async def ran(case: Case, short: bool, caplog: pytest.LogCaptureFixture, slow: b
             del changes["aliases"], changes["upstreams"]
         async with weir(*(case.chain or DEFAULT), provider=cast(Any, one), **changes) as running:
             store = Later(SystemClock()) if slow else MemoryStore(SystemClock())
-            running.worker.pipeline._house.held._store = store
+            running.worker.pipeline.house.held._store = store
             rides = counted(running, short)
             answers, sent = await spoken(running, case, one, two)
             await running.sink.wait_for(sent)

@@ -18,7 +18,7 @@ import uvloop
 
 from proxy import boarding
 from proxy.clock import SystemClock
-from proxy.express import Ride
+from proxy.ride import Ride
 from proxy.live import CallerKey, Entry, Identity, Limits, Upstream
 from proxy.server.connection import Connection
 from proxy.store.memory import MemoryStore

@@ -18,7 +18,7 @@ CALL = streaming()
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("proxy.express.SILENT_S", 0.02)
+    monkeypatch.setattr("proxy.ride.SILENT_S", 0.02)
     monkeypatch.setattr(tracks, "SILENT_S", 0.02)
 
 

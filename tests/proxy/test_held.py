@@ -94,7 +94,7 @@ async def test_it_is_remembered_before_the_caller_can_build_on_it() -> None:
             order.append(key.split(":")[1])
 
     async with asking(upstream={"key": "k1"}, identity=KEYS) as weir:
-        weir.running.worker.pipeline._house.held._store = Slow(kit.FakeClock())
+        weir.running.worker.pipeline.house.held._store = Slow(kit.FakeClock())
         for stream in (False, True):
             async with weir.session.post(
                 weir.running.url + "/responses",

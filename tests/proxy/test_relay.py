@@ -30,6 +30,35 @@ async def stored(weir: Asking, **more: Any) -> str:
     return str(made.doc["id"])
 
 
+# --- paths
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/engines/gpt-4o/completions",
+        "/v1/engines/gpt-4o/chat/completions",
+        "/v1/Engines/gpt%2D4o/embeddings/",
+        "/openai/deployments/gpt-4o/chat/completions",
+        "/api/v1/chat/completions",
+        "/anthropic/v1/messages",
+    ],
+)
+async def test_a_call_that_codecs_know_goes_by_no_path_that_they_do_not(path: str) -> None:
+    async with asking() as weir:
+        raw = orjson.dumps({"prompt": "mail ann@example.org", "messages": []})
+        got = await weir.post(path, raw)
+        assert (got.status, b"name the model in the body" in got.raw) == (404, True)
+        assert not weir.provider.requests
+
+
+@pytest.mark.parametrize("path", ["/v1/threads/thread_1/messages", "/v1/fine_tuning/jobs"])
+async def test_other_paths_are_relayed_as_they_are(path: str) -> None:
+    async with asking() as weir:
+        await weir.post(path, b"{}")
+        assert len(weir.provider.requests) == 1
+
+
 # --- stored responses
 
 
@@ -182,7 +211,7 @@ async def test_it_is_noted_before_it_is_sent_where_audit_is_strict() -> None:
 
 def from_afar(weir: Asking) -> None:
     """As if callers came from another machine."""
-    house = weir.running.worker.pipeline._house
+    house = weir.running.worker.pipeline.house
     known = house.identify
 
     def identify(snapshot: Any, incoming: Any, secret: bytes) -> Any:

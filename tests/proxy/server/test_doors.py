@@ -122,7 +122,7 @@ async def test_a_key_that_ends_while_a_connection_stands_is_refused_on_it_and_a_
     async with weir(identity=IDENTITY) as running, aiohttp.ClientSession() as session:
         wall = [1_798_459_200.0]
         running.worker._expiry._wall = lambda: wall[0]
-        running.worker.pipeline._house.identify.__self__._wall = lambda: wall[0]  # type: ignore[attr-defined]
+        running.worker.pipeline.house.identify.__self__._wall = lambda: wall[0]  # type: ignore[attr-defined]
         ending = replace(IDENTITY, keys=(admitted("own", KEY, expires="2026-12-28T12:00:00.050Z"),))
         await running.worker.swap(replace(running.worker.live.current, version=2, identity=ending))
         given = {"Authorization": f"Bearer {KEY}", **JSON}
