@@ -15,6 +15,7 @@ from proxy import own, record
 from proxy.bells import Bells
 from proxy.errors import Forbidden, ProtocolViolation, Refused, UpstreamFailed, WeirError
 from proxy.exchange import Exchange, Response, Target
+from proxy.gathering import gathered
 from proxy.held import is_kept
 from proxy.house import Trip
 from proxy.live import Upstream
@@ -30,6 +31,7 @@ from proxy.wire.codec import Answer
 
 Send = Callable[[], Awaitable[tuple[Answering, Target, Upstream]]]
 Inflate = Callable[[Headers, bytes, int], bytes]
+BAD_REQUEST = 400
 REPLACEMENTS = 3
 """How often plugins may replace an answer or name another target, per call."""
 
@@ -142,12 +144,18 @@ class Delivery:
             answering, exchange.target, _ = await send()
             if exchange.target in exchange.fallbacks:
                 exchange.fallbacks = exchange.fallbacks[exchange.fallbacks.index(exchange.target) + 1 :]
+            if trip.gather and answering.status == BAD_REQUEST:  # of a provider that does not stream, it may be
+                answering.close()
+                trip.gather = False
+                answering, exchange.target, _ = await send()
             if exchange.verdicts:
                 await trip.chain.verdicts(exchange)
             if answering.status >= 400:
                 return await self._passed_on(trip, answering)
-            if is_events(answering):
+            if is_events(answering) and not trip.gather:
                 return await self._streaming.carry(trip, answering, pulse)
+            if is_events(answering):
+                answering = await gathered(exchange, answering)
             return await self._whole(trip, answering)
         except UpstreamFailed as error:
             if answering is not None:

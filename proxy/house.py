@@ -44,6 +44,8 @@ class Trip:
     """The body as sent, where it has a content coding."""
     withhold: bool = False
     """The provider was asked for usage by Weir; its event is not the caller's."""
+    gather: bool = False
+    """The caller asked for JSON, the provider is asked for a stream."""
     recorded: bool = True
     fresh: bool = False
     """The first try met a connection that had died: the next one goes over a new one."""

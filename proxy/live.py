@@ -160,6 +160,7 @@ class Streams:
     """After this long without the provider's headers a stream gets its 200 and heartbeats; 0 turns it off."""
     hold_bytes: int = 16 * 1024
     hold_s: float = 1.0
+    streaming: Literal["asked", "auto"] = "asked"
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +169,7 @@ class Agent:
 
     plugins: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
     content: Literal["none", "masked", "full"] = "none"
+    streaming: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +191,8 @@ class Snapshot:
     """Break-glass: only audit and metering run."""
     audit_strict: bool = False
     """An audit entry must be durable before the upstream is called."""
+    labels: tuple[str, ...] = ()
+    """Variants for which options of plugins differ; set with `resolve`."""
     resolve: Callable[[str, str, str], Any] | None = None
     """(plugin, agent, variant) -> options; set by whoever knows the plugin classes."""
 
@@ -197,7 +201,13 @@ class Snapshot:
         own = self.agents.get(agent)
         return own.content if own else self.content
 
+    def streams_for(self, agent: str) -> bool:
+        """Whether this agent's answers are streamed from their provider though it did not ask."""
+        own = self.agents.get(agent)
+        return self.streams.streaming == "auto" if own is None or own.streaming is None else own.streaming
+
     def options(self, plugin: str, agent: str, variant: str) -> Any:
+        """`variant`: as `exchange.variant` has it, labels joined by commas; empty: of calls in no test."""
         if self.resolve is None:
             raise RuntimeError("the snapshot has no option resolver")
         return self.resolve(plugin, agent, variant)

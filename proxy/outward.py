@@ -26,6 +26,9 @@ def builder(trip: Trip, codec: Codec) -> Callable[[Target, Upstream, bool], Outg
         trip.withhold = silent and ask_usage
         if trip.withhold:
             codec.ask_usage(request)
+        if trip.gather:
+            request.set("stream", True)
+            codec.ask_usage(request)
         body = codec.write(request)
         untouched = body is request.body
         if target.upstream != trip.home and upstream.key is None:

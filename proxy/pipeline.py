@@ -18,7 +18,7 @@ from typing import Any
 import orjson
 import xxhash
 
-from proxy import own, record, wire
+from proxy import gathering, own, record, wire
 from proxy.bounds import bounds_of, hold
 from proxy.coroutines import resumed
 from proxy.delivery import Delivery
@@ -218,6 +218,7 @@ class Pipeline:
             return self.delivery.own(trip, response)
         assert trip.codec is not None
         self._check_rights(trip.exchange)
+        trip.gather = gathering.fits(trip.chain.snapshot, trip.exchange.caller.agent, trip.exchange.request)
         send: Send = partial(self.house.pool.send, trip.exchange, builder(trip, trip.codec))
         return self.delivery.upstream(trip, self.flights.ride(trip, send) if trip.exchange.flight else send)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from proxy import wire
+from proxy import gathering, wire
 from proxy.bounds import Bounds, bounds_of
 from proxy.chain import Chain
 from proxy.errors import WeirError
@@ -79,6 +79,7 @@ class Tracks:
         dialect = wire.route(known.path)
         told = {name.lower() for name, _ in incoming.headers}
         odd = known.caller.debug or known.caller.deadline_s is not None or "content-encoding" in told
+        odd = odd or (dialect in gathering.DIALECTS and snapshot.streams_for(known.caller.agent))
         if dialect is None or incoming.method != "POST" or odd or snapshot.audit_strict:
             return Standing(chain, known, None)
         codec = self._pipeline.codec(dialect, snapshot.limits.depth)
