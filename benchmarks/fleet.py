@@ -35,7 +35,7 @@ from proxy.exchange import Usage
 from proxy.prices import Prices
 
 GUARDS = ("ratelimit", "injection", "pii", "output_filter")
-POOL = {"name": "usual", "asked": [MODEL], "models": [{"target": f"target/{MODEL}"}, {"target": f"target/{SMALL}"}]}
+POOL = {"name": "usual", "asked": [MODEL], "models": [{"target": f"target/{SMALL}"}, {"target": f"target/{MODEL}"}]}
 CHEAPER: dict[str, Any] = {"routing": {"options": {"pools": [POOL]}}}
 WAYS: dict[str, dict[str, Any]] = {
     "off": {},

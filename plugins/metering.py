@@ -41,6 +41,8 @@ class Metering(Plugin[MeteringOptions]):
         super().__init__(kit)
         self._series: dict[Kind, _Series] = {}
         self._plugins: dict[str, Callable[[float], None]] = {}
+        self._outcomes: dict[tuple[str, str], Add] = {}
+        self._savings: dict[tuple[str, str, str, str], tuple[Add, Add]] = {}
 
     async def response(self, exchange: Exchange) -> None:
         """Where the usage is known before the first byte, the cost can stand in a header."""
@@ -100,7 +102,7 @@ class Metering(Plugin[MeteringOptions]):
         response.usage_source = "estimated"
 
     def _price(self, exchange: Exchange, response: Response) -> None:
-        if not exchange.attempts:
+        if not exchange.attempts or response.usage_source == "cached":
             exchange.cost_nano_usd, exchange.price_source = 0, "answered_by_weir"
             return
         if response.usage is None or response.usage_source == "none":
@@ -138,7 +140,7 @@ class Metering(Plugin[MeteringOptions]):
                 observe = _kept(plugins, plugin, spread.observe)
             observe(spent)
         for step in exchange.steps:
-            self._add("weir_plugin_outcomes_total", plugin=step.plugin, what=_word(step.what))
+            self._outcome(step.plugin, _word(step.what))
         for found in exchange.findings:
             self._add(
                 "weir_findings_total",
@@ -149,13 +151,38 @@ class Metering(Plugin[MeteringOptions]):
             )
         for what in request.uninspected:
             self._add("weir_uninspected_total", what=what)
-        if response is not None and response.usage is not None and source != "none":
+        if exchange.savings:
+            self._saved(exchange)
+        if response is not None and response.usage is not None and source not in ("none", "cached"):
             series.used(response.usage)
             cost = exchange.cost_nano_usd
             if cost is None:
                 self._add("weir_unknown_price_total", model=model)
             elif cost:
                 series.spent(cost / 1e9)
+
+    def _saved(self, exchange: Exchange) -> None:
+        """What plugins spared. Where a call cost more for them, that is in no counter, but in its record."""
+        agent, counter = exchange.caller.agent, self.kit.metrics.counter
+        for saving in exchange.savings:
+            key = (agent, saving.plugin, saving.kind, saving.mode)
+            adds = self._savings.get(key)
+            if adds is None:
+                labels = {"agent": agent, "plugin": saving.plugin, "kind": saving.kind, "mode": saving.mode}
+                made = counter("weir_saved_tokens_total", **labels).add, counter("weir_saved_usd_total", **labels).add
+                adds = _kept(self._savings, key, made)
+            tokens = saving.input_tokens + saving.output_tokens
+            if tokens > 0:
+                adds[0](tokens)
+            if saving.nano_usd is not None and saving.nano_usd > 0:
+                adds[1](saving.nano_usd / 1e9)
+
+    def _outcome(self, plugin: str, what: str) -> None:
+        add = self._outcomes.get((plugin, what))
+        if add is None:
+            counter = self.kit.metrics.counter("weir_plugin_outcomes_total", plugin=plugin, what=what)
+            add = _kept(self._outcomes, (plugin, what), counter.add)
+        add(1)
 
     def _add(self, metric: str, **labels: str) -> None:
         self.kit.metrics.counter(metric, **labels).add()

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
 from proxy import own, record, wire
 from proxy.chain import SHADOW
 from proxy.errors import PluginFailed, UpstreamFailed, WeirError
-from proxy.exchange import Exchange, Request, Response, Target
+from proxy.exchange import Dialect, Exchange, Request, Response, Target
 from proxy.house import CallIds, House, watch
 from proxy.live import Upstream
 from proxy.upstream import endpoint
@@ -20,6 +20,9 @@ from proxy.upstream.link import Outgoing
 PRIORITY = -100
 """Below whatever a caller may ask for."""
 LIMIT_BYTES = 4 * 1024 * 1024
+EMBEDDING = "embedding"
+"""The purpose of a call that asks for vectors, whatever its parent asks for."""
+EMBEDDINGS: Final[tuple[Dialect, str]] = ("embeddings", "/v1/embeddings")
 
 
 class Asker:
@@ -33,8 +36,9 @@ class Asker:
         self._house = house
 
     async def __call__(self, exchange: Exchange, target: Target, call: dict[str, Any], purpose: str) -> Response:
-        """`call` is a body of the parent's dialect, without `model` and never a stream. Raises UpstreamFailed where the
-        provider does not answer 200; PluginFailed in shadow, where asking is off."""
+        """`call` is a body of the parent's dialect (with the purpose `embedding`: of embeddings), without `model` and
+        never a stream. Raises UpstreamFailed where the provider does not answer 200; PluginFailed in shadow, where
+        asking is off."""
         if SHADOW.get():
             raise PluginFailed(purpose, "asking a model is off in shadow")
         assert self._house is not None
@@ -59,10 +63,11 @@ class Asker:
     def _child(self, parent: Exchange, target: Target, call: dict[str, Any], purpose: str) -> Exchange:
         assert self._house is not None
         origin = parent.request
-        codec = wire.codec(origin.dialect)
+        dialect, path = (origin.dialect, origin.path) if purpose != EMBEDDING else EMBEDDINGS
+        codec = wire.codec(dialect)
         body = orjson.dumps({**call, "model": target.model, "stream": False})
         request = Request(
-            origin.dialect, "POST", origin.path, "", [("content-type", "application/json")], body,
+            dialect, "POST", path, "", [("content-type", "application/json")], body,
             doc=codec.read(body), model=target.model, walk=codec.walk, write=codec.write,
         )  # fmt: skip
         caller = replace(parent.caller, priority=PRIORITY)

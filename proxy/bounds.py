@@ -24,7 +24,7 @@ NAMED: Final = MappingProxyType(
 WORDS: Final = MappingProxyType(
     {
         "choices": "asks for {asked} answers at once, and {most} is the most here",
-        "output_tokens": "asks for {asked} tokens, and {most} is the most here",
+        "output_tokens": "asks for {asked} tokens in all its answers, and {most} is the most here",
         "messages": "has {asked} items, and {most} is the most here",
         "tools": "names {asked} tools, and {most} is the most here",
     }
@@ -50,11 +50,29 @@ def bounds_of(snapshot: Snapshot, key: str | None) -> Bounds:
     return tuple(found)
 
 
-def beyond(bounds: Bounds, doc: Json) -> Bound | None:
-    """The first of them that this body goes over."""
+class Over(NamedTuple):
+    """A bound that a body goes over, by how much, and the field that says so."""
+
+    bound: Bound
+    asked: int
+    field: str
+
+
+def beyond(bounds: Bounds, doc: Json) -> Over | None:
+    """The first of them that this body goes over. Each prompt of a list gets answers of its own (`n` or `best_of` of
+    them), and each answer may be as long as the call says: so they multiply."""
+    if not bounds:
+        return None
+    prompts = _prompts(doc.get("prompt"))
+    answers = prompts * max(1, _asked(doc.get("n")), _asked(doc.get("best_of")))
     for bound in bounds:
-        if _asked(doc.get(bound.field)) > bound.most:
-            return bound
+        asked = _asked(doc.get(bound.field))
+        if bound.of == "choices":
+            asked = max(1, asked) * prompts
+        elif bound.of == "output_tokens":
+            asked *= answers
+        if asked > bound.most:
+            return Over(bound, asked, bound.field if bound.field in doc else "prompt")
     return None
 
 
@@ -62,7 +80,7 @@ def hold(bounds: Bounds, doc: Json) -> None:
     """BadRequest where a body goes over one of them."""
     over = beyond(bounds, doc)
     if over is not None:
-        words = WORDS[over.of].format(asked=_asked(doc[over.field]), most=over.most)
+        words = WORDS[over.bound.of].format(asked=over.asked, most=over.bound.most)
         raise BadRequest(f"{over.field} {words}", param=over.field, code="over_limit")
 
 
@@ -70,3 +88,8 @@ def _asked(value: Json) -> int:
     if type(value) is int or type(value) is float:
         return int(min(value, 1e18)) if value == value else 0
     return len(value) if type(value) is list else 0
+
+
+def _prompts(prompt: Json) -> int:
+    """A list of numbers is one, in tokens."""
+    return len(prompt) if type(prompt) is list and prompt and type(prompt[0]) in (str, list) else 1

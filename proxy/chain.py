@@ -61,6 +61,8 @@ class Chain:
         whens = [entry.when for entry in snapshot.chain]
         self._by_model = any(when.models for when in whens)
         self._by_path = any(when.paths for when in whens)
+        self._paths = frozenset().union(*(plugin.paths for plugin in plugins.values()))
+        """Paths for which some plugins are alone."""
         self._agents = frozenset(snapshot.agents) | {
             agent for when in whens for agent in when.agents if not agent.endswith("*")
         }
@@ -68,7 +70,8 @@ class Chain:
 
     def route(self, agent: str, model: str, path: str) -> Route:
         known = self._agent_patterns or agent in self._agents
-        key = (agent if known else "", model if self._by_model else "", path if self._by_path else "")
+        told = self._by_path or path in self._paths
+        key = (agent if known else "", model if self._by_model else "", path if told else "")
         found = self._routes.get(key)
         if found is None:
             if len(self._routes) >= self.ROUTES:
@@ -83,6 +86,8 @@ class Chain:
             entry = for_agent(listed, own)
             plugin = self._plugins.get(entry.name)
             if plugin is None or not entry.enabled or not applies(entry.when, agent, model, path):
+                continue
+            if plugin.paths and path not in plugin.paths:
                 continue
             if self.snapshot.bypass and entry.name not in BYPASSED:
                 continue

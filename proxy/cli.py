@@ -18,9 +18,15 @@ COMMANDS = {
     "explain": "say what every plugin would do with a call, without sending it",
     "scan": "run one plugin's judgement over a corpus of JSON lines",
     "tune": "find the thresholds of a guard that give a wanted false-positive rate on your own rows",
+    "events": "list what guards found, or follow it",
+    "coverage": "say which guard sees what, and what nobody can read",
+    "savings": "say what was saved, net, in money and tokens, beside what was spent",
+    "reconcile": "compare a provider's usage or cost export with Weir's own records",
     "audit": "verify, list or export the audit trail",
     "privacy": "tell or erase all that is held of a user",
+    "cache": "tell how much the cache saves, drop what it keeps, warm it",
     "overlay": "list, set, undo or export what was changed at run time",
+    "sbom": "write what this Weir is made of, as CycloneDX JSON",
     "key": "make, list, rotate and revoke callers' keys",
 }
 

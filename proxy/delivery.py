@@ -155,7 +155,13 @@ class Delivery:
             if is_events(answering) and not trip.gather:
                 return await self._streaming.carry(trip, answering, pulse)
             if is_events(answering):
-                answering = await gathered(exchange, answering)
+                try:
+                    answering = await gathered(exchange, answering)
+                except UpstreamFailed:
+                    if exchange.fallbacks:  # nobody has seen anything of it
+                        answering.close()
+                        return exchange.fallbacks[0], trip.below
+                    raise
             return await self._whole(trip, answering)
         except UpstreamFailed as error:
             if answering is not None:

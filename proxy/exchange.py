@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 import orjson
 
+from proxy.findings import WOULD as WOULD
 from proxy.findings import AuditEntry as AuditEntry
 from proxy.findings import Finding as Finding
 from proxy.findings import Saving as Saving
@@ -77,6 +78,8 @@ class Usage:
     """Part of `input`."""
     audio_output: int = 0
     """Part of `output`."""
+    cache_write_1h: int = 0
+    """Part of `cache_write`: kept for an hour, which has a price of its own."""
 
     @property
     def plain(self) -> bool:
@@ -251,6 +254,8 @@ PINNED: Key[str] = Key("pinned")
 """Left by the plugin of this name, which has chosen the model of the call: who stands below leaves it."""
 RETRIEVED: Key[str] = Key("retrieved")
 """Of a call that reads what a provider keeps, or adds to it: the id of that answer or conversation (empty: a list)."""
+BUDGET_LEFT: Key[float] = Key("budget_left")
+"""Left by `ratelimit` where a budget in USD counts the call: the share that is left of the tightest one, 0 to 1."""
 KEEP: Key[dict[str, bytes]] = Key("keep")
 """What plugins want kept beside an answer that the provider stores, by plugin: under `kept_key`, before the caller
 learns its id, and as long as the provider keeps it by default."""

@@ -11,6 +11,7 @@ import orjson
 
 from proxy import wire
 from proxy.chain import Chain
+from proxy.clock import SystemClock
 from proxy.errors import Forbidden, Limited, MalformedBody, Refused
 from proxy.exchange import Caller, Exchange, Finding, Request, Response
 from proxy.live import Agent, Entry, Snapshot
@@ -50,7 +51,7 @@ async def explain(
         dialect, "POST", path, "", [], body,
         doc=doc, model=doc.get("model", ""), stream=doc.get("stream") is True, walk=codec.walk, write=codec.write,
     )  # fmt: skip
-    exchange = Exchange("explain", caller, request, at_s=0.0, start=now(), snapshot=snapshot)
+    exchange = Exchange("explain", caller, request, at_s=SystemClock().wall_s(), start=now(), snapshot=snapshot)
     targets = endpoint.resolve(snapshot, dialect, request.model)
     exchange.target, exchange.fallbacks = targets[0], list(targets[1:])
     made = Explanation(

@@ -42,6 +42,8 @@ async def gathered(exchange: Exchange, answering: Answering) -> Gathered:
             raise failure.too_large()
         for event in reader.feed(data):
             parts.take(event)
+    for event in reader.close():
+        parts.take(event)
     if parts.fault is not None:
         raise UpstreamFailed("The provider broke off its answer with an error.", code="upstream_stream_error")
     doc = parts.document() if parts.complete else None

@@ -10,10 +10,11 @@ a hook raises is one, and the plugin's envelope (`on_error: open | closed`) says
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
 
+from proxy.errors import BadRequest
 from proxy.exchange import Exchange, Response, Segment, Target
 from proxy.ports import Clock, Live, Metrics, Prices, Store, Tasks, Tokens
 
@@ -98,6 +99,14 @@ class SpentKit(Protocol):
         ...
 
 
+class TargetsKit(Protocol):
+    """Where this call would go if it asked for `model`, a name or an alias: the first choice and its fallbacks."""
+
+    def __call__(self, exchange: Exchange, model: str) -> Sequence[Target]:
+        """Raises UnknownModel where no upstream serves it in the dialect of the call."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Kit:
     """All that a plugin may reach of the world."""
@@ -115,6 +124,8 @@ class Kit:
     """32 bytes for a purpose, derived from the secret of the fleet: the same in every worker and after a restart."""
     spent: SpentKit | None = None
     """None: nothing is known of what was before."""
+    targets: TargetsKit | None = None
+    """None: there is nowhere that calls go."""
 
 
 class Plugin(Generic[OptionsT]):
@@ -129,9 +140,13 @@ class Plugin(Generic[OptionsT]):
     """Sends text elsewhere: gets only `segment.text` as at its place; above `pii` it is refused at start."""
     overlap: ClassVar[bool] = False
     """A yes/no guard that may judge while the upstream call is under way (option `overlap` of the envelope)."""
+    paths: ClassVar[frozenset[str]] = frozenset()
+    """The only calls it has to do with; empty: all."""
     seldom: ClassVar[frozenset[str]] = frozenset()
     """Hooks with an `await` in them that hardly ever wait, and before they do use nothing of asyncio but a future:
     like hooks without one they keep no call from the short way."""
+    rows: ClassVar[tuple[str, ...]] = ("text",)
+    """The texts that `scan` wants in a row."""
     positions: ClassVar[frozenset[str]] = frozenset()
     """What the plugin inspects (`request`, `answer`): the rows of the coverage matrix."""
 
@@ -144,9 +159,18 @@ class Plugin(Generic[OptionsT]):
         current = self.kit.live.current
         try:
             found = [current.options(self.name, agent, "") for agent in ("", *current.agents)]
+            for label in current.labels:
+                varied = [current.options(self.name, agent, label) for agent in ("", *current.agents)]
+                found += [options for options in varied if not any(options is known for known in found)]
         except KeyError:
             return []
         return [options for options in found if isinstance(options, self.Options)]
+
+    @classmethod
+    def varied(cls, options: OptionsT) -> Mapping[str, Mapping[str, Mapping[str, Any]]]:
+        """Options that differ in the calls of a variant, of plugins that stand below: by the label that the plugin puts
+        into `exchange.variant` (several joined by commas), by plugin, by option."""
+        return {}
 
     async def start(self) -> None:
         """Load models, open files. Raise `ConfigError` where the configuration cannot work."""
@@ -202,8 +226,13 @@ class Plugin(Generic[OptionsT]):
         """Whatever is held of this user here and in `kit.store`, as JSON objects, for who may ask what Weir knows."""
         return []
 
+    async def ordered(self, order: dict[str, Any]) -> dict[str, Any]:
+        """What the admin port wants of this plugin, in every worker; gives what is told there. Raises WeirError."""
+        raise BadRequest(f"the plugin {self.name} takes no orders")
+
     def scan(self, row: dict[str, Any], options: OptionsT) -> dict[str, Any]:
-        """The pure judgement behind `weir scan`, tune and explain: what to add to a row with `text` (and `role`)."""
+        """The pure judgement behind `weir scan`, tune and explain: what to add to a row with the texts of `rows`, such
+        as `text` (and `role`)."""
         raise NotImplementedError(f"{self.name} has no scan")
 
 

@@ -32,10 +32,13 @@ PARSED = 4
 """Providers kept in parsed form while models are being resolved."""
 LOCAL = frozenset({"local", "llama", "llamacpp", "xllamacpp", "ollama", "vllm", "sglang", "lmstudio", "tgi"})
 """Names of upstreams that are one's own machine: they cost nothing that a price list knows."""
-CLASSES = ("input", "cache_read", "cache_write", "output", "reasoning", "audio_input", "audio_output")
+CLASSES = (
+    "input", "cache_read", "cache_write", "output", "reasoning", "audio_input", "audio_output", "cache_write_1h",
+)  # fmt: skip
 _STANDS_FOR = {
     "cache_read": "input",
     "cache_write": "input",
+    "cache_write_1h": "cache_write",
     "audio_input": "input",
     "reasoning": "output",
     "audio_output": "output",
@@ -114,8 +117,10 @@ class Rates:
             applicable: list[int] = [price[0], *(tier[1] for tier in price[1:] if tier[0] <= start)]
             return applicable[-1]
 
-        per_class = (rate(name if name in prices else _STANDS_FOR.get(name, name)) for name in CLASSES)
-        return (*per_class, rate("per_call"))
+        def standing(name: str) -> str:
+            return name if name in prices or name not in _STANDS_FOR else standing(_STANDS_FOR[name])
+
+        return (*(rate(standing(name)) for name in CLASSES), rate("per_call"))
 
     def cost_femto(self, usage: Usage) -> int | None:
         total_input = usage.input + usage.cache_read + usage.cache_write
@@ -125,13 +130,14 @@ class Rates:
                 if total_input > start:
                     step = candidate
                     break
-        if usage.plain and (price := step[0]) is not None and (written := step[3]) is not None and step[1] is not None:
-            return usage.input * price + usage.cache_read * step[1] + usage.output * written + (step[7] or 0)
+        if usage.plain and (price := step[0]) is not None and (said := step[3]) is not None and step[1] is not None:
+            return usage.input * price + usage.cache_read * step[1] + usage.output * said + (step[8] or 0)
         plain_input = max(usage.input - usage.audio_input, 0)
         plain_output = max(usage.output - usage.reasoning - usage.audio_output, 0)
-        counts = (plain_input, usage.cache_read, usage.cache_write, plain_output, usage.reasoning, usage.audio_input,
-                  usage.audio_output)  # fmt: skip
-        per_call = step[7]
+        hour = min(usage.cache_write_1h, usage.cache_write)
+        counts = (plain_input, usage.cache_read, usage.cache_write - hour, plain_output, usage.reasoning,
+                  usage.audio_input, usage.audio_output, hour)  # fmt: skip
+        per_call = step[8]
         total, known = per_call or 0, per_call is not None
         for count, rate in zip(counts, step, strict=False):
             if rate is not None:
@@ -156,6 +162,11 @@ class Prices:
         self._offers: dict[tuple[str, str], Offer | None] = {}
         self._configured: dict[tuple[str, str], Offer | None] = {}
         self._models: dict[int, Json] = {}
+
+    def override(self, overrides: Sequence[Override]) -> None:
+        """From now on these are what is configured."""
+        self._overrides = tuple(overrides)
+        self._configured.clear()
 
     def cost_nano_usd(
         self, upstream: str, model: str, usage: Usage, at_s: float, context: Context = ()
@@ -260,8 +271,8 @@ class Prices:
 
 def parse_overrides(rows: Sequence[Mapping[str, Json]]) -> tuple[Override, ...]:
     """Configured prices: `model` (pattern with `*`), optionally `upstream` (pattern) and `from` (a date), then dollars
-    per million tokens for any of input, cache_read, cache_write, output, reasoning, audio_input and audio_output, and
-    `per_call` in dollars per call."""
+    per million tokens for any of input, cache_read, cache_write, cache_write_1h, output, reasoning, audio_input and
+    audio_output, and `per_call` in dollars per call."""
     return tuple(_override(index, row) for index, row in enumerate(rows))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from importlib import metadata
 from typing import Any, TypeGuard, get_args, get_origin, get_type_hints
@@ -19,7 +19,7 @@ log = logging.getLogger("weir.plugins")
 GROUP = "weir.plugins"
 ORDER = (
     "audit", "metering", "ratelimit", "injection", "pii", "output_filter", "variants", "fewshot", "routing", "cache",
-    "compression",
+    "embeddings", "compression",
 )  # fmt: skip
 """The standard order. Audit and metering on top: they see refusals and hits. `output_filter` below `pii`: raw personal
 data in an answer not yet restored is by construction not the caller's. `cache` below all that chooses and above what
@@ -138,29 +138,82 @@ def _fit(hint: Any, value: Any) -> Any:
     return value
 
 
-def resolver(snapshot: Snapshot, classes: Mapping[str, PluginClass]) -> Callable[[str, str, str], Any]:
-    """(plugin, agent, variant) -> options: the chain's, overlaid with the agent's. Built once per combination."""
-    entries = {entry.name: entry for entry in snapshot.chain}
-    made: dict[tuple[str, str], Any] = {}
+class Resolver:
+    """(plugin, agent, variant) -> options: the chain's, overlaid with the agent's and then with the variant's. Built
+    once per combination of what differs."""
 
-    def resolve(plugin: str, agent: str, variant: str) -> Any:
-        own = snapshot.agents.get(agent)
-        override = own.plugins.get(plugin) if own else None
-        key = (plugin, agent if override else "")
-        found = made.get(key)
+    COMBINED = 4096
+
+    def __init__(self, snapshot: Snapshot, classes: Mapping[str, PluginClass]) -> None:
+        self._agents = snapshot.agents
+        self._entries = {entry.name: entry for entry in snapshot.chain}
+        self._classes = classes
+        self._made: dict[tuple[str, str, tuple[str, ...]], Any] = {}
+        self._assigning = [name for name, cls in classes.items() if varies(cls)]
+        self._varied: dict[str, dict[str, Mapping[str, Mapping[str, Any]]]] = {}
+        self._of_variants: dict[tuple[str, str, str], Any] = {}
+
+    def __call__(self, plugin: str, agent: str, variant: str) -> Any:
+        if not variant or not self._assigning:
+            return self._resolved(plugin, agent, ())
+        key = (plugin, agent if agent in self._agents else "", variant)
+        found = self._of_variants.get(key)
         if found is None:
-            values = dict(entries[plugin].options) if plugin in entries else {}
-            values.update((override or {}).get("options", {}))
-            found = made[key] = build(classes[plugin].Options, values)
+            if len(self._of_variants) >= self.COMBINED:
+                self._of_variants.clear()
+            varied = self._of_agent(agent)
+            labels = tuple(label for label in variant.split(",") if plugin in varied.get(label, ()))
+            found = self._of_variants[key] = self._resolved(plugin, agent, labels)
         return found
 
-    return resolve
+    def labels(self) -> tuple[str, ...]:
+        """Of all variants that change options, each once."""
+        return tuple(dict.fromkeys(label for agent in ("", *self._agents) for label in self._of_agent(agent)))
+
+    def _resolved(self, plugin: str, agent: str, labels: tuple[str, ...]) -> Any:
+        override = self._override(plugin, agent)
+        key = (plugin, agent if override or (labels and self._assigns(agent)) else "", labels)
+        found = self._made.get(key)
+        if found is None:
+            values = dict(self._entries[plugin].options) if plugin in self._entries else {}
+            values.update((override or {}).get("options", {}))
+            for label in labels:
+                values.update(self._of_agent(agent)[label][plugin])
+            found = self._made[key] = build(self._classes[plugin].Options, values)
+        return found
+
+    def _override(self, plugin: str, agent: str) -> Mapping[str, Any] | None:
+        own = self._agents.get(agent)
+        return own.plugins.get(plugin) if own else None
+
+    def _assigns(self, agent: str) -> bool:
+        """It has tests of its own."""
+        return any(self._override(name, agent) for name in self._assigning)
+
+    def _of_agent(self, agent: str) -> dict[str, Mapping[str, Mapping[str, Any]]]:
+        whose = agent if self._assigns(agent) else ""
+        found = self._varied.get(whose)
+        if found is None:
+            found = self._varied[whose] = {}
+            for name in self._assigning:
+                found.update(self._classes[name].varied(self._resolved(name, agent, ())))
+        return found
+
+
+def resolver(snapshot: Snapshot, classes: Mapping[str, PluginClass]) -> Resolver:
+    return Resolver(snapshot, classes)
+
+
+def varies(cls: PluginClass) -> bool:
+    """Whether the plugin assigns variants that may change the options of others."""
+    return cls.varied.__func__ is not Plugin.varied.__func__  # type: ignore[attr-defined]
 
 
 def with_options(snapshot: Snapshot) -> Snapshot:
     """The snapshot with what finds its plugins' options. Raises ConfigError where there is no plugin of a name."""
     classes = {entry.name: find(entry.uses) for entry in snapshot.chain}
-    return replace(snapshot, resolve=resolver(snapshot, classes))
+    made = resolver(snapshot, classes)
+    return replace(snapshot, resolve=made, labels=made.labels())
 
 
 class Registry:
@@ -215,6 +268,11 @@ class Registry:
     async def export(self, user: str) -> list[dict[str, Any]]:
         """What the plugins hold of this user, each with the name of its plugin."""
         return [{"plugin": each.name, **held} for each in self._all() for held in await each.export(user)]
+
+    async def order(self, order: dict[str, Any]) -> dict[str, Any] | None:
+        """Hands it to the plugin that `order["plugin"]` names; None where there is none."""
+        plugin = self._plugins.get(str(order.get("plugin")))
+        return None if plugin is None else await plugin.ordered(order)
 
     def _all(self) -> list[Plugin[Any]]:
         return [*self._retired, *self._plugins.values()]

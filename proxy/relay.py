@@ -144,11 +144,19 @@ class Relay:
         exchange.response = Response(status=101, complete=True, delivered_bytes=exchange_out)
 
 
+_NAMING = re.compile(
+    r"/(?:engines|deployments)/[^/]+/(?:(?:chat/)?completions|embeddings|responses)\Z|/chat/completions\Z|/v1/messages\Z"
+)
+"""Paths under which some providers take the calls that codecs know: old ones, with the model in them, and others'."""
+
+
 def _check_plain(path: str) -> None:
     """Raises UnknownPath for a path that no codec knows as it is written, and that some provider may take for one that
     a codec does know."""
     bare = re.sub(";[^/]*", "", unquote(path))  # parameters of a segment, which some servers take off
     plain = re.sub("/+", "/", bare).rstrip("/").lower()
+    if _NAMING.search(plain) is not None and wire.route(plain) is None:
+        raise UnknownPath("There is nothing at this path: ask at /v1/..., and name the model in the body.")
     if plain == path:
         return
     other = stored.of("GET", path) is None or path.rstrip("/").lower() != plain

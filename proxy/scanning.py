@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import orjson
@@ -21,7 +21,7 @@ def scan(plugin: Plugin[Any], options: Any, lines: Iterable[bytes]) -> Iterator[
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
-        row = read(number, line)
+        row = read(number, line, plugin.rows)
         row.update(judged(number, plugin, row, options, "scan with"))
         try:
             written = orjson.dumps(row)
@@ -40,15 +40,18 @@ def judged(number: int, plugin: Plugin[Any], row: dict[str, Any], options: Any, 
         raise BadRow(f"line {number}: the plugin failed on it ({type(error).__name__}: {error})") from error
 
 
-def read(number: int, line: bytes) -> dict[str, Any]:
+def read(number: int, line: bytes, texts: Sequence[str] = ("text",)) -> dict[str, Any]:
+    """A row that has all these `texts`, and a role that there is. Raises BadRow."""
     try:
         row = orjson.loads(line)
     except orjson.JSONDecodeError as error:
         raise BadRow(f"line {number} is not JSON: {error}") from error
+    example = ", ".join(f'"{name}": "..."' for name in texts)
     if not isinstance(row, dict):
-        raise BadRow(f'line {number} is not an object; write one object a line, such as {{"text": "..."}}')
-    if not isinstance(row.get("text"), str):
-        raise BadRow(f"line {number} has no `text`, or one that is no string")
+        raise BadRow(f'line {number} is not an object; write one object a line, such as {{{example}}}')
+    for name in texts:
+        if not isinstance(row.get(name), str):
+            raise BadRow(f"line {number} has no `{name}`, or one that is no string")
     role = row.get("role", "user")
     if role not in ROLES:
         raise BadRow(f"line {number}: role is {role!r}; it may be {', '.join(ROLES)}")

@@ -8,11 +8,16 @@ import logging
 from proxy import record
 from proxy.chain import Chain
 from proxy.coroutines import at_once
+from proxy.errors import Forbidden, Limited, Refused, Unauthorized
 from proxy.exchange import Exchange
 from proxy.house import House, watchers
 from proxy.route import Route
 
 log = logging.getLogger("weir")
+REFUSALS = (Refused, Limited, Forbidden, Unauthorized)
+LINES_PER_S = 20
+"""Refusals that are logged; the next line says how many were not."""
+AGENT_CHARS = 64
 
 
 class Settling:
@@ -20,6 +25,7 @@ class Settling:
 
     def __init__(self, house: House) -> None:
         self._house = house
+        self._second, self._lines, self._untold = 0, 0, 0
 
     def conclude(self, exchange: Exchange, chain: Chain, route: Route | None) -> None:
         """At once where no hook has to wait. Else beside: a caller that has everything may hang up, which ends the
@@ -47,6 +53,8 @@ class Settling:
         if route is None:
             route = chain.route(exchange.caller.agent, exchange.request.model, exchange.request.path)
             exchange.place = max(exchange.place, watchers(route))
+        if exchange.response is None or not exchange.response.complete:
+            record.own_up(exchange)
         try:
             await chain.finish(exchange, route, waits=waits)
         finally:
@@ -57,3 +65,23 @@ class Settling:
                 exchange.response.text_sample = None  # it and the call would hold each other; so might what is left
             exchange.state.clear()
             exchange.notes.clear()
+            if exchange.error is not None and isinstance(exchange.error, REFUSALS):
+                self._tell(exchange, exchange.error)
+
+    def _tell(self, exchange: Exchange, refusal: Refused | Limited | Forbidden | Unauthorized) -> None:
+        """A line without a word of the call's, and not more of them than anybody reads."""
+        second = int(self._house.now())
+        if second != self._second:
+            self._second, self._lines = second, 0
+        if self._lines >= LINES_PER_S:
+            self._untold += 1
+            return
+        self._lines += 1
+        by = [step.plugin for step in exchange.steps if step.what == f"refused {refusal.code}"]
+        plugin = by[-1] if by else getattr(refusal, "plugin", "")
+        more = {"not_logged": self._untold} if self._untold else {}
+        self._untold = 0
+        told = {"call": exchange.id, "agent": exchange.caller.agent[:AGENT_CHARS], "plugin": plugin}
+        log.info(
+            "a call was refused", extra={"fields": {**told, "code": refusal.code, "status": refusal.status, **more}}
+        )

@@ -24,8 +24,15 @@ class _Renamed:
 class ShadowStore:
     """Passes everything on; while a shadow hook runs, under keys that enforcing calls never read."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, *, alone: bool = False) -> None:
+        """`alone`: whatever the store could, no other process sees it."""
         self._store = store
+        self._alone = alone
+
+    @property
+    def shared(self) -> bool:
+        """Whether other processes see what is written here."""
+        return not self._alone and not getattr(self._store, "at_once", False)
 
     async def get(self, key: str) -> bytes | None:
         return await self._store.get(_own(key))

@@ -2,16 +2,18 @@
 
 Where nobody wants the texts, each read of the provider's socket is looked over and written to the caller's from where
 it came (`Flow.take`): no future, no step of a task. The task takes over where something must be awaited: start-up
-events are held back, a stored answer's id is to be remembered, the caller reads too slowly. Where a filter, a second
-stage or a record wants the texts, the task takes every piece itself.
+events are held back, a stored answer's id is to be remembered, the caller reads too slowly, a filter has a text judged
+before it lets it pass. Filters that need not wait work where the bytes come, too.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from functools import partial
+from typing import Any
 
 from proxy import own
+from proxy.coroutines import resumed
 from proxy.errors import Refused, UpstreamFailed, WeirError
 from proxy.exchange import Exchange, Response, Target
 from proxy.house import Trip
@@ -116,27 +118,22 @@ class Streaming:
 
     async def _pump(self, flow: Flow, answering: Answering, kept: list[bytes] | None) -> None:
         """Bytes as they come."""
-        if flow.passage.plain:
-            if isinstance(answering, Arrival) and kept is None:
-                pour: Pour = answering.pour
-                flow.arrival = answering
-            else:
-                pour = partial(_poured, answering.chunks() if kept is None else _again(kept))
-            while not await pour(flow.take):
-                if await self._settle(flow):
-                    return
+        if isinstance(answering, Arrival) and kept is None:
+            pour: Pour = answering.pour
+            flow.arrival = answering
         else:
-            async for chunk in answering.chunks() if kept is None else _again(kept):
-                begun = self._now()
-                flow.waiting = await flow.passage.feed(chunk)
-                flow.line.busy += self._now() - begun
-                if await self._settle(flow):
-                    return
+            pour = partial(_poured, answering.chunks() if kept is None else _again(kept))
+        while not await pour(flow.take):
+            if await self._settle(flow):
+                return
         flow.line.upstream_end = self._now()
 
     async def _settle(self, flow: Flow) -> bool:
         """What `flow` waits for is done. True: nothing of the provider's is wanted any more."""
         passage, pulse, line = flow.passage, flow.pulse, flow.line
+        if flow.judged is not None:
+            (work, waiting), flow.judged = flow.judged, None
+            flow.waiting = await resumed(work, waiting)
         data, flow.waiting = flow.waiting, None
         if data is None:
             await flow.reply.ready()
@@ -191,7 +188,8 @@ class Flow:
     """One stream under way. `take` is called from where the provider's bytes come."""
 
     __slots__ = (
-        "_now", "_skim", "_through", "arrival", "exchange", "line", "passage", "pulse", "reply", "tail", "waiting",
+        "_now", "_skim", "_through", "arrival", "exchange", "judged", "line", "passage", "pulse", "reply", "tail",
+        "waiting",
     )  # fmt: skip
 
     def __init__(self, now: Now, trip: Trip, passage: Passage, pulse: Pulse) -> None:
@@ -206,7 +204,9 @@ class Flow:
         self.tail = b""
         """The last that came, which goes out with the end."""
         self._now = now
-        self._skim = passage.skim
+        self._skim = passage.skim if passage.plain else None
+        self.judged: tuple[Coroutine[Any, Any, bytes], Any] | None = None
+        """Filters are at work on what came, and wait for something."""
         self._through = False
         """Content has gone out: nothing is left to be decided."""
 
@@ -218,7 +218,18 @@ class Flow:
     def take(self, data: bytes, heard_s: float = 0.0) -> bool:
         """False: more can be taken only when what is waited for is done. `heard_s`: when it came, if that is known."""
         begun, arrival = heard_s or self._now(), self.arrival
-        data = self._skim(data)
+        if self._skim is not None:
+            data = self._skim(data)
+        else:
+            work = self.passage.feed(data)
+            try:
+                self.judged = work, work.send(None)
+                return False
+            except StopIteration as done:
+                data = done.value
+            if self.passage.broken is not None:
+                self.waiting = data
+                return False
         if not self._through and self._must_wait():
             self.waiting = data
             return False

@@ -43,6 +43,8 @@ def note(exchange: Exchange, view: Exchange, plugin: str, hook: str, result: obj
         exchange.step(plugin, hook, f"would set {' '.join(changed)}")
     if len(view.request.inserts) > len(exchange.request.inserts):
         exchange.step(plugin, hook, f"would insert {len(view.request.inserts) - len(exchange.request.inserts)}")
+    if view.target is not None and view.target != exchange.target:
+        exchange.step(plugin, hook, f"would move to {view.target.upstream}/{view.target.model}")
 
 
 def carry_over(exchange: Exchange, view: Exchange) -> None:

@@ -13,6 +13,7 @@ from proxy.live import Agent, Entry, Identity, Limits, Snapshot, Streams, Upstre
 from proxy.memory import Memory
 from proxy.plugin import Kit, NoOptions, Plugin
 from proxy.store.memory import MemoryStore
+from proxy.upstream import endpoint
 from proxy.wire.body import encode
 
 T = TypeVar("T")
@@ -119,7 +120,7 @@ def kit(clock: FakeClock | None = None, metrics: FakeMetrics | None = None) -> K
     return Kit(
         clock=clock, store=MemoryStore(clock), tokens=FakeTokens(), prices=FakePrices(),
         metrics=metrics or FakeMetrics(), tasks=FakeTasks(), live=FixedLive(snapshot()), ask=no_ask, memory=Memory(),
-        secret=derived(b"s" * 32),
+        secret=derived(b"s" * 32), targets=endpoint.targets_of,
     )  # fmt: skip
 
 
@@ -150,7 +151,8 @@ def exchange(snapshot_: Snapshot | None = None, doc: dict[str, Any] | None = Non
     parsed = codec.read(body)
     request = Request(
         "chat", "POST", "/v1/chat/completions", "", [], body,
-        doc=parsed, model=parsed.get("model", ""), stream=parsed.get("stream") is True, walk=codec.walk,
+        doc=parsed, model=parsed.get("model", ""), stream=parsed.get("stream") is True,
+        walk=codec.walk, write=codec.write,
     )  # fmt: skip
     return Exchange(
         "wr_test", Caller(**caller), request, at_s=0.0, start=0.0, snapshot=snapshot_ or snapshot()

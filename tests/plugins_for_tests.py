@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
@@ -172,6 +173,16 @@ class Hangs(Plugin[NoOptions]):
 
     def filter(self, exchange: Exchange, segment: Segment) -> Filter:
         return _Holding(asyncio.Event())
+
+
+class Blocks(Plugin[NoOptions]):
+    """Holds the event loop for ever where a text asks for it."""
+
+    name = "blocks"
+
+    async def request(self, exchange: Exchange) -> None:
+        if any("hold still" in segment.original for segment in exchange.request.segments):
+            time.sleep(600)
 
 
 class Breaks(Plugin[NoOptions]):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from benchmarks.quality.report import page
 
-NAMES = ("pii", "injection", "routing")
+NAMES = ("pii", "injection", "routing", "cache", "compression")
 """Each is a module here with `run(arguments: argparse.Namespace) -> list[Table]`."""
 
 

@@ -22,6 +22,7 @@ from benchmarks.training import corpus
 from benchmarks.training import injection as training
 from plugins.injection.classifier import Model
 from plugins.injection.judge import Judge
+from plugins.injection.position import Position
 from plugins.injection.rules import Rules
 
 ATTACKS = ("direct", "jailbreak", "indirect", "multilingual", "obfuscated")
@@ -49,6 +50,10 @@ DISGUISES: Mapping[str, Callable[[str], str]] = MappingProxyType(
         "scrambled": lambda text: re.sub(r"[A-Za-z]{4,}", lambda found: _stirred(found[0]), text),
     }
 )
+NEAR_AT: tuple[Position, ...] = ("user", "tool")
+HALVES = MappingProxyType(
+    {"held": "not trained on", "later": "not trained on", "last": "not trained on", "dev": "trained on"}
+)
 Scores = Sequence[float]
 
 
@@ -66,7 +71,9 @@ def run(arguments: argparse.Namespace) -> list[Table]:
         found, missing = rival.scores(arguments.folder, [row["text"] for row in rows])
         systems |= found
         notes = [f"Not installed: {name}." for name in missing]
-    tables = [_caught(rows, systems, notes), _places(rows, judges), _disguised(rows, judges, ours), _times(rows)]
+    tables = [
+        _caught(rows, systems, notes), _places(rows, judges), _near(), _disguised(rows, judges, ours), _times(rows),
+    ]  # fmt: skip
     if arguments.misses:
         tables.append(_misses(rows, ours))
     return tables
@@ -136,6 +143,25 @@ def _places(rows: list[corpus.Row], judges: Mapping[str, Judge]) -> Table:
             flags[kind] += judges[corpus.group(row)].judge(row["text"], position).flagged
         lines.append([position, *(rate(flags[kind], of[kind]) for kind in ("attack", "harmless"))])
     return Table("Injection: at the thresholds that ship", ["position", "attacks flagged", "harmless flagged"], lines)
+
+
+def _near() -> Table:
+    """The project's own texts near the line, by the judge that ships: one half was trained and mended on, one not."""
+    judge = Judge()
+    lines = []
+    for half in HALVES:
+        for label, name in ((0, "harmless, with the words of attacks"), (1, "attacks, in other words")):
+            texts = [row["text"] for row in corpus.near(half) if row["label"] == label]
+            if not texts:
+                continue
+            flags = [[judge.judge(text, place).flagged for text in texts] for place in NEAR_AT]
+            lines.append([name, f"{half}: {HALVES[half]}", *(rate(sum(found), len(texts)) for found in flags)])
+    about = (
+        "The project's own texts. Rules were mended on what the parts that are not trained on showed, one after the"
+        " other: flagged at first sight, as the user's words, were 13 of 184 harmless ones and 41 of 100 attacks"
+        " (held), 3 of 50 and 21 of 36 (later), 2 of 40 (last)."
+    )
+    return Table("Injection: texts near the line", ["texts", "part", *NEAR_AT], lines, [about])
 
 
 def _disguised(rows: list[corpus.Row], judges: Mapping[str, Judge], scores: Scores) -> Table:

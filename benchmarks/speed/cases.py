@@ -51,6 +51,7 @@ def short(call: Call) -> Call:
 SLOW = Call(answer=f"paced-{PACED[0]}-{PACE_MS}", stream=True)
 FAST = Call(answer=f"burst-{BURST}", stream=True)
 GUARDED = ("bare", "weir", "guarded")
+CACHED = ("bare", "weir", "cached")
 SAVING = ("bare", "weir", "saving")
 PLAIN = (
     Case("json-1.5", "JSON call, 1.5 KB", Call(), subjects=ALL, headline=True),
@@ -79,8 +80,8 @@ PLAIN = (
         Call(answer=f"named-{BURST}", stream=True, person=True),
         subjects=GUARDED,
     ),
-    Case("hit", "JSON call answered from the cache", Call(sort="same", settled=True), subjects=SAVING),
-    Case("hit-stream", "stream from the cache, 50 chunks", replace(FAST, sort="same", settled=True), subjects=SAVING),
+    Case("hit", "JSON call answered from the cache", Call(sort="same", settled=True), subjects=CACHED),
+    Case("hit-stream", "stream from the cache, 50 chunks", replace(FAST, sort="same", settled=True), subjects=CACHED),
     Case("miss", "JSON call that the cache keeps", Call(sort="prose", settled=True), subjects=SAVING),
 )
 TLS = tuple(

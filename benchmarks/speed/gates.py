@@ -25,7 +25,7 @@ class Gate:
     case: str
     most: float
     stretch: float | None = None
-    of: Literal["weir", "looking", "guarded", "saving"] = "weir"
+    of: Literal["weir", "looking", "guarded", "cached", "saving"] = "weir"
     beside: str = "bare"
     figure: str = ""
 
@@ -56,8 +56,8 @@ _RATIOS = (
     Gate("guards on, 1.5 KB of new text", "guards", 2.5, 1.6, "guarded"),
     Gate("guards on, next turn of 20", "guards-next", 1.0, 0.8, "guarded"),
     Gate("guards on, stream with restore", "guards-stream", 1.8, 1.2, "guarded"),
-    Gate("exact hit: 2.5 times the calls/s", "hit", 0.40, 0.25, "saving"),
-    Gate("exact hit, stream", "hit-stream", 0.40, 0.25, "saving"),
+    Gate("exact hit: 2.5 times the calls/s", "hit", 0.40, 0.25, "cached"),
+    Gate("exact hit, stream", "hit-stream", 0.40, 0.25, "cached"),
     Gate("cache, routing and compression add to a miss", "miss", 0.40, 0.20, "saving"),
 )
 _TLS = tuple(

@@ -217,11 +217,12 @@ def weirs(url: str, ca_file: str = "", beside: Path | None = None) -> list[Subje
     pool = {
         "name": "usual",
         "asked": ["json-1500"],
-        "models": [{"target": "target/json-1500"}, {"target": "target/json-small"}],
+        "models": [{"target": "target/json-small"}, {"target": "target/json-1500"}],
     }
     saving = {"variants": {}, "routing": {"options": {"pools": [pool]}}, "cache": {}, "compression": {}}
     made = [
         weir("weir", "Weir", {**plain, "plugins": usual}),
+        weir("cached", "Weir, cache", {**plain, "plugins": {**usual, "cache": {}}}),
         weir("saving", "Weir, cache, routing and compression", {**plain, "plugins": {**usual, **saving}}),
         weir("guarded", "Weir, all guards on", {**plain, "plugins": {**usual, **guards}}),
         weir("unaudited", "Weir without audit", {**plain, "plugins": {"metering": {}}}),

@@ -42,7 +42,8 @@ def everything() -> list[Row]:
 
 def near(half: str) -> list[Row]:
     """Texts of the project's own near the line: attacks in other words, and harmless texts with the words of attacks.
-    `half`: `dev`, or `held`, on which nothing is trained or mended."""
+    `half`: `dev`, which is trained on; `held`, `later`, `last`, which are not, and were each looked at once before
+    rules were mended on what they showed."""
     return [row for row in _read("near.jsonl.gz") if row["half"] == half]
 
 

@@ -34,6 +34,8 @@ MOST_FINDINGS = 16
 """Of one call; further texts are counted in the last of them."""
 NEAR = 0.5
 """Of a threshold: what reaches this part of it is left as a note for those who watch what the model does."""
+SAID: frozenset[Position] = frozenset({"assistant", "arguments"})
+"""What the model said or called: in the history from the start, so never new."""
 ALL_NEW = frozenset({"completions", "embeddings"})
 """Surfaces without a conversation: every input is the newest."""
 
@@ -59,6 +61,13 @@ class Case:
     deed: Deed
     new: bool
     """It is new in this call."""
+    first: bool = False
+    """It was judged in this call, not remembered from an earlier one."""
+
+    @property
+    def told(self) -> bool:
+        """Whether it has an event of its own: what is new, and what the model said and called when it is first met."""
+        return self.segment.fresh or (self.first and self.position in SAID)
 
 
 def suspicious(seen: Seen, limit: Limit, options: InjectionOptions) -> bool:
@@ -130,13 +139,13 @@ def edit(one: Case, mark: str, spotlight: bool) -> None:
 
 def record(exchange: Exchange, plugin: str, cases: list[Case]) -> None:
     """An event for each text that is new, and one for those that were found in earlier turns."""
-    new = [one for one in cases if one.segment.fresh]
+    new = [one for one in cases if one.told]
     for one in new[: MOST_FINDINGS - 1]:
         exchange.find(_finding(plugin, one))
     rest = new[MOST_FINDINGS - 1 :]
     if rest:
         exchange.find(_several(plugin, rest, max(rest, key=lambda one: one.seen.score).deed, "high"))
-    old = [one for one in cases if not one.segment.fresh and one.deed not in ("record", "tag")]
+    old = [one for one in cases if not one.told and one.deed not in ("record", "tag")]
     if old:
         exchange.find(_several(plugin, old, old[0].deed, "low"))
 

@@ -16,7 +16,9 @@ ENCIPHERED = (
 )
 BACKWARDS = (
     "eht|dna|uoy|ruoy|siht|taht|htiw|tahw|morf|lliw|erongi|suoiverp|snoitcurtsni|metsys|tpmorp|esaelp|laever|"
-    "drowssap|terces|lla|wohs|tegrof"
+    "drowssap|terces|lla|wohs|tegrof|edirrevo|ytefas|slocotorp|delbasid|dnopser|tuohtiw|stimil|selur|edom|"
+    "repoleved|egassem|txet|reven|arongi|adivlo|senoiccurtsni|seroiretna|artseum|ereirongi|negnusiewna|ssigrev|"
+    "sengisnoc|eilbuo|inoizurtsi|acitnemid|ylno|rewsna"
 )
 SHUFFLED = (
     "ignore", "previous", "instructions", "instruction", "disregard", "forget", "system", "prompt", "reveal",
@@ -25,6 +27,9 @@ SHUFFLED = (
     "because", "people", "every", "create", "message", "information", "content", "response", "request", "before",
     "output", "never", "always", "anything", "account", "explain", "describe", "other", "first", "using",
     "between", "through", "example", "detailed", "developer", "assistant", "instead", "important", "with", "what",
+    "text", "given", "show", "were", "encode", "initial", "initially", "safety", "protocols", "verbatim", "rules",
+    "limits",
+    "ignora", "instrucciones", "anteriores", "muestra", "ignoriere", "anweisungen", "consignes", "istruzioni",
     "that", "this", "your", "have", "will", "when", "does", "make", "some", "more", "know",
 )  # fmt: skip
 """Frequent in what people ask of models: a text with shuffled words has one of them shuffled."""
@@ -65,21 +70,33 @@ PATTERNS = MappingProxyType(
 )
 
 
-@lru_cache(1)
-def _compiled() -> tuple[Any, tuple[str, ...]]:
+WORDED = ("rot13", "reversed", "scrambled")
+"""Those that single words tell."""
+SET_BYTES = 8 << 20
+"""Memory of one automaton, at most."""
+
+
+@lru_cache(2)
+def _compiled(names: tuple[str, ...]) -> Any:
     options = re2.Options()
-    options.max_mem = 32 << 20
+    options.max_mem = SET_BYTES
     found = re2.Set.SearchSet(options)
-    for pattern in PATTERNS.values():
-        found.Add(pattern)
+    for name in names:
+        found.Add(PATTERNS[name])
     found.Compile()
-    return found, tuple(PATTERNS)
+    return found
 
 
-def anchored(text: str) -> list[str]:
-    """What may be in it: keys of PATTERNS, in their order. `text` has no halves of characters (surrogates)."""
-    found, names = _compiled()
-    return [names[number] for number in sorted(found.Match(text) or ())]
+SIGNED = tuple(name for name in PATTERNS if name not in WORDED)
+
+
+def anchored(text: str, worded: list[str] | None = None) -> list[str]:
+    """What may be in it: keys of PATTERNS, in their order. `text` has no halves of characters (surrogates). `worded`:
+    those of WORDED that its words tell, where these have been read."""
+    found = [SIGNED[number] for number in sorted(_compiled(SIGNED).Match(text) or ())]
+    if worded is None:
+        worded = [WORDED[number] for number in sorted(_compiled(WORDED).Match(text) or ())]
+    return found + worded
 
 
 def prose(text: str) -> bool:

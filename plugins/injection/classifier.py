@@ -6,13 +6,13 @@ import hashlib
 import json
 import zlib
 from array import array
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from math import exp, sqrt
 from typing import Any
 
-from plugins.injection.features import Pair, read, tokens
+from plugins.injection.features import STEM, Pair, begun, read, tokens
 from proxy.errors import ConfigError
 
 MAGIC = b"WEIR-INJECTION-1\n"
@@ -76,14 +76,28 @@ class Model:
 
     def sum(self, text: str) -> float:
         """How much a text speaks like an attack: 0 says nothing, of a long text its worst stretch counts."""
-        words = tokens(text)
-        if len(words) <= SHORT:
-            return self._stretch(words)
-        return max(self._stretch(words[at : at + WINDOW]) for at in range(0, len(words) - WINDOW + STEP, STEP))
+        return self.total(tokens(text))
 
-    def logit(self, text: str, rules: float) -> float:
-        """The log odds that a text is an attack, given the weight of the rules that match it."""
-        return self.bias + self.slope * self.sum(text) + self.rules * rules
+    def total(self, words: list[str]) -> float:
+        """The same of a text's words."""
+        return max(map(self._stretch, stretches(words)))
+
+    def weigh(self, word: str) -> tuple[int, int]:
+        """Weight of one word with its beginning, and how many of the two have one."""
+        said = self.singles.get(word, 0), self.singles.get(begun(word), 0) if len(word) > STEM else 0
+        return sum(said), sum(map(bool, said))
+
+    def plain(self, weight: int, count: int) -> float:
+        """What words say by themselves, given the weight and count of each of them once."""
+        return self.scale * weight / sqrt(count) if count else 0.0
+
+    def plainest(self, words: list[str]) -> float:
+        """The same of the worst stretch of a long text."""
+        return max(self.plain(*_added(map(self.weigh, set(part)))) for part in stretches(words))
+
+    def logit(self, total: float, rules: float) -> float:
+        """The log odds that a text with this sum is an attack, given the weight of the rules that match it."""
+        return self.bias + self.slope * total + self.rules * rules
 
     def threshold(self, rate: float) -> float:
         """The score that this share of harmless texts reaches; 1 (none does) below what could be measured."""
@@ -98,9 +112,22 @@ class Model:
         return 1.0
 
     def _stretch(self, words: list[str]) -> float:
-        singles, pairs = read(words)
-        said = [*filter(None, map(self.singles.get, singles)), *filter(None, map(self.pairs.get, pairs))]
-        return self.scale * sum(said) / sqrt(len(said)) if said else 0.0
+        singles, meanings, pairs = read(words)
+        said = [*map(self.singles.get, singles), *map(self.singles.get, meanings), *map(self.pairs.get, pairs)]
+        known = [*filter(None, said)]
+        return self.scale * sum(known) / sqrt(len(known)) if known else 0.0
+
+
+def _added(weighed: Iterable[tuple[int, int]]) -> tuple[int, int]:
+    weights, counts = zip(*weighed, strict=True)
+    return sum(weights), sum(counts)
+
+
+def stretches(words: list[str]) -> list[list[str]]:
+    """What is weighed together: of a long text overlapping parts."""
+    if len(words) <= SHORT:
+        return [words]
+    return [words[at : at + WINDOW] for at in range(0, len(words) - WINDOW + STEP, STEP)]
 
 
 def probability(logit: float) -> float:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from plugins.injection.words import ranks
+
 Clause = frozenset[str]
 """Lower-case strings of which one must occur."""
 
@@ -11,7 +13,7 @@ MOST = 64
 """Strings that alternatives are spelt out into, at most; past that they are looked for piece by piece."""
 SHORTEST = 3
 """Length of a string that is worth looking for."""
-ENOUGH = 2
+ENOUGH = 4
 """Clauses of a pattern that are looked for: those that tell most."""
 NOTHING = frozenset({""})
 WIDTHLESS = frozenset("bBAzZ")
@@ -106,7 +108,8 @@ class _Reader:
         start = self.at
         if self._peek() == "^":
             self.at += 1
-        self.at += 1
+        if self._peek() == "]":
+            self.at += 1
         while self.at < len(self.pattern) and self.pattern[self.at] != "]":
             self.at += 2 if self.pattern[self.at] == "\\" else 1
         inside = self.pattern[start : self.at]
@@ -177,9 +180,16 @@ def _best(known: _Known) -> Clause | None:
     return max(good, key=_telling) if good else None
 
 
-def _telling(clause: Clause) -> tuple[int, int, str]:
-    """Greater for a clause that fewer texts meet: its shortest string is longer, or it has fewer."""
-    return min(map(_length, clause)), -len(clause), min(clause)
+def _telling(clause: Clause) -> tuple[float, int, str]:
+    """Greater for a clause that fewer texts meet: its words are rarer, or its shortest string is longer."""
+    return -sum(map(_chance, clause)), min(map(_length, clause)), min(clause)
+
+
+def _chance(text: str) -> float:
+    """How often a string is met, roughly: by the place of its rarest word in the list of English words."""
+    known = ranks()
+    places = [known.get(word, len(known)) for word in text.split()]
+    return 1 / (10 + max(places, default=0))
 
 
 def _shortest(clause: Clause) -> Clause:

@@ -47,6 +47,8 @@ class Place:
             value = getattr(self, name)
             if value is not None and not 0 <= value <= 1:
                 raise ValueError(f"{name} is a share from 0 to 1, not {value:g}")
+        if self.threshold is not None and self.false_positives is not None:
+            raise ValueError("has a threshold and a share of false_positives: give one of the two")
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, cast
 
 import re2
 
-from plugins.injection.literals import needed
+from plugins.injection.lexicon import piece
+from plugins.injection.literals import ENOUGH, Clause, needed
 from proxy.detection.secretrules import sheet
 from proxy.errors import ConfigError
 
@@ -71,6 +73,9 @@ class _Pattern:
         self.pattern = pattern
         self.clauses = needed(pattern)
         self.all = (1 << len(self.clauses)) - 1
+        self.loose: list[tuple[int, Mapping[int, tuple[str, ...]], tuple[str, ...]]] = []
+        """Of clauses that words do not settle: the bits of their pieces, the strings that have each of these, and those
+        that have none."""
         self._automaton: Any = None
 
     def match(self, text: str) -> bool:
@@ -96,7 +101,9 @@ class Rules:
                 for word in sorted(clause):
                     words.setdefault(word, []).append((number, 1 << at))
         self._opens = list(words.values())
-        self._words = _automaton([re2.escape(word) for word in words], case=True) if words else None
+        self._strings = list(words)
+        self._words: Any = None
+        self._place()
 
     @classmethod
     def packaged(cls) -> Rules:
@@ -114,13 +121,88 @@ class Rules:
         """Rules from the text of a TOML file alone. Raises ConfigError."""
         return cls(parse(text, where))
 
-    def match(self, text: str, position: str = "user") -> list[Hit]:
-        """Which rules match a text at a place. Linear in the text; case does not matter."""
+    def _place(self) -> None:
+        """A bit for each clause of each pattern, the first ones together, then the second ones, ...; and one for each
+        string. `opens` has those of every string that stands in a word of ASCII."""
+        opens: dict[str, int] = {}
+        places: dict[str, int] = {}
+        size = len(self._patterns)
+        self._given = 0
+        self._every = (1 << size) - 1
+        for number, pattern in enumerate(self._patterns):
+            for rank in range(ENOUGH):
+                bit = 1 << rank * size + number
+                if rank >= len(pattern.clauses) or not self._open(pattern, pattern.clauses[rank], bit, opens, places):
+                    self._given |= bit
+        self._pieces = size * ENOUGH
+        for one, place in places.items():
+            opens[one] |= 1 << self._pieces + place
+        self.bits = self._pieces + len(places)
+        self.opens: Mapping[str, int] = MappingProxyType(opens)
+
+    def _open(self, pattern: _Pattern, clause: Clause, bit: int, opens: dict[str, int], places: dict[str, int]) -> bool:
+        """Whether words tell that a clause may be met."""
+        found: dict[str, list[str]] = {}
+        for string in sorted(string for string in clause if string.isascii()):
+            one = piece(string)
+            found.setdefault(one, []).append(string)
+        for one in found:
+            if one:
+                opens[one] = opens.get(one, 0) | bit
+        if any(strings != [one] for one, strings in found.items()):
+            bits = {1 << places.setdefault(one, len(places)): tuple(said) for one, said in found.items() if one}
+            pattern.loose.append((sum(bits), bits, tuple(found.get("", ()))))
+        return "" not in found
+
+    def match(self, text: str, position: str = "user", marks: int | None = None, least: float = 0.0) -> list[Hit]:
+        """Which rules match a text at a place. Linear in the text; case does not matter. `marks`: what the words of a
+        text in ASCII open, as a `Lexicon` with `opens` reads them. `least`: weight that matters; where the rules that
+        are left cannot reach it any more, only the classic ones are still tried."""
         text = text if text.isascii() else text.replace(DOTTED, "i")
+        lower = text.lower()
+        numbers = self._candidates(lower) if marks is None else self._opened(lower, marks)
         tried: dict[int, list[int]] = {}
-        for number in self._candidates(text.lower()):
+        for number in numbers:
             tried.setdefault(self._owner[number], []).append(number)
-        return [self._rules[owner].hit for owner in sorted(tried) if self._matches(owner, tried[owner], text, position)]
+        if least <= 0:
+            return [
+                self._rules[owner].hit for owner in sorted(tried) if self._matches(owner, tried[owner], text, position)
+            ]
+        return self._tried(tried, text, position, least)
+
+    def _tried(self, tried: dict[int, list[int]], text: str, position: str, least: float) -> list[Hit]:
+        """The rules that may match, the heaviest families first."""
+        families: dict[str, list[int]] = {}
+        for owner in tried:
+            families.setdefault(self._rules[owner].hit.family, []).append(owner)
+        heavy = {name: max(self._rules[owner].hit.weight for owner in owners) for name, owners in families.items()}
+        possible = sum(heavy.values())
+        found = []
+        for name in sorted(heavy, key=heavy.__getitem__, reverse=True):
+            skipped = possible < least
+            reached = 0.0
+            for owner in families[name]:
+                rule = self._rules[owner]
+                if (not skipped or rule.hit.classic) and self._matches(owner, tried[owner], text, position):
+                    found.append(owner)
+                    reached = max(reached, rule.hit.weight)
+            possible += reached - heavy[name]
+        return [self._rules[owner].hit for owner in sorted(found)]
+
+    def _opened(self, lower: str, marks: int) -> list[int]:
+        """Numbers of the patterns for which a text in ASCII has all that they need, as far as its words tell."""
+        size = len(self._patterns)
+        met = marks | self._given
+        left = met & met >> size & met >> 2 * size & met >> 3 * size & self._every
+        pieces = marks >> self._pieces
+        found = []
+        while left:
+            low = left & -left
+            left ^= low
+            number = low.bit_length() - 1
+            if _settled(self._patterns[number], lower, pieces):
+                found.append(number)
+        return found
 
     def _matches(self, owner: int, tried: list[int], text: str, position: str) -> bool:
         rule = self._rules[owner]
@@ -132,7 +214,11 @@ class Rules:
 
     def _candidates(self, lower: str) -> list[int]:
         """Numbers of the patterns for which the text has all that they need."""
-        found = self._words.Match(lower) if self._words is not None else None
+        if not self._strings:
+            return self._always
+        if self._words is None:
+            self._words = _automaton([re2.escape(word) for word in self._strings], case=True)
+        found = self._words.Match(lower)
         if not found:
             return self._always
         seen: dict[int, int] = {}
@@ -142,6 +228,21 @@ class Rules:
                 seen[number] = seen.get(number, 0) | bit
         patterns = self._patterns
         return [*self._always, *(number for number, bits in seen.items() if bits == patterns[number].all)]
+
+
+def _settled(pattern: _Pattern, lower: str, pieces: int) -> bool:
+    """Whether the text has a string of each clause that words do not settle. `pieces`: which of these it has."""
+    for mask, strings, others in pattern.loose:
+        met = pieces & mask
+        while met:
+            low = met & -met
+            met ^= low
+            if any(string in lower for string in strings[low]):
+                break
+        else:
+            if not any(string in lower for string in others):
+                return False
+    return True
 
 
 def checked(paths: Iterable[str | Path]) -> None:
@@ -195,7 +296,8 @@ def _read(path: Path) -> tuple[Family, ...]:
     try:
         text = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"the rules in {path} cannot be read: {error}") from error
+        why = getattr(error, "strerror", None) or "it is no UTF-8"
+        raise ConfigError(f"the rules in {path} cannot be read ({why}): name a TOML file") from error
     return parse(text, str(path))
 
 

@@ -100,8 +100,8 @@ class Screen:
 
     def sort(self, exchange: Exchange, asked: Asked) -> tuple[list[Seen | None], Asked]:
         """What is known of these texts, None where nothing is; and those that are new."""
-        recall, plugin, fingerprint = self._kit.memory.recall, self._plugin, self._fingerprint
-        known = [recall(plugin, fingerprint, exchange, settled(segment)) for segment, _ in asked]
+        segments = [settled(segment) if segment.fresh else segment for segment, _ in asked]
+        known: list[Seen | None] = self._kit.memory.recall_all(self._plugin, self._fingerprint, exchange, segments)
         return known, [one for one, seen in zip(asked, known, strict=True) if seen is None]
 
     async def see(self, exchange: Exchange, fresh: Asked) -> dict[int, Seen]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from types import MappingProxyType
+from typing import NamedTuple
 
 from plugins.injection import disguise
 from plugins.injection.anchors import anchored, prose
@@ -19,8 +19,7 @@ MOST_CHARS = 1 << 20
 """Of all readings together, the plain one apart."""
 
 
-@dataclass(frozen=True, slots=True)
-class View:
+class View(NamedTuple):
     """One reading of a text."""
 
     text: str
@@ -46,12 +45,13 @@ READERS: MappingProxyType[str, Read] = MappingProxyType(
 )
 
 
-def views(text: str) -> list[View]:
-    """The readings of a text, the plain one first; bounded in number, depth and size. Pure."""
+def views(text: str, worded: list[str] | None = None) -> list[View]:
+    """The readings of a text, the plain one first; bounded in number, depth and size. Pure. `worded`: as in `anchored`,
+    of a text in ASCII whose words have been read."""
     made = normal(text)
     plain = View(made, "plain", 0, len(text))
     found = [View(*piece) for piece in hidden(text)]
-    pieces = list(_read(made))
+    pieces = list(_read(made, worded))
     if pieces:
         origins = Origins(text, made)
         found += [View(said, kind, *origins.back(start, end)) for said, kind, start, end in pieces]
@@ -62,8 +62,8 @@ def views(text: str) -> list[View]:
     return [plain, *_bounded(_distinct(found, made))]
 
 
-def _read(text: str) -> Iterator[Piece]:
-    for kind in anchored(text):
+def _read(text: str, worded: list[str] | None = None) -> Iterator[Piece]:
+    for kind in anchored(text, worded):
         yield from READERS[kind](text)
     if not prose(text):
         yield from disguise.shifted(text)

@@ -9,29 +9,42 @@ from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple
 from urllib.parse import unquote, unquote_plus
 
+from proxy.detection import disguises
 from proxy.detection.secretchecks import entropy
+from proxy.detection.span import Span
 
 Way = Literal["image", "link", "text"]
 
-_URL = re.compile(r"(?:https?:|ftp:|wss?:)?(?://|\\\\)[^\s<>\"'`)\]}|]+", re.IGNORECASE)
+_URL = re.compile(r"(?:(?:https?:|ftp:|wss?:)[/\\]+|//|\\\\)[^\s<>\"'`)\]}|]+", re.IGNORECASE)
+"""(Browsers take one slash for two.)"""
+MARKS = ("//", "\\\\", ":/", ":\\", "&#", "&colon;", "&sol;", "&bsol;")
+"""An address has one of these."""
 _IMAGE = re.compile(
     r"!\[[^\]\n]{0,200}\]\([ \t]*<?\Z|<(?:img|iframe|script|link|video|audio|source|embed|object|input|body|table|svg|"
-    r"image)\b[^>]{0,200}?\b(?:src|srcset|href|data|poster|background)\s*=\s*[\"']?\Z|url\(\s*[\"']?\Z|@import\s*[\"']\Z"
-    r"|(?:^|\n)[ \t]{0,3}\[[^\]\n]{1,100}\]:[ \t]*<?\Z",
+    r"image|base|frame)\b[^>]{0,200}?\b(?:src|srcset|href|data|poster|background)\s*=\s*[\"']?\Z"
+    r"|<meta\b[^>]{0,200}?\burl\s*=\s*[\"']?\Z|<(?:a|area)\b[^>]{0,200}?\bping\s*=\s*[\"']?\Z|url\(\s*[\"']?\Z|@import\s*[\"']\Z"
+    r"|(?:^|\n)[ \t>*+-]{0,12}\[[^\]\n]{1,100}\]:[ \t]*\n?[ \t]*<?\Z",
     re.IGNORECASE,
 )
-_LINK = re.compile(r"\]\([ \t]*<?\Z|<\Z|\bhref\s*=\s*[\"']?\Z", re.IGNORECASE)
+_LINK = re.compile(r"\]\([ \t]*<?\Z|<\Z|\b(?:href|action|formaction)\s*=\s*[\"']?\Z", re.IGNORECASE)
 _BLOB = re.compile(r"[A-Za-z0-9+/_=-]{24,}")
 _HEX = re.compile(r"(?:[0-9a-fA-F]{2}){12,}")
 _HOLDER = re.compile(r"\[?[A-Z_]{3,}_[0-9]{1,4}\]?|[A-Z]{2,}_REDACTED")
+_TYPED = re.compile(
+    r"(?:address|bank.account|card|crypto|email|iban|ip|license|location|national.id|organization|passport|person|phone"
+    r"|secret|ssn|tax.id|username)[-_.](?:[0-9]{1,4}|k[a-z2-7]{12})(?![a-z0-9])|[-_.]redacted"
+)
+"""A placeholder, as the name of a host would have it."""
 _WORDS = re.compile(r"[^\W\d_]{2,}")
+_BASE32 = re.compile(r"[a-z2-7]+")
 _LABEL = re.compile(r"[a-z0-9-]{28,63}")
 LOOKBACK_CHARS = 200
 SENTENCE_WORDS = 4
 QUOTED_CHARS = 12
 _ENDING = re.compile(r"\.[A-Za-z0-9]{1,5}\Z")
 """Of a file's name."""
-_LOGIN = re.compile(r"(?:https?:|ftp:|wss?:)?(?://|\\\\)[^/?#\\@]{6,}@", re.IGNORECASE)
+_SCHEME = re.compile(r"(?:[a-z]+:[/\\]+|//|\\\\)", re.IGNORECASE)
+_LOGIN = re.compile(rf"{_SCHEME.pattern}[^/?#\\@]{{6,}}@", re.IGNORECASE)
 """What stands before the host, and goes there with the request."""
 
 
@@ -58,7 +71,20 @@ class Hosts:
 def links(
     text: str, start: int, hosts: Hosts, parameters: frozenset[str], told: Callable[[str], bool]
 ) -> Iterator[Link]:
-    """Those that begin at `start` or later. `told` says whether something stands in the conversation."""
+    """Those that begin at `start` or later. `told` says whether something stands in the conversation. What is written
+    in entities is read as whoever shows the text reads it."""
+    if "&" in text and (plain := disguises.Copy(text, disguises.ENTITIES)).text != text:
+        for one in _links(plain.text, 0, hosts, parameters, told):
+            place = plain.placed(Span(one.start, one.end, one.reason))
+            if place.end > start:
+                yield one._replace(start=max(place.start, start), end=place.end)
+        return
+    yield from _links(text, start, hosts, parameters, told)
+
+
+def _links(
+    text: str, start: int, hosts: Hosts, parameters: frozenset[str], told: Callable[[str], bool]
+) -> Iterator[Link]:
     for found in _URL.finditer(text, start):
         low = found.start()
         address = found.group().rstrip(".,;:!?*_")
@@ -76,7 +102,7 @@ def links(
 
 def _split(address: str) -> tuple[str, str]:
     """Host (lower case), and what is asked of it."""
-    body = re.sub(r"^[a-z]*:?(?://|\\\\)", "", address, flags=re.IGNORECASE)
+    body = _SCHEME.sub("", address, count=1)
     cut = next((place for place, sign in enumerate(body) if sign in "/?#\\"), len(body))
     host = body[:cut].rpartition("@")[2].partition(":")[0].rstrip(".").lower()
     return host, body[cut:]
@@ -85,8 +111,8 @@ def _split(address: str) -> tuple[str, str]:
 def _carries(host: str, rest: str, way: Way, parameters: frozenset[str], told: Callable[[str], bool]) -> str:
     """Why the address is taken to carry data; empty where it is not."""
     path, _, query = rest.partition("?")
-    if any(_LABEL.fullmatch(label) and _drawn(label) for label in host.split(".")[:-2]):
-        return "data in the host's name"
+    if reason := _named(host, way, told):
+        return f"{reason} in the host's name"
     for pair in re.split(r"[&;]", query.partition("#")[0]):
         name, equals, value = pair.partition("=")
         reason = _data(unquote_plus(value if equals else name), way, told, named=name.lower() in parameters)
@@ -97,6 +123,34 @@ def _carries(host: str, rest: str, way: Way, parameters: frozenset[str], told: C
         if len(said) >= QUOTED_CHARS and (reason := _data(said, way, told, named=False, path=True)):
             return f"{reason} in the path"
     return ""
+
+
+def _named(host: str, way: Way, told: Callable[[str], bool]) -> str:
+    """What the names under a host's own carry: whoever answers for the host is asked for them."""
+    labels = host.split(".")[:-2]
+    if not labels:
+        return ""
+    joined = "".join(labels)
+    if any(_LABEL.fullmatch(label) and _drawn(label) for label in labels):
+        return "data"
+    if _TYPED.search(host):
+        return "a placeholder"
+    if len(joined) >= QUOTED_CHARS and (decoded(joined) or _in_32(joined)):
+        return "encoded text"
+    if way == "image" and _LABEL.fullmatch(joined) and _drawn(joined):
+        return "data"
+    long = [label for label in labels if len(label) >= QUOTED_CHARS and any(map(str.isdigit, label))]
+    return "words of the conversation" if any(map(told, long)) else ""
+
+
+def _in_32(value: str) -> str:
+    """What base32 says, in which names of hosts carry what is not to be told from case."""
+    if len(value) < 24 or _BASE32.fullmatch(value) is None:
+        return ""
+    try:
+        return _text(base64.b32decode(value.upper() + "=" * (-len(value) % 8)))
+    except (binascii.Error, ValueError):
+        return ""
 
 
 def _data(value: str, way: Way, told: Callable[[str], bool], *, named: bool, path: bool = False) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Literal
+from typing import Any, Literal
 
 import re2
 
@@ -39,7 +39,7 @@ REGION_CHARS = 16_384
 _DIGITS = r"[0-9](?:[A-Z \t.()/:+-]{0,4}[0-9]){6}"
 _RUN = re.compile(r"[0-9](?:[A-Z \t.()/:+-]{0,4}[0-9])*+")
 _OPEN_RUN = re.compile(r"[0-9](?:[A-Z \t.()/:+-]{0,4}[0-9])*+[A-Z \t.()/:+-]{0,4}\Z")
-_ADDRESS = r"@|://|\]\(|//[A-Za-z0-9]"
+_ADDRESS = r"@|%40|://|\]\(|//[A-Za-z0-9]|&#|&(?:colon|sol|commat);|[\x{ff20}\x{fe6b}]"
 _WIDE = re.compile(r"[\u2e80-\uffef]")
 _BORDER = re.compile(r"[ \n]|[\u2e80-\uffef]")
 _BEGIN = re.compile(r"-----begin[ a-z0-9_-]{0,60}private", re.IGNORECASE)
@@ -64,6 +64,12 @@ class Anchors:
         options.max_mem = 64 << 20
         options.log_errors = False
         self.search = re2.compile("|".join(pattern for _, pattern in kinds), options=options).search
+        quiet: Any = re2.Set.SearchSet(options)
+        for pattern in (*(found for _, found in kinds if found != _DIGITS), "[0-9]"):
+            quiet.Add(pattern)
+        quiet.Compile()
+        self.heard = quiet.Match
+        """Of bytes: what could begin a region, or a number; nothing where all of it may pass."""
         self._kinds = [(scope, re2.compile(pattern, options=options).match) for scope, pattern in kinds]
 
     def first(self, text: str, at: int, end: int) -> Anchor | None:

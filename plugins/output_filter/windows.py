@@ -17,6 +17,9 @@ from plugins.output_filter.regions import (
 
 CONTEXT_CHARS = 200
 """Of what has gone out, what a judgement may look back upon."""
+QUICK_CHARS = 1024
+"""What is no longer may go without a look at where it is cut."""
+PIECES = 64
 PIECE_CHARS = 8192
 """A longer piece is taken in parts, so that what is behind a find is not moved about again and again."""
 WHOLE_CHARS = 32_768
@@ -29,13 +32,16 @@ Judge = Callable[[str, int], str]
 class Window:
     """Lets a text pass and holds each region (`regions`) until all of it is there."""
 
-    __slots__ = ("_anchors", "_before", "_held", "_judge", "_region")
+    __slots__ = ("_anchors", "_before", "_heard", "_held", "_judge", "_passed", "_region")
 
     def __init__(self, anchors: Anchors, judge: Judge) -> None:
         self._anchors = anchors
+        self._heard = anchors.heard
         self._judge = judge
         self._held = ""
         self._before = ""
+        self._passed: list[str] = []
+        """What has gone out since, in pieces."""
         self._region: _Region | None = None
         """What is held is the beginning of this one."""
 
@@ -43,6 +49,16 @@ class Window:
         if len(piece) > PIECE_CHARS:
             return "".join(self.feed(piece[start : start + PIECE_CHARS]) for start in range(0, len(piece), PIECE_CHARS))
         text = self._held + piece if self._held else piece
+        if self._region is None and len(text) < QUICK_CHARS and text.isascii() and not self._heard(text.encode()):
+            end = max(text.rfind(" "), text.rfind("\n")) + 1
+            self._held = text[end:]
+            if not end:
+                return ""
+            text = text[:end]
+            self._passed.append(text)
+            if len(self._passed) > PIECES:
+                self._context()
+            return text
         if self._region is not None and len(text) < REGION_CHARS and _inside(piece):
             self._held = text
             return ""
@@ -70,7 +86,8 @@ class Window:
             if last < 0:
                 self._region, self._held = region, text
                 return "".join(out)
-            out.append(self._judge(self._before + text[:last], len(self._before)))
+            before = self._context()
+            out.append(self._judge(before + text[:last], len(before)))
             self._gone(text[:last])
             at, region = last, None
         out.append(self._gone(text[at:sure]))
@@ -79,9 +96,18 @@ class Window:
 
     def _gone(self, text: str) -> str:
         if text:
-            size = len(text)
-            self._before = text[-CONTEXT_CHARS:] if size >= CONTEXT_CHARS else (self._before + text)[-CONTEXT_CHARS:]
+            self._passed.append(text)
+        if len(self._passed) > PIECES:
+            self._context()
         return text
+
+    def _context(self) -> str:
+        """The end of what has gone out."""
+        if self._passed:
+            last = self._passed[-1]
+            whole = last if len(last) >= CONTEXT_CHARS else "".join((self._before, *self._passed))
+            self._before, self._passed = whole[-CONTEXT_CHARS:], []
+        return self._before
 
 
 class _Region:

@@ -36,6 +36,9 @@ class PiiOptions:
     """Look into what tools say of themselves as well."""
     embeddings: Literal["redact", "off"] = "redact"
     """What is found in the inputs of embeddings is redacted, each input by itself, and never comes back."""
+    identifiers: Literal["hash", "keep"] = "hash"
+    """Personal data in `user`, `safety_identifier`, `prompt_cache_key` and `metadata`: `hash` sends a pseudonym in its
+    place, the same for the same user of a tenant, or `keep` sends it as it came. Names without personal data stay."""
     map_days: float = 30.0
     """How long the encrypted map of history that the provider keeps (`previous_response_id`, `conversation`) lasts."""
     recogniser: str = ""

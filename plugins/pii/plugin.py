@@ -9,17 +9,19 @@ provider keeps there is a stored map (`vault`), by tenant, credential and the pr
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Generator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, TypeVar, cast
 
-from plugins.pii import history, record
+from plugins.pii import history, identifiers, record
 from plugins.pii.mask import NOTHING, SLICE, Found, Numbers, Operate, keyed, masked, sliced
 from plugins.pii.masking import Masking
 from plugins.pii.operators import Operators, redacted
 from plugins.pii.options import PiiOptions
 from plugins.pii.policy import COMES_BACK, Policy
+from plugins.pii.shapes import written
 from plugins.pii.tokens import as_text
 from plugins.pii.vault import Kept, Vault
 from proxy.detection.secrets import Secrets
@@ -86,7 +88,11 @@ class Pii(Plugin[PiiOptions]):
         options = exchange.options(self)
         known = self._policies.get(id(options))
         policy = known[1] if known is not None else await self._prepare(options)
-        if policy.idle or (exchange.request.dialect == "embeddings" and options.embeddings == "off"):
+        if policy.idle:
+            return None
+        if options.identifiers == "hash" and (named := identifiers.fields(exchange)):
+            await self._rename(exchange, policy, named)
+        if exchange.request.dialect == "embeddings" and options.embeddings == "off":
             return None
         veil = self._veil(exchange, policy)
         built_on = history.built_on(exchange)
@@ -98,13 +104,42 @@ class Pii(Plugin[PiiOptions]):
             veil.knows(self._looked(exchange, policy))
         return None
 
+    async def _rename(self, exchange: Exchange, policy: Policy, named: list[identifiers.Field]) -> None:
+        """Pseudonyms for personal data in fields beside the texts."""
+        found: list[tuple[identifiers.Field, Found]] = []
+        for field in named:
+            segment = Segment("user", "text", field.text)
+            one: Found | None = self.kit.memory.recall(self.name, policy.fingerprint, exchange, segment)
+            one = await self._judged(exchange, policy, segment) if one is None else one
+            places = tuple([place for place in one.places if policy.operator(place[2]) != "off"])
+            if places:
+                found.append((field, Found(places)))
+        if not found:
+            return
+        tenant = exchange.caller.tenant
+        token = keyed(self._tokens, tenant)
+
+        def operate(type: str, value: str) -> str:
+            operator = policy.operator(type)
+            if operator == COMES_BACK:
+                return written(type, token(type, value, 1))
+            return self._operators.apply(operator, type, value, tenant)
+
+        identifiers.write(exchange.request, found, partial(identifiers.pseudonym, self._tokens, tenant), operate)
+        record.note(exchange, self.name, Counter([place[2] for _, one in found for place in one.places]), {})
+
     async def _look(self, exchange: Exchange, policy: Policy) -> Texts:
         """The texts in which something was found."""
         segments = self._looked(exchange, policy)
         known = self.kit.memory.recall_all(self.name, policy.fingerprint, exchange, segments)
         texts: Texts = []
         begun_s = self.kit.clock.monotonic_s()
-        for segment, recalled in zip(segments, known, strict=True):
+        wanted = [
+            (segment, recalled)
+            for segment, recalled in zip(segments, known, strict=True)
+            if recalled is not NOTHING or segment.text is not segment.original
+        ]
+        for segment, recalled in wanted:
             found: Found | None = recalled
             if found is None or segment.text is not segment.original:
                 found = await self._judged(exchange, policy, segment)

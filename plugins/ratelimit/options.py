@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 from typing import Literal
 
 By = Literal["key", "agent", "user", "tenant", "model", "all"]
@@ -49,7 +50,7 @@ class Limit:
         if all(value is None for value in given):
             raise ValueError(f"limits nothing: give one of {', '.join(MEASURES + CAPS)}")
         if any(value is not None and not 0 < value <= 10**12 for value in given):
-            raise ValueError("a limit must be above 0, and at most 1,000,000,000,000")
+            raise ValueError("a limit must be above 0, and at most 1,000,000,000,000; leave it out where there is none")
 
 
 MEASURES = (
@@ -80,5 +81,9 @@ class RateLimitOptions:
     """Whether every answer tells what is left, as x-weir-ratelimit-*; a 429 always does, in OpenAI's headers."""
 
     def __post_init__(self) -> None:
-        if self.clamp_tokens < 1 or self.upper_bound_usd < 0 or not 0 <= self.warn_at <= 1:
-            raise ValueError("clamp_tokens must be above 0, upper_bound_usd not below 0, warn_at between 0 and 1")
+        if self.clamp_tokens < 1:
+            raise ValueError("clamp_tokens must be above 0: the longest answer of a call that does not say")
+        if not 0 <= self.upper_bound_usd < inf:
+            raise ValueError("upper_bound_usd must not be below 0, and a number: USD for a million tokens")
+        if not 0 <= self.warn_at <= 1:
+            raise ValueError(f"warn_at is a share from 0 to 1, such as 0.8, not {self.warn_at:g}")

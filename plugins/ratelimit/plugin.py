@@ -20,7 +20,7 @@ from plugins.ratelimit.pools import OF_KEYS, Kind, Plan, Pool, applying, model_o
 from plugins.ratelimit.reckoning import Reckoning, allowed, choices, clamp
 from plugins.ratelimit.seeds import Seeds
 from proxy.errors import Refused
-from proxy.exchange import Exchange, Finding, Response, Usage
+from proxy.exchange import BUDGET_LEFT, Exchange, Finding, Response, Usage
 from proxy.plugin import Kit, Plugin
 from proxy.ports import Taken
 
@@ -84,6 +84,8 @@ class RateLimit(Plugin[RateLimitOptions]):
             if not taken.ok:
                 raise self._refused(exchange, plan, amounts, taken)
             hold.pools, hold.left, hold.counted = list(plan.pools), taken.left, len(plan.pools)
+            if plan.money:
+                _tell_budget(exchange, plan.pools, taken.left)
             if options.warn_at:
                 self._warn(exchange, hold, options.warn_at)
         exchange.state[self.name] = hold
@@ -253,6 +255,8 @@ class RateLimit(Plugin[RateLimitOptions]):
         response, options = exchange.response, exchange.options(self)
         if not exchange.timeline.sent or not exchange.attempts:
             return 0, 0
+        if response is not None and response.usage_source == "cached":  # (what a provider counted another time)
+            return 0, 0
         usage = response.usage if response is not None else None
         if usage is None or not usage.total:
             usage = self._guess(exchange, hold)
@@ -277,6 +281,13 @@ class RateLimit(Plugin[RateLimitOptions]):
         else:
             written = float(sum(len(segment.text) for segment in response.segments))
         return Usage(input=hold.prompt, output=round(written / CHARACTERS_PER_TOKEN))
+
+
+def _tell_budget(exchange: Exchange, pools: Sequence[Pool], left: Sequence[int]) -> None:
+    """For who chooses models below: how much of the tightest budget is left."""
+    shares = [have / pool.capacity for pool, have in zip(pools, left, strict=True) if pool.kind == "money"]
+    if shares:
+        exchange.notes[BUDGET_LEFT] = max(0.0, min(shares))
 
 
 def _bounded(cost: int | None, tokens: int, options: RateLimitOptions) -> int:

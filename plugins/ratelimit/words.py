@@ -43,6 +43,7 @@ def headers(pools: Sequence[Pool], left: Left, at_s: float, prefix: str) -> list
         mine = [(rest / pool.capacity, pool, rest) for pool, rest in zip(pools, left, strict=True) if pool.kind == kind]
         if mine:
             _, pool, rest = min(mine, key=lambda one: one[0])
+            rest = min(rest, pool.capacity)
             found += [
                 (f"{prefix}-limit-{kind}", str(pool.capacity)),
                 (f"{prefix}-remaining-{kind}", str(rest)),

@@ -25,6 +25,7 @@ from proxy.store.memory import MemoryStore
 from proxy.tasks import Tasks
 from proxy.telemetry.page import Page
 from proxy.tokens import Tokens
+from proxy.upstream import endpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,7 @@ async def opened(config: str | None, environ: Mapping[str, str], only: str = "")
         ask=_no_ask,
         memory=Memory(),
         secret=derived(os.urandom(32)),
+        targets=endpoint.targets_of,
     )
     registry = Registry(kit)
     try:

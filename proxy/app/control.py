@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
+import json
 import os
 import signal
 import threading
@@ -16,10 +17,10 @@ from typing import Any
 import uvloop
 
 from proxy.app.configured import add_arguments, given_flags
-from proxy.app.parts import PRICES, Facts, fleet_secret, write_facts, write_whole
+from proxy.app.parts import OWN_PRICES, PRICES, Facts, fleet_secret, write_facts, write_whole
 from proxy.app.voice import say
 from proxy.clock import SystemClock
-from proxy.configuration import checking, sources
+from proxy.configuration import checking, pricelist, sources
 from proxy.configuration.overlay import Overlay
 from proxy.configuration.sources import ConfigErrors, Loaded
 from proxy.control.desk import Desk
@@ -54,6 +55,7 @@ async def _control(options: argparse.Namespace) -> int:
     def read(overlay: Overlay) -> Loaded:
         loaded = sources.read(options.config, flags, os.environ, overlay)
         checking.verify(loaded, find)
+        write_whole(run / OWN_PRICES, json.dumps(pricelist.read(options.config, os.environ)).encode())
         return loaded
 
     try:
@@ -94,7 +96,9 @@ def _lay_ready(data: Path, run: Path, loaded: Loaded, store: str | None) -> None
     """What workers read before their first call: facts and prices. The snapshot is the configuration's matter."""
     settings = loaded.settings
     hot = store or settings.store
-    write_facts(run, Facts(hot, settings.secret or str(fleet_secret(data)), settings.log.level, settings.log.format))
+    alone = settings.workers == 1 and settings.store in ("auto", "memory")
+    key, log = settings.secret or str(fleet_secret(data)), settings.log
+    write_facts(run, Facts(hot, key, log.level, log.format, alone))
     write_whole(run / PRICES, table())
 
 

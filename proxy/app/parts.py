@@ -16,12 +16,15 @@ from typing import Literal
 from proxy.errors import ConfigError
 from proxy.exchange import Usage
 from proxy.ports import Clock, Metrics, Store
-from proxy.prices import Prices
+from proxy.prices import Prices, parse_overrides
 from proxy.snapshot import secret
 from proxy.store.memory import MemoryStore
 
 FACTS = "facts.json"
 PRICES = "prices.json"
+OWN_PRICES = "own-prices.json"
+LOOK_S = 5.0
+"""How often a worker looks whether the operator's own prices have changed."""
 SNAPSHOT = "snapshot.json"
 SOCKET = "control.sock"
 SECRET_BYTES = 32
@@ -38,6 +41,8 @@ class Facts:
     """A reference (env:NAME, file:PATH), or the path of this Weir's own."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "text"] = "json"
+    alone: bool = False
+    """One worker, and hot state that nobody else can see."""
 
     def key(self, environ: Mapping[str, str]) -> bytes:
         """The key of this Weir's fingerprints and hashes; the same for all its workers, and for a fleet that is given
@@ -123,14 +128,37 @@ def _away(metrics: Metrics) -> Callable[[bool], None]:
 
 
 class LazyPrices:
-    """`ports.Prices` that reads its table when the first call is priced: a worker that meters nothing pays nothing."""
+    """`ports.Prices` that reads its table when the first call is priced: a worker that meters nothing pays nothing. The
+    operator's own prices lie beside it, and are read anew when they have changed."""
 
     def __init__(self, path: Path, urls: Mapping[str, str]) -> None:
         self._path = path
+        self._own = path.with_name(OWN_PRICES)
         self._urls = dict(urls)
         self._prices: Prices | None = None
+        self._stamp: tuple[int, int] | None = None
+        self._look_s = 0.0
 
     def cost_nano_usd(self, upstream: str, model: str, usage: Usage, at_s: float) -> tuple[int | None, str]:
-        if self._prices is None:
-            self._prices = Prices(self._path.read_bytes(), urls=self._urls)
+        if self._prices is None or not self._look_s - LOOK_S <= at_s < self._look_s:
+            self._look_s = at_s + LOOK_S
+            self._read()
+        assert self._prices is not None
         return self._prices.cost_nano_usd(upstream, model, usage, at_s)
+
+    def _read(self) -> None:
+        try:
+            found = self._own.stat()
+            stamp = (found.st_mtime_ns, found.st_ino)
+        except OSError:
+            stamp = None
+        if self._prices is not None and stamp == self._stamp:
+            return
+        rows = json.loads(self._own.read_bytes()) if stamp is not None else []
+        table = self._path.read_bytes() if self._prices is None else None
+        overrides = parse_overrides(rows)
+        if table is not None:
+            self._prices = Prices(table, overrides, urls=self._urls)
+        elif self._prices is not None:
+            self._prices.override(overrides)
+        self._stamp = stamp

@@ -56,7 +56,7 @@ from proxy.telemetry.logs import Log, install
 from proxy.telemetry.page import Page
 from proxy.tokens import Tokens
 from proxy.trim import one_arena, trim
-from proxy.upstream import tls
+from proxy.upstream import endpoint, tls
 from proxy.upstream.client import Client
 from proxy.upstream.pool import Pool
 from proxy.wire import DIALECTS, codec
@@ -81,6 +81,8 @@ class Parts:
     prices: Prices
     secret: bytes
     details: Mapping[str, Callable[[], Any]]
+    alone: bool = False
+    """No other process sees the store."""
 
 
 class Worker:
@@ -102,7 +104,7 @@ class Worker:
         self.registry = Registry(
             Kit(
                 clock=self._clock,
-                store=ShadowStore(parts.store),
+                store=ShadowStore(parts.store, alone=parts.alone),
                 tokens=self._tokens,
                 prices=parts.prices,
                 metrics=parts.metrics,
@@ -112,6 +114,7 @@ class Worker:
                 memory=Memory(),
                 secret=derived(parts.secret),
                 spent=Spending(parts.records),
+                targets=endpoint.targets_of,
             )
         )
         self.front: Front
@@ -228,6 +231,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--ready-fd", type=int, default=-1)
     parser.add_argument("--life-fd", type=int, default=-1)
     parser.add_argument("--gate-fd", type=int, default=-1)
+    parser.add_argument("--beat-s", type=float, default=0.0, help="say so often that the event loop is not held")
     parser.add_argument("--warm", default="", help="modules that will be needed, with a comma between")
     parser.add_argument("--tls-cert")
     parser.add_argument("--tls-key")
@@ -305,6 +309,7 @@ class Process:
             prices=LazyPrices(self._run / PRICES, urls),
             secret=facts.key(os.environ),
             details={"records": self._sender.state, "store": lambda: "away" if getattr(store, "down", False) else "ok"},
+            alone=facts.alone,
         )
         self._worker = Worker(first, parts)
         sock = socket.socket(fileno=self._options.fd)
@@ -314,7 +319,9 @@ class Process:
         trim()
         gc.freeze()
         gc.enable()
-        if self._options.ready_fd >= 0:
+        if self._options.ready_fd >= 0 and self._options.beat_s:
+            life.beat(self._options.ready_fd, loop, self._options.beat_s)
+        elif self._options.ready_fd >= 0:
             life.ready(self._options.ready_fd)
 
     def _orphaned(self) -> None:
@@ -346,6 +353,8 @@ class Process:
             return {"snapshot": 0}
         if "forget" in message:
             return {"forgotten": await self._worker.registry.forget(str(message["forget"]))}
+        if "order" in message:
+            return {"done": await self._worker.registry.order(dict(message["order"]))}
         if "export" in message:
             return {"held": await self._worker.registry.export(str(message["export"]))}
         if self._newest > self._worker.live.current.version:

@@ -34,9 +34,9 @@ class Batch(Generic[W]):
 
 
 class Outbox(Generic[W]):
-    """`waiting` bytes are not sent yet; `dropped` counts lines lost."""
+    """`waiting` bytes are not sent yet; `held` lines are not acknowledged, sent or not; `dropped` counts lines lost."""
 
-    __slots__ = ("_lines", "_next", "_room", "_unacked", "_waiters", "_window", "dropped", "waiting")
+    __slots__ = ("_lines", "_next", "_room", "_unacked", "_waiters", "_window", "dropped", "held", "waiting")
 
     def __init__(self, held_bytes: int = HELD_BYTES) -> None:
         self._room = held_bytes
@@ -46,6 +46,7 @@ class Outbox(Generic[W]):
         self._window = WINDOW_BYTES
         self._next = 1
         self.waiting = 0
+        self.held = 0
         self.dropped = 0
 
     def add(self, line: bytes) -> bool:
@@ -56,6 +57,7 @@ class Outbox(Generic[W]):
             return False
         self._room -= size
         self.waiting += size
+        self.held += 1
         self._lines.append(line)
         return True
 
@@ -92,6 +94,7 @@ class Outbox(Generic[W]):
             batch = self._unacked.popleft()
             self._room += batch.size
             self._window += batch.size
+            self.held -= batch.lines
             waiters += batch.waiters
         return waiters
 
@@ -119,6 +122,7 @@ class Outbox(Generic[W]):
             self._forget(batch)
             waiters += batch.waiters
         self.dropped += len(self._lines)
+        self.held -= len(self._lines)
         self._room += self.waiting
         self.waiting = 0
         self._lines.clear()
@@ -133,6 +137,7 @@ class Outbox(Generic[W]):
 
     def _forget(self, batch: Batch[W]) -> None:
         self.dropped += batch.lines
+        self.held -= batch.lines
         self._room += batch.size
         self._window += batch.size
 

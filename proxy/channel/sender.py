@@ -79,6 +79,8 @@ class Sender(asyncio.Protocol):
         self._path = str(path)
         self._hello = {"id": os.urandom(8).hex(), "pid": os.getpid(), "slot": slot, "page": str(page or "")}
         self._drops = None if metrics is None else metrics.counter("weir_records_dropped_total")
+        self._holds = _unseen if metrics is None else metrics.gauge("weir_records_held")
+        """Stays on the page when this process is killed: so it is known how many records went with it."""
         self._outbox: Outbox[asyncio.Future[None]] = Outbox(held_bytes)
         self._frames = Frames()
         self._transport: asyncio.Transport | None = None
@@ -132,6 +134,7 @@ class Sender(asyncio.Protocol):
         if not self._outbox.add(line):
             self._lost(1)
             return
+        self._holds(self._outbox.held)
         if self._blocked:
             return  # the next connection or acknowledgement sends it
         if self._timer is None:
@@ -148,6 +151,7 @@ class Sender(asyncio.Protocol):
         if not self._outbox.add_awaited(line, waiter):
             self._lost(1)
             raise ChannelFull("The record of this call cannot be kept: the buffer is full.")
+        self._holds(self._outbox.held)
         if not self._blocked:
             self._flush()
         try:
@@ -206,6 +210,7 @@ class Sender(asyncio.Protocol):
         self._connected.set()  # whoever still waits to ask learns that it is over
 
     def _lost(self, count: int) -> None:
+        self._holds(self._outbox.held)
         if count and self._drops is not None:
             self._drops.add(count)
 
@@ -294,6 +299,7 @@ class Sender(asyncio.Protocol):
         for waiter in self._outbox.acknowledge(number):
             if not waiter.done():
                 waiter.set_result(None)
+        self._holds(self._outbox.held)
         if self._blocked:
             self._flush()
         if self._outbox.empty:
@@ -328,3 +334,7 @@ class Sender(asyncio.Protocol):
                 said["error"] = f"{type(error).__name__}: {error}"
             if said["id"] and self._transport is not None:
                 self._transport.write(json_frame(Kind.PUSHED, said))
+
+
+def _unseen(value: float) -> None:
+    """A gauge where there are none."""

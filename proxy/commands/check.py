@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import os
 import sys
+from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from proxy.commands.serving import add_flags, flags_of
-from proxy.configuration import checking, overlay, sources
+from proxy.configuration import checking, overlay, pricelist, sources
 from proxy.errors import ConfigError
 from proxy.registry import find
+from proxy.snapshot import secret
+
+ANSWERS_S = 1.0
+"""How long a store may take to answer."""
 
 
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="weir check", description="Say what would run, and what is wrong.")
     parser.add_argument("file", nargs="?", help="the configuration; without one, the defaults and the environment")
     parser.add_argument("--all", action="store_true", help="every value with its source, not only those that were set")
+    parser.add_argument("--offline", action="store_true", help="do not look whether a configured store answers")
     add_flags(parser)
     options = parser.parse_args(arguments)
     file = options.file or options.config
@@ -27,6 +36,7 @@ def main(arguments: list[str]) -> int:
         )
         lines = checking.sentences(loaded, find, every=options.all)
         checking.verify(loaded, find)
+        prices = pricelist.read(Path(file) if file else None, os.environ)
     except ConfigError as error:
         sys.stderr.write(f"weir check: {error}\n")
         return 2
@@ -34,5 +44,24 @@ def main(arguments: list[str]) -> int:
         for line in checking.failed(errors):
             sys.stderr.write(line + "\n")
         return 2
+    if not options.offline:
+        lines += [f"Note: {words}" for words in _unreached(loaded.settings.store)]
+    if prices:
+        lines.append(f"{len(prices)} {'price' if len(prices) == 1 else 'prices'} of your own, from {pricelist.NAME}.")
     sys.stdout.write("\n".join(lines) + "\n")
     return 0
+
+
+def _unreached(store: str) -> Iterator[str]:
+    """What is to be said of hot state elsewhere that does not answer. Only its place is told: more may be secret."""
+    url = secret(store, os.environ)
+    if url in ("auto", "memory"):
+        return
+    why = asyncio.run(import_module("proxy.store.redis").unreached(url, ANSWERS_S))
+    if why:
+        parts = urlsplit(url)
+        place = f"{parts.hostname}:{parts.port or 6379}" if parts.hostname else parts.path
+        yield (
+            f"store: the server at {place} cannot be used now ({why}): Weir would start without it, and count limits "
+            "in shares of each process until it answers. Start it or correct `store`; --offline does not look"
+        )

@@ -7,10 +7,13 @@ import hashlib
 import json
 import secrets
 import sys
+from collections.abc import Iterator
+from types import MappingProxyType
 from typing import Any, get_args
 from urllib.parse import quote, urlencode
 
 from proxy.commands.admin import Admin, AdminError, NobodyThere, add_place
+from proxy.commands.table import printable, table
 from proxy.configuration.fields import AgentOrNone, Names
 
 VERBS = ("create", "list", "rotate", "revoke", "make")
@@ -33,6 +36,12 @@ NUMBERS = (
     ("--messages", "messages", int, "messages of one call"),
     ("--tools", "tools", int, "tools that one call may name"),
     ("--priority", "priority", int, "highest priority it may claim"),
+)
+HINTS = MappingProxyType({"certificate": "SUBJECT", "expires": "WHEN"})
+USE = "Callers send it as `Authorization: Bearer KEY`: OPENAI_API_KEY (or ANTHROPIC_API_KEY) of an agent is the place."
+KEPT = (
+    "Weir keeps its sha256, in overlay.json of the data directory: `weir key list` shows what it may do, `weir key "
+    "revoke {name}` ends it, `weir overlay export` gives the lines for the configuration file."
 )
 LIMITS = ("usd_per_day", "usd_per_month", "requests_per_minute", "tokens_per_minute", "concurrent")
 
@@ -68,20 +77,22 @@ def _parser() -> argparse.ArgumentParser:
     creating = verbs.add_parser("create", parents=[place], help="make a key and admit it")
     creating.add_argument("name", help="the key's name, as records show it")
     for flag, option, words in TEXTS:
-        creating.add_argument(flag, dest=option, help=words)
+        creating.add_argument(flag, dest=option, metavar=HINTS.get(option, "NAME"), help=words)
     creating.add_argument("--agents", action="extend", nargs="+", metavar="AGENT", help="further agents; * for any")
     creating.add_argument("--models", action="extend", nargs="+", metavar="MODEL", help="exact or ending in *")
     for flag, option, kind, words in NUMBERS:
-        creating.add_argument(flag, dest=option, type=kind, help=words)
+        creating.add_argument(flag, dest=option, type=kind, metavar="USD" if kind is float else "N", help=words)
     creating.add_argument("--debug", action="store_true", default=None, help="it may ask for x-weir-debug")
     verbs.add_parser("list", parents=[place], help="every key, those of the configuration file too")
     rotating = verbs.add_parser("rotate", parents=[place], help="a new key in place of the old one")
     rotating.add_argument("name")
-    rotating.add_argument("--overlap", metavar="SPAN", help="how long the old one is still good, such as 24h")
+    rotating.add_argument(
+        "--overlap", metavar="SPAN", help="how long the old one is still good, such as 24h (default: it ends at once)"
+    )
     revoking = verbs.add_parser("revoke", parents=[place], help="refuse a key from now on")
     revoking.add_argument("name")
     for each in (creating, rotating, revoking):
-        each.add_argument("--reason", help="kept with the change and in the audit trail")
+        each.add_argument("--reason", metavar="TEXT", help="kept with the change and in the audit trail")
     making = verbs.add_parser("make", help="a key, and the line of configuration that admits it; no Weir is asked")
     making.add_argument("name", help="the key's name, as records show it")
     making.add_argument("--agent", default="", help="the agent it speaks for")
@@ -114,36 +125,43 @@ def _told(verb: str, told: dict[str, Any]) -> str:
         reach += "; the others take it when they are back"
     if verb == "revoke":
         return f"{told['name']} is revoked: new calls with it get 401, what runs ends as it began ({reach}).\n"
-    lines = []
+    return "\n".join(_admitted(verb, told, reach)) + "\n"
+
+
+def _admitted(verb: str, told: dict[str, Any], reach: str) -> Iterator[str]:
     if "key" in told:
-        lines.append(f"key (give it to the caller, it is not shown again):\n  {told['key']}\n")
+        yield f"key (give it to the caller, it is not shown again):\n  {told['key']}\n"
     until = f", until {told['expires']}" if told["expires"] else ""
-    lines.append(f"{told['name']} is admitted{until} ({reach}).")
+    yield f"{told['name']} is admitted{until} ({reach})."
     if told["previous_until"]:
-        lines.append(f"The key before it is good until {told['previous_until']}.")
-    return "\n".join(lines) + "\n"
+        yield f"The key before it is good until {told['previous_until']}."
+    elif verb == "rotate":
+        yield (
+            "The key before it is refused from now on (401 invalid_api_key); next time `--overlap 24h` gives its "
+            "callers a day to change over."
+        )
+    if "key" in told:
+        yield USE
+    elif told["certificate"]:
+        yield f"Callers show the certificate {printable(told['certificate'])}; there is no key to keep."
+    if verb == "create":
+        yield KEPT.format(name=told["name"])
 
 
 def _table(keys: list[dict[str, Any]]) -> str:
     if not keys:
         return "There are no keys.\n"
     heads = ("NAME", "STATE", "AGENT", "TENANT", "USER", "MODELS", "LIMITS", "EXPIRES", "FROM")
-    rows = [heads, *(_row(key) for key in keys)]
-    widths = [max(len(row[place]) for row in rows) for place in range(len(heads))]
-    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
-    return "\n".join(lines) + "\n"
+    return table(heads, map(_row, keys))
 
 
 def _row(key: dict[str, Any]) -> tuple[str, ...]:
     agents = ",".join([key["agent"] or "default", *key["agents"]])
     limits = " ".join(f"{name}={key[name]:g}" for name in LIMITS if key[name] is not None)
     models = ",".join(key["models"])
-    cells = (agents, key["tenant"], key["user"], models, limits, key["expires"], key["source"])
-    return (key["name"], key["state"], *(_printable(cell) or "-" for cell in cells))
-
-
-def _printable(text: str) -> str:
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
+    return (
+        key["name"], key["state"], agents, key["tenant"], key["user"], models, limits, key["expires"], key["source"],
+    )  # fmt: skip
 
 
 def _as_json(told: object) -> str:

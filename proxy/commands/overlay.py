@@ -5,8 +5,17 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
 
 from proxy.commands.admin import Admin, AdminError, add_place
+from proxy.commands.table import short, table
+
+HEADS = ("ID", "STATE", "PATH", "VALUE", "BY", "AT", "REASON")
+VALUE_CHARS = 72
+DIGEST_CHARS = 8
+"""Of a digest: enough to know it by."""
 
 
 def main(arguments: list[str]) -> int:
@@ -14,7 +23,9 @@ def main(arguments: list[str]) -> int:
     place = argparse.ArgumentParser(add_help=False)
     add_place(place)
     verbs = parser.add_subparsers(dest="verb", required=True)
-    verbs.add_parser("list", parents=[place], help="all changes, newest first")
+    lister = verbs.add_parser("list", parents=[place], help="the newest change of each option, newest first")
+    lister.add_argument("--all", action="store_true", help="every change, those undone or overtaken too")
+    lister.add_argument("--json", action="store_true", help="every change with all its fields, as JSON")
     setter = verbs.add_parser(
         "set", parents=[place], help="change one option, such as: weir overlay set limits.depth 64"
     )
@@ -41,7 +52,43 @@ def _run(admin: Admin, options: argparse.Namespace) -> str:
         return _shown(admin.call("DELETE", f"/admin/v1/overlay/{options.id}"))
     if options.verb == "export":
         return admin.text("/admin/v1/overlay/export")
-    return _shown(admin.call("GET", "/admin/v1/overlay"))
+    found = admin.call("GET", "/admin/v1/overlay")
+    return _shown(found) if options.json else _listed(found["changes"], every=options.all)
+
+
+def _listed(changes: list[dict[str, Any]], *, every: bool) -> str:
+    """`changes`: newest first."""
+    if not changes:
+        return "Nothing was changed at run time.\n"
+    newest: dict[str, dict[str, Any]] = {}
+    for change in sorted(changes, key=lambda one: not one["in_effect"]):  # (what is in effect stands for its option)
+        newest.setdefault(change["key"], change)
+    kept = changes if every else [change for change in changes if newest[change["key"]] is change]
+    return table(HEADS, map(_row, kept))
+
+
+def _row(change: dict[str, Any]) -> tuple[str, ...]:
+    state = "in effect" if change["in_effect"] else "undone" if change["undone_at"] is not None else "overtaken"
+    at = datetime.fromtimestamp(change["at"], UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    value = short(_brief(change["new"]), VALUE_CHARS)
+    return (str(change["id"]), state, change["key"], value, change["who"], at, change["reason"])
+
+
+def _brief(value: Any) -> str:
+    """A value in few words; of a section only what says something."""
+    if isinstance(value, list) and all(isinstance(one, str) for one in value):
+        return ",".join(value)
+    if not isinstance(value, dict):
+        return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return " ".join(_fields(value)) or "{}"
+
+
+def _fields(section: dict[str, Any]) -> Iterable[str]:
+    yield from (name for name, value in section.items() if value is True)
+    for name, value in section.items():
+        if value is not True and value not in ("", None, False, [], {}, 0):
+            cut = str(value)[:DIGEST_CHARS] if name.endswith("sha256") else _brief(value)
+            yield f"{name}={cut}"
 
 
 def _value(text: str) -> object:

@@ -27,6 +27,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("file", nargs="?", default="-")
     parser.add_argument("--config", metavar="FILE")
     parser.add_argument("--options", default="{}", help="JSON object that overrides the plugin's options")
+    parser.add_argument("--models", metavar="STRONG,CHEAP", help="of routing: models to choose from, the best first")
     given = parser.parse_args(arguments)
     try:
         with ExitStack() as stack:
@@ -50,6 +51,9 @@ async def _scan(given: argparse.Namespace, lines: Iterable[bytes]) -> None:
         overrides = None
     if not isinstance(overrides, dict):
         raise ConfigError('--options must be a JSON object, such as {"threshold": 0.5}')
+    if given.models is not None:
+        models = [name.strip() for name in given.models.split(",") if name.strip()]
+        overrides["pools"] = [{"asked": ["*"], "models": [{"target": name} for name in reversed(models)]}]
     async with opened(given.config, os.environ, only=given.plugin) as bench:
         plugin = bench.plugins[given.plugin]
         entry = next(entry for entry in bench.snapshot.chain if entry.name == given.plugin)

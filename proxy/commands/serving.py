@@ -84,6 +84,7 @@ def supervise(config: str | None, flags: dict[str, Any], settings: dict[str, Any
         tls=tuple(file for name in TLS if (file := settings.get(name))) or None,
         drain_s=settings["drain_s"],
         unready_ms=settings["unready_ms"],
+        hang_s=settings["worker_hang_s"],
     )
     return Supervisor(plan._replace(**changes), _say).run()
 

@@ -6,9 +6,9 @@ import argparse
 import asyncio
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from math import floor
+from math import ceil, floor
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,15 @@ from proxy.stats.rates import needed, threshold, wilson
 
 DIGITS = 4
 """Of a threshold as it is written into the configuration."""
+HIGHEST = 1.0
+NO_ROWS = (
+    'There are no rows: nothing to tune on. Write one object a line, such as {"text": "...", "label": 0}, with label 1 '
+    "for attacks and 0 for the rest; the texts of your own traffic serve best."
+)
+MOST_ALLOWED = 0.1
+"""A rate that somebody could want."""
+FEW_SCORES = 20
+"""Harmless rows with fewer different scores than that are one text with small changes."""
 
 
 @dataclass(slots=True)
@@ -99,7 +108,9 @@ def report(found: dict[str, Scores], plugin: str, rate: float) -> tuple[list[str
             told += _told(role, found[role], rate, settled)
     if settled:
         told += ["", *_configuration(plugin, settled)]
-    return told or ["There are no rows."], bool(found) and len(settled) == len(found)
+    elif found:
+        told.append("Nothing was tuned; the thresholds in use stay.")
+    return told or [NO_ROWS], bool(found) and len(settled) == len(found)
 
 
 def _told(role: str, scores: Scores, rate: float, settled: list[tuple[str, float]]) -> Iterator[str]:
@@ -111,16 +122,40 @@ def _told(role: str, scores: Scores, rate: float, settled: list[tuple[str, float
         )
         return
     limit = rounded(threshold(harmless, rate))
-    if limit > 1:
-        yield f"{role}: more than {rate:.2%} of the harmless rows have the highest score; no threshold helps."
+    if limit >= HIGHEST:
+        yield from _beyond(role, harmless, rate)
+        return
+    if attacks and not any(score >= limit for score in attacks):
+        yield (
+            f"{role}: from {limit:.{DIGITS}f} on no more than {rate:.2%} of the harmless rows are flagged, and none of "
+            f"the {len(attacks)} attacks either. No threshold is given: allow more with --fpr, or judge these attacks "
+            f"otherwise (they score {max(attacks):.{DIGITS}f} at most)."
+        )
         return
     settled.append((role, limit))
     yield f"{role}: threshold {limit:.{DIGITS}f}"
+    if len(set(harmless)) < FEW_SCORES:
+        yield f"  harmless rows   have {len(set(harmless))} different scores: take rows of your own traffic"
     yield f"  false positives {_rate(sum(score >= limit for score in harmless), len(harmless))}"
     if attacks:
         yield f"  attacks found   {_rate(sum(score >= limit for score in attacks), len(attacks))}"
     else:
-        yield "  attacks found   not known: there are no rows with label 1"
+        yield "  attacks found   not known: there are no rows with label 1; add some before you use this"
+
+
+def _beyond(role: str, harmless: Sequence[float], rate: float) -> Iterator[str]:
+    """Where only a threshold that nothing reaches would keep the rate."""
+    top = [score for score in harmless if rounded(score) >= HIGHEST]
+    share = len(top) / len(harmless)
+    yield (
+        f"{role}: {len(top)} of {len(harmless)} harmless rows ({share:.2%}) have the highest score, more than the "
+        f"{rate:.2%} that is wanted; no threshold helps. Look whether they are attacks with a wrong label, or allow "
+        + (
+            f"more: --fpr {ceil(share * 1000 + 1) / 1000:g}."
+            if share < MOST_ALLOWED
+            else "the guard to only tag there."
+        )
+    )
 
 
 def rounded(limit: float) -> float:

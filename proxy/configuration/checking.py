@@ -16,10 +16,10 @@ from proxy.configuration.sections import Agent, Upstream, When
 from proxy.configuration.sections import Plugin as Line
 from proxy.configuration.settings import STANDARD, Settings, base, style
 from proxy.configuration.sources import ConfigErrors, Loaded
-from proxy.configuration.wording import Path, dotted
+from proxy.configuration.wording import Path, dotted, nearest
 from proxy.errors import ConfigError
 from proxy.plugin import Plugin
-from proxy.registry import misplaced
+from proxy.registry import build, misplaced, varies
 
 Find = Callable[[str], type[Plugin[Any]]]
 Classes = Mapping[str, type[Plugin[Any]]]
@@ -70,7 +70,41 @@ def _judge(settings: Settings, classes: Classes) -> Iterator[tuple[Path, str]]:
             for path, words in option_faults(cls.Options, {**line.options, **override.options}):
                 if not path or path[0] in override.options:
                     yield ("agents", agent, "plugins", name, "options", *path), words
+    for name in classes:
+        if varies(classes[name]):
+            yield from _varied(settings, classes, name)
     yield from _order(settings, classes)
+
+
+def _varied(settings: Settings, classes: Classes, name: str) -> Iterator[tuple[Path, str]]:
+    """What is wrong with the options that variants change, wherever tests are written."""
+    line, cls = settings.plugins[name], classes[name]
+    places: list[tuple[Path, Mapping[str, Any]]] = [(("plugins", name, "options"), line.options)]
+    for agent, own in settings.agents.items():
+        if name in own.plugins and own.plugins[name].options:
+            places.append((("agents", agent, "plugins", name, "options"), own.plugins[name].options))
+    for path, options in places:
+        given = {**line.options, **options}
+        if option_faults(cls.Options, given):
+            continue
+        for label, plugins in cls.varied(build(cls.Options, given)).items():
+            for other, changes in plugins.items():
+                for words in _unfit(settings, classes, (name, other), changes):
+                    yield path, f"variant {label} {words}"
+
+
+def _unfit(settings: Settings, classes: Classes, pair: tuple[str, str], changes: Mapping[str, Any]) -> Iterator[str]:
+    """Of options that the first of the pair would change for the second."""
+    name, other = pair
+    names = list(settings.plugins)
+    if other not in names:
+        yield f"sets options of {other!r}, and there is no such plugin in the list{nearest(other, names)}"
+    elif names.index(other) <= names.index(name):
+        yield f"sets options of {other}, which stands above {name}: they are read before a variant is known"
+    elif other in classes:
+        for path, words in option_faults(classes[other].Options, {**settings.plugins[other].options, **changes}):
+            if not path or path[0] in changes:
+                yield f"sets {dotted((other, *path))}: {words}"
 
 
 def _order(settings: Settings, classes: Classes) -> Iterator[tuple[Path, str]]:

@@ -365,6 +365,8 @@ def _later(settings: Settings, given: frozenset[Path]) -> Iterator[str]:
     waiting = sorted({path[2] for path in given if path[0] == "agents" and len(path) > 2} - ready)
     if waiting:
         yield f"agents: {', '.join(waiting)} of single agents is accepted, but used from a later release on"
+    if "cache" not in settings.plugins and any(path[0] == "cache" for path in given):
+        yield "cache: is what the plugin cache does, and that is not in the list of plugins"
     for section in LATER:
         found = sorted(dotted(path) for path in given if path[0] == section)
         if found:

@@ -142,7 +142,7 @@ class Agent(Section):
     cache: bool | None = None
     """Cache on or off for this agent; acts on the plugin `cache` where the list has it."""
     streaming: bool | None = None
-    """Streaming on or off. Accepted now; used from the performance release on."""
+    """Whether its answers are streamed from the provider where it asked for JSON; left out: as `streams.streaming`."""
     compression: bool | None = None
     """Compression on or off for this agent; acts on the plugin `compression` where the list has it."""
     min_instances: Count | None = None
@@ -235,9 +235,9 @@ class Limits(Section):
     body_timeout_s: Seconds = 60.0
     """A call's body must have arrived after this; 0: no limit."""
     choices: Most = 0
-    """Answers that one call may ask for at once (n); 0: no limit."""
+    """Answers that one call may ask for at once (n, for each of its prompts); 0: no limit."""
     output_tokens: Most = 0
-    """Tokens of the answer that one call may ask for; 0: no limit."""
+    """Tokens that one call may ask for, in all its answers together; 0: no limit."""
     messages: Most = 0
     """Messages, input items or prompts of one call; 0: no limit."""
     tools: Most = 0
@@ -253,6 +253,8 @@ class Streams(Section):
     """How much of a stream's start may be held back so that an early error can still fail over."""
     hold_s: Seconds = 1.0
     """How long it may be held back."""
+    streaming: Literal["asked", "auto"] = "asked"
+    """asked: as callers ask; auto: also streamed from the provider where a caller asked for JSON, and put together."""
 
 
 class Records(Section):
@@ -275,11 +277,11 @@ class Audit(Section):
 
 class Cache(Section):
     enabled: bool = True
-    """Whether answers are cached. Accepted now; used from the cache release on."""
+    """Whether the plugin `cache` runs, where the list has it."""
     ttl_s: Annotated[int, Field(ge=0, le=31_536_000)] = 3600
-    """How long an answer is kept. Accepted now; used from the cache release on."""
+    """How long an answer is given again, in seconds; 0: never. The plugin's own option goes before."""
     strategy: Literal["lru", "lfu"] = "lru"
-    """What goes first when it is full. Accepted now; used from the cache release on."""
+    """What goes first when memory is full: lru, or lfu (W-TinyLFU). The plugin's own option goes before."""
 
 
 class Learning(Section):

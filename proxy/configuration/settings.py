@@ -7,7 +7,8 @@ Imported by control and the command line only. What is read at start only stands
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path as FilePath
 from types import MappingProxyType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from urllib.parse import urlsplit
@@ -39,7 +40,8 @@ from proxy.configuration.wording import Path, dotted
 
 AT_START = frozenset({
     "host", "port", "admin_host", "admin_port", "admin_token", "metrics_listen", "tls_cert", "tls_key",
-    "tls_client_ca", "data_dir", "workers", "store", "secret", "drain_s", "unready_ms", "log",
+    "tls_client_ca", "data_dir", "workers", "worker_hang_s", "store", "secret", "drain_s", "unready_ms",
+    "log",
 })  # fmt: skip
 """Read when Weir starts; all else may change while it runs."""
 
@@ -61,18 +63,25 @@ STANDARD: tuple[tuple[str, str], ...] = (
     ("fewshot", "adds examples to the prompt that was chosen"),
     ("routing", "chooses the model for the prompt as it now stands"),
     ("cache", "below all that chooses, above what only shrinks; guards above still see its hits"),
+    ("embeddings", "below the cache: of a batch that is new as a whole it knows the inputs that are not"),
     ("compression", "last: shrinks what really goes out"),
 )
 """The plugins of the standard order, and why each stands where it does."""
-CHAIN = ("audit", "metering", "ratelimit", "injection", "pii", "output_filter")
-"""What runs by default; the others of the standard order come with later releases."""
+CHAIN = (
+    "audit", "metering", "ratelimit", "injection", "pii", "output_filter", "variants", "routing", "cache", "embeddings",
+    "compression",
+)  # fmt: skip
+"""What runs by default: tests, pools and rules are to be given, until then `variants` and `routing` cost nothing. The
+others of the standard order come with later releases."""
 PROVIDERS: Mapping[str, Upstream] = MappingProxyType({
     "openai": Upstream(url="https://api.openai.com/v1", dialects=("chat", "responses", "completions", "embeddings")),
     "anthropic": Upstream(url="https://api.anthropic.com", dialects=("messages",)),
 })  # fmt: skip
 """Where calls go when no upstream is named."""
-LATER = ("cache", "learning", "monitoring", "autoscaling")
+LATER = ("learning", "monitoring", "autoscaling")
 """Sections whose engine comes with a later release."""
+CACHE_FILE = "cache.sqlite"
+"""In the data directory, where kept answers are to outlive a restart."""
 
 
 def secret(path: Path) -> bool:
@@ -109,6 +118,8 @@ class Settings(Section):
     """Where records, audit and run-time changes are kept; only its owner may enter."""
     workers: Annotated[int, Field(ge=1, le=256)] = 1
     """Processes that serve calls."""
+    worker_hang_s: Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)] = 30.0
+    """A worker whose event loop something has held for so long is killed and started again; 0: never."""
     store: Annotated[str, AfterValidator(fields.store)] = "auto"
     """Hot state: memory, redis://..., or auto (an embedded Valkey where the extra is installed, else memory)."""
     secret: Secret | None = None
@@ -144,7 +155,7 @@ class Settings(Section):
     audit: Audit = Audit()
     """The audit trail, and what is kept of texts."""
     cache: Cache = Cache()
-    """The cache; its engine comes with the cache release, nothing reads this section before."""
+    """What the plugin `cache` does where its own options say nothing else."""
     learning: Learning = Learning()
     """Learning from feedback; its engine comes with the learning release, nothing reads this section before."""
     monitoring: Monitoring = Monitoring()
@@ -162,7 +173,7 @@ class Settings(Section):
             version=version,
             upstreams={name: _upstream(name, upstream) for name, upstream in self.upstreams.items()},
             aliases={name: live.Alias(**_plain(alias)) for name, alias in self.aliases.items()},
-            chain=tuple(_entry(name, plugin) for name, plugin in self.plugins.items()),
+            chain=tuple(self._entry(name, plugin) for name, plugin in self.plugins.items()),
             agents={name: self._agent(agent) for name, agent in self.agents.items()},
             identity=_identity(self.identity),
             limits=live.Limits(**_plain(self.limits)),
@@ -174,6 +185,18 @@ class Settings(Section):
             audit_strict=self.audit.strict,
         )
 
+    def _entry(self, name: str, plugin: Plugin) -> live.Entry:
+        """The plugin `cache` has what the section `cache` says, where its own options say nothing else; `sqlite: true`
+        means a file in the data directory."""
+        made = _entry(name, plugin)
+        if name != "cache":
+            return made
+        said = {key: getattr(self.cache, key) for key in self.cache.model_fields_set - {"enabled"}}
+        options = said | dict(made.options)
+        if options.get("sqlite") is True:
+            options["sqlite"] = str(FilePath(self.data_dir).absolute() / CACHE_FILE)
+        return replace(made, enabled=made.enabled and self.cache.enabled, options=options)
+
     def _agent(self, agent: Agent) -> live.Agent:
         plugins = {name: override.model_dump(exclude_unset=True) for name, override in agent.plugins.items()}
         for name, enabled in (("cache", agent.cache), ("compression", agent.compression)):
@@ -183,7 +206,7 @@ class Settings(Section):
             name: {key: value for key, value in override.items() if value is not None}
             for name, override in plugins.items()
         }
-        return live.Agent(plugins=kept, content=agent.content or self.audit.content)
+        return live.Agent(plugins=kept, content=agent.content or self.audit.content, streaming=agent.streaming)
 
 
 def _plain(section: Section) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path as File
 from typing import Any
 from urllib.parse import urlsplit
@@ -28,6 +28,7 @@ from proxy.configuration.wording import Path, dotted, nearest, parts, sentence
 from proxy.errors import ConfigError
 
 Json = Any
+LISTED = "must be a list: one plugin a line, as `- pii` or `- pii: {mode: shadow}`"
 FILE_BYTES = 4 * 1024 * 1024
 WATCHERS = frozenset({"audit", "metering"})
 """Touch nothing by themselves: the profile `observe` leaves them as they are."""
@@ -50,6 +51,8 @@ class Loaded:
     warnings: tuple[str, ...]
     file: str | None
     places: Mapping[Path, Origin]
+    overruled: Mapping[str, Json] = field(default_factory=dict)
+    """What a flag is stronger than: what file, environment or overlay say of its option."""
 
     def place(self, path: Path) -> Origin:
         """Who mentioned a value or section, or what is around it: where an error in it is told."""
@@ -66,16 +69,25 @@ def read(file: File | None, flags: Mapping[str, Json], environ: Mapping[str, str
     merge.warnings.extend(found.warnings)
     for given in found.given:
         merge.put(given.path, given.value, Origin("env", given.name))
+    overruled: dict[str, Json] = {}
     for path, value in environment.flags(flags):
+        if merge.has(path):
+            overruled[dotted(path)] = merge.find(path)
         merge.put(path, value, Origin("flag", f"--{'.'.join(path).replace('_', '-')}"))
     _providers(merge, environ, flags.get("upstream"), listed)
     _profile(merge)
-    return _judge(merge, environ, str(file) if file else None)
+    return replace(_judge(merge, environ, str(file) if file else None), overruled=overruled)
 
 
-def frozen(old: Settings, new: Settings) -> list[str]:
-    """Options that differ but are read at start only: what a reload must say has to wait."""
-    return sorted(name for name in AT_START if getattr(old, name) != getattr(new, name))
+def frozen(old: Loaded, new: Loaded) -> list[str]:
+    """Options that differ but are read at start only: what a reload must say has to wait; those too that a flag is
+    stronger than (the port always is one: it is bound)."""
+    return sorted(
+        name
+        for name in AT_START
+        if getattr(old.settings, name) != getattr(new.settings, name)
+        or old.overruled.get(name) != new.overruled.get(name)
+    )
 
 
 def _read_file(merge: Merge, file: File | None, environ: Mapping[str, str]) -> bool:
@@ -259,7 +271,8 @@ def _validate(merge: Merge) -> Settings | None:
             for item in error.errors(include_url=False, include_input=False):
                 path = tuple(str(part) for part in item["loc"] if part != "[key]")
                 unknown = item["type"] == "extra_forbidden"
-                merge.complain(path, f"there is no such option{_near(path)}" if unknown else sentence(item))
+                words = LISTED if path == ("plugins",) else sentence(item)
+                merge.complain(path, f"there is no such option{_near(path)}" if unknown else words)
                 _cut(merge, path)
     return None
 

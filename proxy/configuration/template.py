@@ -49,12 +49,15 @@ GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "tls_client_ca",
         ),
     ),
-    ("How it runs (read at start)", ("data_dir", "workers", "store", "secret", "drain_s", "unready_ms", "log")),
+    (
+        "How it runs (read at start)",
+        ("data_dir", "workers", "worker_hang_s", "store", "secret", "drain_s", "unready_ms", "log"),
+    ),
     ("Where calls go", ("upstreams", "aliases")),
     ("Who may call", ("identity",)),
     ("What happens to a call", ("plugins", "agents", "uninspected", "limits", "streams", "stream_buffer", "bypass")),
-    ("What is kept", ("records", "audit")),
-    ("Accepted now, used by later releases", ("cache", "learning", "monitoring", "autoscaling")),
+    ("What is kept", ("records", "audit", "cache")),
+    ("Accepted now, used by later releases", ("learning", "monitoring", "autoscaling")),
 )
 EXAMPLES: Mapping[type[BaseModel], tuple[str, Mapping[str, Json]]] = MappingProxyType({
     Alias: ("fast", {"model": "gpt-5-mini", "upstream": "openai", "fallbacks": ["gpt-4.1-mini"]}),

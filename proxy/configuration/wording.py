@@ -69,7 +69,8 @@ def sentence(error: Mapping[str, Any]) -> str:
         return f"must be {NOUNS[kind]}"
     if kind in BOUNDS:
         name, words = BOUNDS[kind]
-        return f"must be {words} {context[name]}"
+        bound = context[name]
+        return f"must be {words} {bound:g}" if isinstance(bound, float) else f"must be {words} {bound}"
     if kind in ("missing", "missing_argument"):
         return "is missing"
     if kind == "literal_error":

@@ -20,6 +20,7 @@ import orjson
 
 from proxy import snapshot
 from proxy.configuration import overlay as overlays
+from proxy.configuration import pricelist
 from proxy.configuration.fields import SENSITIVE
 from proxy.configuration.overlay import CODE, TRUSTED, Overlay, reaches
 from proxy.configuration.settings import AT_START, Settings, secret
@@ -67,7 +68,7 @@ class Configuration:
         self._around = around
         self._lock = asyncio.Lock()
         self._path = around.data / overlays.NAME
-        self._seen: tuple[int, int, int] | None = None
+        self._seen: tuple[tuple[int, int, int], ...] = ()
         self._snapshot = b""
         self.loaded: Loaded
         self._started: Loaded
@@ -106,7 +107,7 @@ class Configuration:
                 self._reject(error)
                 return False
             self.rejection = None
-            if waiting := frozen(self._started.settings, loaded.settings):
+            if waiting := frozen(self._started, loaded):
                 LOG.warning("read at start only, so it waits for the next one: %s", ", ".join(waiting))
             changed = self._adopt(loaded)
             if changed:
@@ -237,14 +238,10 @@ class Configuration:
         self._around.rejected()
         LOG.error("the new configuration is wrong, the running one stays: %s", "; ".join(said))
 
-    def _signature(self) -> tuple[int, int, int] | None:
-        if self._around.file is None:
-            return None
-        try:
-            found = self._around.file.stat()
-        except OSError:
-            return (0, 0, 0)
-        return (found.st_mtime_ns, found.st_size, found.st_ino)
+    def _signature(self) -> tuple[tuple[int, int, int], ...]:
+        """Of the file, and of the prices beside it."""
+        file = self._around.file
+        return () if file is None else (_stamp(file), _stamp(pricelist.beside(file)))
 
     def _mark(self) -> Json:
         return {"version": self.version, "sha256": hashlib.sha256(self._snapshot).hexdigest()}
@@ -252,6 +249,14 @@ class Configuration:
     def _shown(self, change: overlays.Change) -> Json:
         path = parts(change.key)
         return {**asdict(change), "old": _veiled(path, change.old), "new": _veiled(path, change.new)}
+
+
+def _stamp(file: Path) -> tuple[int, int, int]:
+    try:
+        found = file.stat()
+    except OSError:
+        return (0, 0, 0)
+    return (found.st_mtime_ns, found.st_size, found.st_ino)
 
 
 def write_whole(path: Path, raw: bytes) -> None:

@@ -10,7 +10,7 @@ from proxy.configuration.sections import Plugin as Line
 from proxy.configuration.settings import Settings
 from proxy.plugin import Plugin
 from proxy.registry import find as registered
-from proxy.wire.positions import ANSWER, REQUEST, UNINSPECTED
+from proxy.wire.positions import ANSWER, REQUEST, UNINSPECTED, WHERE
 
 Json = Any
 Find = Callable[[str], type[Plugin[Any]]]
@@ -26,8 +26,8 @@ class Coverage:
 
     def matrix(self) -> Json:
         """`data`: a row for each surface, form (json, stream), side (request, answer) and position, with what each
-        guard does there: `enforce`, `shadow` or `off`; `guards`: their envelopes; `uninspected`: what no codec reads,
-        and whether it is recorded or refused."""
+        guard does there: `enforce`, `shadow` or `off`; `where`: of what the positions of a call are made, by surface;
+        `guards`: their envelopes; `uninspected`: what no codec reads, and whether it is recorded or refused."""
         settings = self._settings()
         guards = [
             Guard(name, line, positions, _state(settings, line))
@@ -36,6 +36,9 @@ class Coverage:
         ]
         return {
             "data": list(_rows(guards)),
+            "where": {
+                surface: {position: list(told) for position, told in where.items()} for surface, where in WHERE.items()
+            },
             "guards": [_told(settings, guard) for guard in guards],
             "uninspected": [
                 {"what": what, "side": side, "says": says, **_policy(settings, guards, side)}

@@ -26,6 +26,24 @@ class Events(Protocol):
     async def page(self, query: Query) -> Json: ...
 
 
+class Money(Protocol):
+    """What was saved and spent. All raise `BadRequest` for a parameter that is none."""
+
+    async def savings(self, query: Query) -> Json: ...
+
+    async def usage(self, query: Query) -> Json: ...
+
+    async def unstreamed(self, query: Query) -> Json: ...
+
+
+class Caches(Protocol):
+    """What is kept of answers. Raises `BadRequest` for a wish that is none, `UnknownPath` where nothing is kept."""
+
+    async def invalidate(self, wish: Mapping[str, Json], who: str) -> Json: ...
+
+    async def stats(self) -> Json: ...
+
+
 class Coverage(Protocol):
     """What the guards see."""
 
@@ -102,3 +120,5 @@ class Desk:
     coverage: Coverage
     keys: Keys
     privacy: Privacy
+    money: Money
+    cache: Caches

@@ -20,6 +20,7 @@ from proxy.configuration.refusals import loopback
 from proxy.configuration.settings import Settings
 from proxy.configuration.sources import Loaded
 from proxy.control.audit import load_key
+from proxy.control.cache import Caches
 from proxy.control.configuration import Configuration, Read, Surroundings
 from proxy.control.coverage import Coverage
 from proxy.control.desk import Desk
@@ -27,6 +28,7 @@ from proxy.control.doors import doors_at, port_of
 from proxy.control.events import Events
 from proxy.control.keys import Keys
 from proxy.control.ledger import Ledger, reason
+from proxy.control.money import Money
 from proxy.control.privacy import Privacy
 from proxy.control.queries import Executions, Trail
 from proxy.control.recorder import Recorder
@@ -143,7 +145,12 @@ class Control:
         coverage = Coverage(self._settings)
         keys = Keys(self.configuration, parts.clock, self._reached)
         privacy = Privacy(recorder, trail, self._tell, configuration=self.configuration, keys=keys)
-        await self._listen(Desk(executions, trail, self.configuration, self, Events(history), coverage, keys, privacy))
+        money = Money(history)
+        caches = Caches(self._tell, self._note)
+        desk = Desk(
+            executions, trail, self.configuration, self, Events(history), coverage, keys, privacy, money, caches
+        )
+        await self._listen(desk)
         loop = asyncio.get_running_loop()
         self._running.tasks += [
             loop.create_task(self._poll(), name="settings poll"),

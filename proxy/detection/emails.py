@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from proxy.detection.span import Span
+from proxy.detection.span import RESTS, Span
 
 TYPE: Final = "EMAIL"
 LOCAL_CHARS: Final = 64
@@ -24,6 +24,11 @@ FILE = re.compile(
     r"\.(?:png|jpe?g|gif|svg|webp|ico|html?|jsx?|tsx?|css|json|ya?ml|xml|exe|dll|jar|whl|tgz|lock)\Z", re.IGNORECASE
 )
 """Names of files (`icon@2x.png`) end in what is no domain."""
+SIGN = re.compile(r"@(?<=[^\s@]@)" + DOMAIN.pattern)
+"""The sign first: it is what texts have the least of."""
+STRIDE_CHARS: Final = 16_384
+DOMAIN_CHARS: Final = 600
+"""No domain is longer."""
 LOGIN_CHARS: Final = 120
 AWAY = re.compile(r"[\s/?=&<>\"'(),;]")
 QUOTED = re.compile(r'"[^"\n\\]{1,62}"\Z')
@@ -35,7 +40,7 @@ LETTER: Final = r"[0-9A-Za-zÀ-ɏ]"
 NAME: Final = rf"{LETTER}(?:[0-9A-Za-zÀ-ɏ_%+-]|'(?={LETTER})){{0,40}}"
 HOST: Final = r"[A-Za-z0-9][A-Za-z0-9-]{0,40}"
 ANCHOR: Final = (
-    r"[\[({<] ?(?i:at|@|arroba) ?[\])}>]"
+    r"[\[({<] ?(?i:at|@|arroba) ?[\])}>] ?[A-Za-z0-9]"
     rf"| (?i:at|arroba) {HOST}(?:\.[A-Za-z0-9-]{{1,40}}){{0,3}}(?i:{SPOKEN_DOT})"
 )
 BRACKETED = re.compile(rf"{AT}(?P<host>{HOST}(?:{DOT}{HOST}){{1,5}})(?![A-Za-z0-9])", re.IGNORECASE)
@@ -58,18 +63,25 @@ TOP: Final = frozenset(_TOP.split())
 
 
 def emails(text: str) -> Iterator[Span | None]:
-    """Every address with its sign; None for each sign that led to none."""
-    sign = text.find("@")
-    done = 0
-    while sign >= 0:
+    """Every address with its sign; None for what looked like one, and for rests."""
+    done, at = 0, text.find("@")
+    while at >= 0:
+        border = at + STRIDE_CHARS
+        found = SIGN.search(text, at, border + DOMAIN_CHARS)
+        if found is None or found.start() >= border:
+            at = text.find("@", border)
+            if at >= 0:
+                yield from RESTS
+            continue
+        sign, end = found.span()
         start = _local(text, sign, done)
-        found = DOMAIN.match(text, sign + 1) if start < sign else None
-        end = sign + 1
-        if found is not None:
-            end = done = found.end()
-        real = found is not None and not _login(text, start, sign) and not FILE.search(text, sign, end)
+        if start == sign:
+            yield None
+            at = sign + 1
+            continue
+        real = not _login(text, start, sign) and not FILE.search(text, sign, end)
         yield Span(start, end, TYPE) if real else None
-        sign = text.find("@", end)
+        done, at = end, end
 
 
 def _local(text: str, sign: int, floor: int) -> int:

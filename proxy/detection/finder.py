@@ -9,21 +9,21 @@ from typing import Final, Protocol
 
 import re2
 
-from proxy.detection import accounts, documents, emails, wallets
+from proxy.detection import accounts, disguises, documents, emails, wallets
 from proxy.detection.columns import Columns
 from proxy.detection.networks import sixes
 from proxy.detection.numbers import Numbers
-from proxy.detection.span import Span
+from proxy.detection.secrets import SECRET, Secrets
+from proxy.detection.span import BREATH, RESTS, Span
 
-BREATH: Final = 64
-"""Candidates looked at between two rests of `sliced`."""
-RESTS: Final = (None,) * BREATH
 PIECE_CHARS, BEFORE_CHARS, BEHIND_CHARS = 32_768, 512, 8192
 """How much of a text the secrets' rules see at once: a piece, what comes before it, and how long a secret may be."""
 
 OPENING: Final = frozenset(b" [({<")
 ANCHORS = re2.compile("|".join((emails.ANCHOR, accounts.ANCHOR, wallets.ANCHOR, documents.ANCHOR)).encode())
 """Everything that begins in a way of its own, in one pass."""
+FIRST: Final = (r"[0-9][0-9 ().\-/_]{5,}[0-9]", ":[0-9A-Fa-f]{0,4}:", ANCHORS.pattern.decode())
+"""What there is in every text in which numbers, addresses of networks, or what has an anchor are found."""
 
 
 class Recogniser(Protocol):
@@ -52,10 +52,14 @@ class Finder:
     ) -> None:
         self._types = types
         self._passes: list[Pass] = [emails.emails, partial(_numbers, classic=classic), sixes, _anchored]
+        self._others: list[Pass] = []
+        """They read a text as it stands."""
         if secrets is not None:
-            self._passes.append(partial(_windows, secrets))
+            self._others.append(partial(_windows, secrets))
         if recogniser is not None:
-            self._passes.append(partial(_whole, recogniser))
+            self._others.append(partial(_whole, recogniser))
+        self._every = (*self._passes, *self._others)
+        self._secrets = secrets if isinstance(secrets, Secrets) and recogniser is None else None
 
     def find(self, text: str) -> list[Span]:
         """In order of place, none touching another's characters: of two that overlap the surer stays."""
@@ -72,7 +76,40 @@ class Finder:
         return self._settled(found)
 
     def _all(self, text: str) -> Iterator[Span | None]:
-        return chain.from_iterable(look(text) for look in self._passes)
+        disguised = disguises.read(text)
+        if disguised is None:
+            if self._secrets is not None and len(text) <= PIECE_CHARS and text.isascii():
+                return self._sifted(self._secrets, text)
+            return chain.from_iterable([look(text) for look in self._every])
+        return chain(self._disguised(disguised), chain.from_iterable([look(text) for look in self._others]))
+
+    def _sifted(self, secrets: Secrets, text: str) -> Iterator[Span | None]:
+        """As all passes do, but only those for which there is something: one look tells."""
+        data = text.encode()
+        automaton, keywords = secrets.together(FIRST)
+        named = automaton.Match(data)
+        _, *passes = self._passes
+        if "@" in text:
+            yield from emails.emails(text)
+        if not named:
+            return
+        for number, look in enumerate(passes, keywords):
+            if number in named:
+                yield from look(text)
+        words = [number for number in named if number < keywords]
+        if words:
+            for one in secrets.of_keywords(text, data, words):
+                yield Span(one.start, one.end, SECRET, one.score)
+
+    def _disguised(self, read: disguises.Read) -> Iterator[Span | None]:
+        for look in self._passes:
+            yield from look(read.plain)
+        copy = read.again
+        if copy is None:
+            return
+        for look in self._passes:
+            for span in look(copy.text):
+                yield copy.placed(span) if span is not None else None
 
     def _settled(self, found: list[Span]) -> list[Span]:
         types = self._types

@@ -15,11 +15,11 @@ SSN = re.compile(r"[0-9]{3}-[0-9]{2}-[0-9]{4}(?![0-9A-Za-z_]|-[0-9])")
 NEVER = re.compile(r"000|666|...-00|...-..-0000")
 SPACED_SSN = re.compile(r"(?!000|666)[0-9]{3}([ .])(?!00)[0-9]{2}\1(?!0000)[0-9]{4}(?![0-9A-Za-z_]|[ .-][0-9])")
 CARD = re.compile(
-    r"[0-9]{4}(?P<sep> - |[ ._-])[0-9]{4}(?P=sep)[0-9]{4}(?P=sep)"
+    r"[0-9]{4}(?P<sep> - | {2,4}|[ ._-])[0-9]{4}(?P=sep)[0-9]{4}(?P=sep)"
     r"(?:[0-9]{4}(?:(?P=sep)[0-9]{3})?|[0-9]{1,3})(?![0-9A-Za-z])"
-    r"|3[0-9]{3}(?P<amex> - |[ ._-])[0-9]{6}(?P=amex)[0-9]{4,5}(?![0-9A-Za-z])"
+    r"|3[0-9]{3}(?P<amex> - | {2,4}|[ ._-])[0-9]{6}(?P=amex)[0-9]{4,5}(?![0-9A-Za-z])"
 )
-SIXTEEN = re.compile(r"[0-9]{4}(?P<sep> - |[ ._-])[0-9]{4}(?P=sep)[0-9]{4}(?P=sep)[0-9]{4}(?![0-9A-Za-z])")
+SIXTEEN = re.compile(r"[0-9]{4}(?P<sep> - | {2,4}|[ ._-])[0-9]{4}(?P=sep)[0-9]{4}(?P=sep)[0-9]{4}(?![0-9A-Za-z])")
 QUAD = re.compile(r"[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}(?![0-9A-Za-z_]|\.[0-9]|-[0-9A-Za-z])")
 DATE = re.compile(
     r"(?:19|20)[0-9]{2}([-/.])[01]?[0-9]\1[0-3]?[0-9](?![0-9])"
@@ -29,7 +29,7 @@ BARE = re.compile(r"[0-9]+")
 FORMS = re.compile(
     r"(?<![0-9])(?:"
     r"[0-9]{3}[ .-](?:[0-9]{2}[ .-][0-9]{4}|[0-9]{3}[ .-]?[0-9]{4}|[0-9]{3}\.[0-9]{3}-)(?![0-9])|[0-9]{2,4}\)"
-    r"|[0-9]{4}(?: - |[ ._-])[0-9]{4}(?: - |[ ._-])[0-9]{4}(?: - |[ ._-])[0-9]|3[0-9]{3}(?: - |[ ._-])[0-9]{6}[ ._-]"
+    r"|[0-9]{4}(?:(?: - | {1,4}|[._-])[0-9]{4}){2}(?: - | {1,4}|[._-])[0-9]|3[0-9]{3}(?: - | {1,4}|[._-])[0-9]{6}[ ._-]"
     r"|(?<!\.)[0-9]{1,3}(?:\.[0-9]{1,3}){3}(?![0-9]|\.[0-9])|[0-9]{7}|0[1-9][0-9]{0,3}[ ./-]|00 ?[1-9]|[0-9]{6}-[0-9]"
     r"|[0-9]{1,4}[/.-][0-9]{1,2}[/.-][0-9]{2}|1[0-9]{2}[ -][0-9]{4}[ -]|[0-9]{3}(?: [0-9]{2}){3}|[0-9]{5} [0-9]{5}"
     r"|8[ (-]|[0-9]{2}\)? ?9[0-9]{4}-)"
@@ -232,19 +232,23 @@ def _abroad(text: str, place: int) -> Span | None:
 
 
 def _card(text: str, place: int, floor: int) -> Span | None:
-    """Separated: four groups of four always, other groupings by the Luhn sum; more groups are a parcel's number."""
+    """Separated: four groups of four always, other groupings by the Luhn sum; more groups are a parcel's number. With
+    several blanks between them they may be a table's cells: then the sum must be right, and nothing stand beside."""
     for pattern in (CARD, SIXTEEN):
         found = pattern.match(text, place)
         if found is None:
             continue
         digits = "".join(filter(str.isdigit, found.group()))
-        sep = found["sep"] or "\0"
+        sep = found["sep"] or found.groupdict().get("amex") or "\0"
+        wide = sep.startswith("  ")
+        if wide and (text[max(0, place - 6) : place].rstrip()[-1:].isdigit() or _goes_on(text, found.end(), sep)):
+            continue
         inner = place - len(sep) > floor and _follows_four(text, place - len(sep), sep)
         on = GOING_ON.match(text, found.end()) if inner else _goes_on(text, found.end(), sep)
         if cards.luhn(digits) and cards.brand(digits):
             if not (inner and (on or len(digits) < 16)):
                 return Span(place, found.end(), "CREDIT_CARD")
-        elif len(digits) == 16 and not inner and not on:
+        elif len(digits) == 16 and not inner and not on and not wide:
             return Span(place, found.end(), "CREDIT_CARD", 0.9)
     return None
 

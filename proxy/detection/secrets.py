@@ -41,6 +41,7 @@ class Secrets:
         self.rules = tuple(rules)
         self._ready = tuple(_Ready(rule) for rule in self.rules)
         self._anchors, self._of = _automaton(self.rules)
+        self._together: dict[tuple[str, ...], Any] = {}
 
     @classmethod
     def packaged(cls, *more: Rule) -> Secrets:
@@ -58,8 +59,18 @@ class Secrets:
         """As `find`, with the rule that fired."""
         data = text.encode("utf-8", "surrogatepass")
         named = self._anchors.Match(data)
-        if not named:
-            return []
+        return self.of_keywords(text, data, named) if named else []
+
+    def together(self, patterns: tuple[str, ...]) -> tuple[Any, int]:
+        """The keywords of all rules and these patterns in one automaton, whose `Match` (of bytes) gives the numbers of
+        what is there; and how many numbers are of keywords. Those of the patterns follow."""
+        found = self._together.get(patterns)
+        if found is None:
+            found = self._together[patterns] = _automaton(self.rules, patterns)[0]
+        return found, len(self._of)
+
+    def of_keywords(self, text: str, data: bytes, named: Sequence[int]) -> list[Found]:
+        """What the rules find whose keywords, by their numbers, are in the text, of which `data` are the bytes."""
         hits: list[Found] = []
         for place in {self._of[number] for number in named}:
             hits.extend(hit for hit in self._ready[place].hits(data) if hit is not None)
@@ -145,8 +156,8 @@ def _trimmed(end: int, secret: str) -> tuple[int, str]:
     return end - (len(secret) - len(kept)), kept
 
 
-def _automaton(rules: Sequence[Rule]) -> tuple[Any, tuple[int, ...]]:
-    """All keywords at once, and which rule each belongs to."""
+def _automaton(rules: Sequence[Rule], more: tuple[str, ...] = ()) -> tuple[Any, tuple[int, ...]]:
+    """All keywords at once, and which rule each belongs to; behind them `more` patterns."""
     options = re2.Options()
     options.max_mem = 64 << 20
     options.log_errors = False
@@ -155,7 +166,9 @@ def _automaton(rules: Sequence[Rule]) -> tuple[Any, tuple[int, ...]]:
         for pattern in [rule.anchor] if rule.anchor else [f"(?i:{re2.escape(word)})" for word in rule.keywords]:
             automaton.Add(pattern)
             of.append(place)
-    if of:
+    for pattern in more:
+        automaton.Add(pattern)
+    if of or more:
         automaton.Compile()
     return automaton, tuple(of)
 

@@ -22,7 +22,7 @@ PR_SET_PDEATHSIG = 1
 class Child:
     """`pid` is 0 while nothing runs here; `due_s` says when the next start is; `fds` stay the same over restarts."""
 
-    __slots__ = ("argv", "due_s", "failures", "fds", "name", "pid", "ready_fd", "role", "started_s")
+    __slots__ = ("argv", "due_s", "failures", "fds", "heard_s", "name", "pid", "ready_fd", "role", "started_s")
 
     def __init__(self, name: str, role: Role, argv: tuple[str, ...], fds: tuple[int, ...] = ()) -> None:
         self.name = name
@@ -31,6 +31,8 @@ class Child:
         self.fds = fds
         self.pid = 0
         self.ready_fd = -1
+        self.heard_s = 0.0
+        """When it last said that it works; 0 before it has, and where it says so only once."""
         self.started_s = 0.0
         self.due_s: float | None = None
         self.failures = 0
@@ -64,6 +66,7 @@ class Child:
                 signal.signal(number, signal.SIG_DFL)
             if self.role != "command":  # the command keeps the terminal; others hear of Ctrl-C from the supervisor
                 os.setpgid(0, 0)
+                os.umask(0o077)  # what it writes is its owner's alone, also where a program of others does not say so
                 os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
             if self.role == "extra":
                 die_with(parent)

@@ -1,6 +1,7 @@
 """What a child owes the supervisor: the word that it is ready, and leaving when the supervisor is gone.
 
-All goes over inherited pipes. `--ready-fd` is the child's own: one line when it can serve. `--life-fd` is shared and
+All goes over inherited pipes. `--ready-fd` is the child's own: one line when it can serve, and where a worker is to
+show that its event loop is not held, a byte now and then. `--life-fd` is shared and
 nobody ever writes to it: it ends when the supervisor dies, however it dies, and that is the sign to drain and exit.
 `--gate-fd` is a worker's, and ends when control is ready.
 """
@@ -23,6 +24,23 @@ def ready(fd: int, facts: Mapping[str, object] | None = None) -> None:
         pass  # the supervisor is gone; the other pipe says so too
     finally:
         os.close(fd)
+
+
+def beat(fd: int, loop: asyncio.AbstractEventLoop, every_s: float) -> None:
+    """As `ready`, and then says again and again, from the loop, that it turns."""
+    os.set_blocking(fd, False)
+
+    def say(word: bytes = b".") -> None:
+        try:
+            os.write(fd, word)
+        except BlockingIOError:
+            pass  # the supervisor itself is held: it has enough to read
+        except BrokenPipeError:
+            os.close(fd)
+            return
+        loop.call_later(every_s, say)
+
+    say(b"{}\n")
 
 
 def watch(fd: int, loop: asyncio.AbstractEventLoop, gone: Callable[[], None]) -> None:

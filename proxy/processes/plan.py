@@ -42,5 +42,8 @@ class Plan(NamedTuple):
     """Workers know `--gate-fd N`: a pipe that ends when they may begin."""
     ready_s: float = 60.0
     """How long control may take to get ready."""
+    hang_s: float = 0.0
+    """A worker whose event loop has been held for so long is killed and started again; 0: never. Then workers are not
+    given `--beat-s S`, how often they are to say that it turns."""
     spare_s: float = 5.0
     """What workers get beyond `drain_s` before they are killed."""

@@ -22,6 +22,7 @@ import socket
 from collections.abc import Callable
 
 from proxy.clock import SystemClock
+from proxy.processes.beats import Beats
 from proxy.processes.child import SIGNALS, Child, Role
 from proxy.processes.claim import Refusal, claim_data, claim_port, claim_run, leave_run, write_holder
 from proxy.processes.plan import Plan
@@ -35,7 +36,7 @@ LEAVING_S = 5.0
 BAD_CONFIGURATION = 2
 
 Say = Callable[[str, str], None]
-"""(event, sentence): `listening`, `died`, `failed`, `refused`, `stopping`, `stopped`."""
+"""(event, sentence): `listening`, `died`, `hung`, `failed`, `refused`, `stopping`, `stopped`."""
 
 
 class Supervisor:
@@ -66,6 +67,7 @@ class Supervisor:
         self._stopping_s: float | None = None
         self._deadline_s = 0.0
         self._terminal = _has_terminal()
+        self._beats = Beats(plan.hang_s, lambda: self._running("worker") if self._stopping_s is None else [])
 
     def run(self) -> int:
         """Claims, starts, watches, ends. 0 after an orderly end; 1 where it could not start; what control or the
@@ -114,16 +116,20 @@ class Supervisor:
 
     def _watch(self) -> None:
         while self._children:
-            for key, _ in self._selector.select(self._patience_s()):
+            patience_s, slept_s = self._patience_s(), self._clock.monotonic_s()
+            for key, _ in self._selector.select(patience_s):
                 if key.data is None:
                     self._signals()
                 else:
                     self._hear(key.data)
             self._reap()
+            for child in self._beats.hung(self._clock.monotonic_s(), slept_s, patience_s):
+                self._hung(child)
             self._step(self._clock.monotonic_s())
 
     def _patience_s(self) -> float | None:
         moments = [child.due_s for child in self._children if child.due_s is not None]
+        moments += self._beats.moments()
         if self._stopping_s is not None or not self._ready:
             moments.append(self._deadline_s)
         return max(0.0, min(moments) - self._clock.monotonic_s()) if moments else None
@@ -149,7 +155,7 @@ class Supervisor:
         self._start(child)
 
     def _start(self, child: Child) -> None:
-        child.due_s = None
+        child.due_s, child.heard_s = None, 0.0
         child.started_s = self._clock.monotonic_s()
         argv = [self._fill(part) for part in child.argv]
         if child.role not in ("control", "worker"):
@@ -181,7 +187,7 @@ class Supervisor:
         slot = child.name.removeprefix("worker ")
         arguments = ["--fd", str(child.fds[0]), "--slot", slot, "--run", self.run_dir]
         arguments += ["--drain-s", f"{plan.drain_s:g}", "--unready-ms", f"{plan.unready_ms:g}"]
-        arguments += [f"--gate-fd={fd}" for fd in child.fds[1:]]
+        arguments += [*(f"--gate-fd={fd}" for fd in child.fds[1:]), *self._beats.arguments]
         if plan.tls is not None:
             names = ("--tls-cert", "--tls-key", "--tls-client-ca")
             arguments += [word for pair in zip(names, plan.tls, strict=False) for word in pair]
@@ -197,7 +203,12 @@ class Supervisor:
             said = os.read(child.ready_fd, 4096)
         except BlockingIOError:
             said = b""
-        self._deafen(child)
+        if said and child.role == "worker":
+            before, child.heard_s = child.heard_s, self._clock.monotonic_s()
+            if before:
+                return
+        else:
+            self._deafen(child)
         if not said:
             return  # the pipe was closed without a word; the child's death will say the rest
         if child.role == "control":
@@ -234,6 +245,11 @@ class Supervisor:
 
     # Deaths
 
+    def _hung(self, child: Child) -> None:
+        words = "has said nothing for {:g} s: something holds its event loop. It is killed (option worker_hang_s)."
+        self.say("hung", f"{child.name.capitalize()} {words.format(self.plan.hang_s)}")
+        os.kill(child.pid, signal.SIGKILL)
+
     def _reap(self) -> None:
         """Every dead process is waited for, known or not: in a container the orphans of all are ours."""
         while True:
@@ -251,6 +267,7 @@ class Supervisor:
         child.pid = 0
         if child.ready_fd >= 0:
             self._hear(child)  # a last word may still be in the pipe
+            self._deafen(child)
         if child.role == "command":
             if self._stopping_s is None or self._stop_order[0] == "command":
                 self._code = code if code >= 0 else 128 - code
@@ -285,7 +302,7 @@ class Supervisor:
         self._restarts[role] += 1
         path = os.path.join(self.run_dir, "restarts.json")
         with contextlib.suppress(OSError):  # a full disk must not end the supervisor
-            with open(path + ".new", "w") as file:
+            with open(os.open(path + ".new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
                 json.dump(self._restarts, file)
             os.replace(path + ".new", path)
 

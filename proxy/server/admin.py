@@ -61,6 +61,12 @@ ROUTES: tuple[Route, ...] = (
           "Calls, money and tokens by agent and outcome: agent, outcome, model, since, until."),
     Route("GET", "/admin/v1/events", "events", "admin",
           "Security events, newest first: type, severity, agent, user, plugin, since, until, limit, cursor."),
+    Route("GET", "/admin/v1/savings", "savings", "admin",
+          "What plugins saved, net, beside what was spent: by (plugin, kind, agent, day), agent, since, until."),
+    Route("GET", "/admin/v1/usage", "usage", "admin",
+          "Tokens and money by day, provider and model: upstream, since, until."),
+    Route("GET", "/admin/v1/unstreamed", "unstreamed", "admin",
+          "Agents that wait for long answers without streaming: over (characters), since, until."),
     Route("GET", "/admin/v1/coverage", "coverage", "admin",
           "Which guard sees what, by surface, form and position, and what is not inspected."),
     Route("GET", "/admin/v1/settings", "settings", "admin", "Every value in use and where it comes from."),
@@ -83,6 +89,9 @@ ROUTES: tuple[Route, ...] = (
           "All that is held of a user, as lines of JSON: user."),
     Route("POST", "/admin/v1/privacy/erase", "erase", "token",
           "Forgets a user, wherever something is held: {user, why, texts}."),
+    Route("GET", "/admin/v1/cache", "cache_stats", "admin", "What is kept of answers, and how often it was of use."),
+    Route("POST", "/admin/v1/cache/invalidate", "invalidate", "admin",
+          "Drops kept answers: {tenant, agent, model, id (of an answer or call)}, or {all: true}."),
     Route("GET", "/admin/v1/workers", "workers", "admin", "The workers that are connected."),
 )  # fmt: skip
 
@@ -146,6 +155,15 @@ class Admin:
 
     async def events(self, request: web.Request) -> web.Response:
         return _json(await self._desk.events.page(_query(request)))
+
+    async def savings(self, request: web.Request) -> web.Response:
+        return _json(await self._desk.money.savings(_query(request)))
+
+    async def usage(self, request: web.Request) -> web.Response:
+        return _json(await self._desk.money.usage(_query(request)))
+
+    async def unstreamed(self, request: web.Request) -> web.Response:
+        return _json(await self._desk.money.unstreamed(_query(request)))
 
     async def coverage(self, request: web.Request) -> web.Response:
         return _json(self._desk.coverage.matrix())
@@ -220,6 +238,13 @@ class Admin:
     async def revoke_key(self, request: web.Request) -> web.Response:
         query = _query(request, {"reason"})
         return _json(await self._desk.keys.revoke(request.match_info["name"], query, self._guard.who(request)))
+
+    async def cache_stats(self, request: web.Request) -> web.Response:
+        return _json(await self._desk.cache.stats())
+
+    async def invalidate(self, request: web.Request) -> web.Response:
+        body = await _body(request, required=set(), known={"tenant", "agent", "model", "id", "all"})
+        return _json(await self._desk.cache.invalidate(body, self._guard.who(request)))
 
     async def workers(self, request: web.Request) -> web.Response:
         return _json({"data": self._desk.condition.workers()})

@@ -75,8 +75,8 @@ class Account:
         self.bucket = bucket
 
     def left(self, now_s: float) -> float:
-        """Units to be had, as far as this process knows."""
-        return self.held + self.shared(now_s)
+        """Units to be had, as far as this process knows: what it holds may since have come back to the shared ones."""
+        return min(float(self.bucket.capacity), self.held + self.shared(now_s))
 
     def shared(self, now_s: float) -> float:
         """Units in the shared bucket, as it should be by now."""

@@ -23,7 +23,7 @@ import orjson
 
 from proxy.findings import dumped
 from proxy.ports import Clock
-from proxy.store import events
+from proxy.store import events, savings
 from proxy.store import rows as sql
 from proxy.store.events import EventFilter, Events
 from proxy.store.rows import COLUMNS, DETAIL, FIELDS, Cursor, Filter, Page, conditions, is_day
@@ -188,6 +188,13 @@ class History:
         """What that day's calls took that began before a moment, by whom limits of this kind count."""
         return [tuple(row) for row in self._read(day, statement(by, models=models), (until_s,))]
 
+    def sums(self, statement: str, span: Filter, values: Sequence[Any]) -> Iterator[tuple[str, list[sqlite3.Row]]]:
+        """What a statement of this package gives for each day of a span; its first two values are the span's ends."""
+        since_s, until_s = span.since_s or 0.0, LAST_S if span.until_s is None else span.until_s
+        for day in self.days():
+            if span.covers(day):
+                yield day, self._read(day, statement, (since_s, until_s, *values))
+
     def _shape(self, row: Mapping[str, Any]) -> Sequence[Any]:
         values = {**self._empty, **row}
         extra = None
@@ -224,6 +231,8 @@ class History:
                 file.executemany(sql.INSERT, batch[whole:])
                 if found := events.of_rows(batch):
                     file.executemany(events.INSERT, found)
+                if spared := savings.of_rows(batch):
+                    file.executemany(savings.INSERT, spared)
             return 0
         except UNSTORABLE:
             return self._insert_one_by_one(file, batch)
@@ -237,6 +246,7 @@ class History:
                 try:
                     file.execute(sql.INSERT, storable)
                     file.executemany(events.INSERT, events.of_rows([storable]))
+                    file.executemany(savings.INSERT, savings.of_rows([storable]))
                 except UNSTORABLE:
                     bad += 1
         return bad
@@ -313,7 +323,7 @@ def _open(path: Path) -> sqlite3.Connection:
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     file = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     try:
-        for statement in (*sql.PRAGMAS, *sql.CREATE, *events.CREATE):
+        for statement in (*sql.PRAGMAS, *sql.CREATE, *events.CREATE, *savings.CREATE):
             file.execute(statement)
         present = {row[1] for row in file.execute("PRAGMA table_info(executions)")}
         for name, kind in COLUMNS.items():

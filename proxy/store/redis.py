@@ -271,6 +271,26 @@ def _client(url: str, options: RedisOptions, timeout_s: float | None, connected:
     return Redis.from_pool(pool)
 
 
+async def unreached(url: str, within_s: float) -> str:
+    """Why the server there does not answer; empty where it does. Asked once, from scratch."""
+    client = _client(url, RedisOptions(probe_s=within_s), within_s)
+    try:
+        async with asyncio.timeout(within_s):
+            await client.execute_command("PING")  # type: ignore[no-untyped-call, unused-ignore]
+    except TimeoutError:
+        return "it does not answer in time"
+    except ResponseError as error:
+        return f"it refuses: {str(error).partition(' ')[0]}"
+    except RedisError as error:
+        refused = "auth" in type(error).__name__.lower()
+        return "it refuses the name or the password" if refused else "nothing answers there"
+    except OSError as error:
+        return error.strerror or type(error).__name__
+    finally:
+        await client.aclose()
+    return ""
+
+
 def _ms(ttl_s: float | None) -> int:
     return 0 if ttl_s is None else max(1, round(ttl_s * 1000))
 

@@ -33,8 +33,10 @@ TOKENS = " + ".join(
     "COALESCE(" + column + ", 0)"
     for column in ("input_tokens", "output_tokens", _detail("cache_read_tokens"), _detail("cache_write_tokens"))
 )
+TAKEN = "CASE WHEN " + _detail("usage_source") + " = 'cached' THEN 0 ELSE " + TOKENS + " END"
+"""What is given again was counted when it was made."""
 SUMS = (
-    "COUNT(*), SUM(" + TOKENS + "), SUM(CASE WHEN cost_nano_usd IS NULL THEN " + TOKENS + " ELSE 0 END),"
+    "COUNT(*), SUM(" + TAKEN + "), SUM(CASE WHEN cost_nano_usd IS NULL THEN " + TAKEN + " ELSE 0 END),"
     " COALESCE(SUM(cost_nano_usd), 0)"
 )
 COUNTED = (

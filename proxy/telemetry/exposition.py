@@ -7,6 +7,7 @@ killed between the two neither loses a page nor counts it twice.
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Iterable, Iterator
@@ -26,7 +27,10 @@ from proxy.telemetry.page import Pairs, Series, Sheet, read
 
 Totals = dict[tuple[MetricKind, str, Pairs], list[float]]
 Rows = list[tuple[Pairs, list[float]]]
+LOG = logging.getLogger("weir.records")
 WORKERS = "weir_workers"
+HELD, LOST = "weir_records_held", "weir_records_lost_total"
+"""What a dead process held is lost with it."""
 RESTARTS = {"worker": "weir_worker_restarts_total", "control": "weir_control_restarts_total"}
 
 
@@ -103,6 +107,9 @@ class Exposition(Collector):
             for series in sheet.series:
                 if series.kind != "gauge":
                     _merge(self._base, series)
+                elif series.name == HELD and series.values[0] > 0:
+                    LOG.error("process %d was killed with %d records that nobody has", sheet.pid, series.values[0])
+                    _merge(self._base, Series("counter", LOST, (), series.values))
         if not self._save():
             return  # a full disk: the pages stay, and are known to be in the base
         for path, sheet in dead:

@@ -23,6 +23,7 @@ from proxy.ports import Clock, Counter
 Level = Literal["debug", "info", "warning", "error"]
 Format = Literal["json", "text"]
 LEVELS: Mapping[str, int] = MappingProxyType({"debug": 10, "info": 20, "warning": 30, "error": 40})
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 VALUE_CHARACTERS = 1000
 """A line should fit into what a pipe takes in one piece (4 KB), or writing it may wait for the reader."""
 # DEL, C1 controls, line and paragraph separators, marks that reorder what one reads, the byte order mark: JSON allows
@@ -172,14 +173,17 @@ def _bare(value: Any) -> str:
 
 
 class Bridge(logging.Handler):
-    """Carries what libraries say through `logging` into a `Log`."""
+    """Carries what libraries say through `logging` into a `Log`; of our own lines the `call` they name and the mapping
+    `fields` that they bring as `extra` too."""
 
     def __init__(self, log: Log) -> None:
         super().__init__()
         self._log = log
 
     def emit(self, record: logging.LogRecord) -> None:
-        fields: dict[str, Any] = {"logger": record.name}
+        fields: dict[str, Any] = {"logger": record.name, **getattr(record, "fields", NOTHING)}
+        if (call := getattr(record, "call", None)) is not None:
+            fields["call"] = call
         if record.exc_info and record.exc_info[1] is not None:
             fields |= describe(record.exc_info[1])
         try:

@@ -84,7 +84,17 @@ _TABLE = (
         otel="gen_ai.client.token.usage",
     ),
     _counter("weir_cost_usd_total", "agent model", "Money spent on calls whose price is known.", unit="usd"),
+    _counter(
+        "weir_saved_tokens_total",
+        "agent plugin kind mode",
+        "Tokens that plugins spared, by how; in shadow: that they would have spared.",
+        unit="tokens",
+    ),
+    _counter("weir_saved_usd_total", "agent plugin kind mode", "Money spared, where the price is known.", unit="usd"),
+    _counter("weir_cache_lookups_total", "agent result", "What the cache had: hit, miss, bypass, stale ..."),
+    _gauge("weir_cache_bytes", "sum", "Memory that kept answers take.", unit="bytes"),
     _counter("weir_unknown_price_total", "model", "Calls whose price is not known; their cost is in no other figure."),
+    _counter("weir_variant_calls_total", "test variant outcome", "Calls of each variant of a test, by how they ended."),
     _counter(
         "weir_uninspected_total", "what", "Parts of calls and answers that passed without any plugin reading them."
     ),
@@ -97,13 +107,23 @@ _TABLE = (
     _gauge("weir_store_away", "max", "1 while hot state is not reachable and limits are counted in local shares."),
     _counter("weir_store_outages_total", "", "Times hot state went away."),
     _counter("weir_records_dropped_total", "", "Records lost because the buffer to the control process was full."),
+    _gauge("weir_records_held", "sum", "Records that the control process has not confirmed yet."),
+    _counter(
+        "weir_records_lost_total",
+        "",
+        "Records that a process which was killed held: at most so many are lost (the last may have been written).",
+    ),
     _gauge("weir_in_flight", "sum", "Calls being served now."),
     _gauge(
         "weir_settings_version", "min", "Version of the settings in use; while a change spreads, the oldest in use."
     ),
     _counter("weir_settings_rejected_total", "", "Changed configurations that were wrong and therefore not taken."),
     _counter("weir_upstream_attempts_total", "upstream outcome", "Tries at a provider, retries included."),
-    _counter("weir_worker_restarts_total", "", "Workers that ended unasked and were started again."),
+    _counter(
+        "weir_worker_restarts_total",
+        "",
+        "Workers that ended unasked and were started again; the calls they were serving leave no record.",
+    ),
     _counter("weir_control_restarts_total", "", "Times the control process ended unasked and was started again."),
     _gauge("weir_workers", "sum", "Workers running now."),
     _counter("weir_task_failures_total", "task", "Background tasks that failed or were turned away."),
@@ -145,7 +165,8 @@ WORDS: Mapping[str, str] = MappingProxyType(
         ),
         "outcome": (
             "How a call ended: ok; refused (a plugin decided against it); limited (over a limit); caller_error (the "
-            "call was wrong); provider_error; weir_error; cancelled (the caller left)."
+            "call was wrong); provider_error (also where a stream ended before its end, or a 200 was no "
+            "answer); weir_error; cancelled (the caller left)."
         ),
         "error": (
             "A call with outcome provider_error or weir_error. Refusals, limits, the caller's own mistakes and "

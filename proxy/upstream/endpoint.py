@@ -19,7 +19,7 @@ from typing import Literal
 from urllib.parse import quote, urlencode, urlsplit
 
 from proxy.errors import BadRequest, MalformedBody, UnknownModel, UnknownPath
-from proxy.exchange import Caller, Target
+from proxy.exchange import Caller, Exchange, Target
 from proxy.live import Snapshot, Upstream
 from proxy.ports import Headers, Pairs
 
@@ -91,6 +91,11 @@ def resolve(snapshot: Snapshot, dialect: str, model: str) -> list[Target]:
         for fallback in alias.fallbacks:
             targets.extend(_served(candidates, fallback)[:1])
     return list(dict.fromkeys(targets))
+
+
+def targets_of(exchange: Exchange, model: str) -> list[Target]:
+    """As `resolve`, for a call that would ask for this model (`plugin.TargetsKit`)."""
+    return resolve(exchange.snapshot, exchange.request.dialect, model)
 
 
 def resolve_relay(snapshot: Snapshot, path: str, headers: Pairs) -> Target:

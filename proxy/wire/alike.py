@@ -35,7 +35,7 @@ class Fed(Protocol):
 class Pattern:
     """What events of one text have in common."""
 
-    __slots__ = ("_begin", "_end", "_first", "_rest", "fragment", "text")
+    __slots__ = ("_begin", "_end", "_first", "_last", "_rest", "fragment", "text")
 
     def __init__(self, text: Fed, around: list[bytes], spots: list[int], place: int) -> None:
         self.text = text
@@ -44,6 +44,8 @@ class Pattern:
             (fixed, group == _NUMBER, number == place)
             for number, (fixed, group) in enumerate(zip(around[1:], spots, strict=True))
         )
+        self._last = around[1] if len(spots) == 1 and spots[0] == _QUOTED else None
+        """What follows the text, where there is no other place."""
         self._begin = self._end = 0
         self.fragment = ""
         """Of the last event that fitted."""
@@ -52,6 +54,8 @@ class Pattern:
         """Whether this is such an event; its text is then in `fragment`."""
         if not raw.startswith(self._first):
             return False
+        if self._last is not None:
+            return self._alone(raw, self._last)
         at, fragment = len(self._first), b""
         for fixed, number, told in self._rest:
             end = raw.find(fixed, at)
@@ -61,7 +65,21 @@ class Pattern:
             if told:
                 fragment, self._begin, self._end = spot, at, end
             at = end + len(fixed)
-        if at != len(raw) or not fragment:
+        return at == len(raw) and self._told(fragment)
+
+    def _alone(self, raw: bytes, last: bytes) -> bool:
+        """Nothing but the text differs."""
+        begin, end = len(self._first), len(raw) - len(last)
+        if not raw.endswith(last) or end <= begin:
+            return False
+        fragment = raw[begin:end]
+        if b'"' in fragment or b"\\" in fragment:
+            return False
+        self._begin, self._end = begin, end
+        return self._told(fragment)
+
+    def _told(self, fragment: bytes) -> bool:
+        if not fragment:
             return False
         try:
             self.fragment = fragment.decode()
@@ -97,7 +115,10 @@ class Alike:
     def learn(self, raw: bytes, key: bytes, text: Fed, fragment: str) -> None:
         """An event that was read: it had this one text, as the value of `key`."""
         pattern = self._pattern
-        if (pattern is not None and pattern.text is text) or self._tries <= 0:
+        if pattern is not None and pattern.text is text:
+            return
+        self._pattern = None  # its text may have ended: nothing would tell what a filter holds of it
+        if self._tries <= 0:
             return
         self._tries -= 1
         self._pattern = _pattern(raw, key, text, fragment)

@@ -159,16 +159,51 @@ def string_leaves(container: Any, key: str | int) -> Iterator[tuple[Place, str]]
             yield from string_leaves(value, position)
 
 
+SAID = frozenset({"description", "title", "default", "const"})
+"""What a tool or a schema says in one string ..."""
+LISTED = frozenset({"enum", "examples", "default", "const"})
+"""... and in several."""
+LEAST_CHARS = 6
+WORD_CHARS = 24
+
+
 def descriptions(container: Any, key: str | int) -> Iterator[tuple[Place, str]]:
-    """Every `description` string at and under `container[key]`: what a tool or schema says about itself."""
+    """Every string at and under `container[key]` by which a tool or schema tells the model something: `description`,
+    `title`, `default`, `const`, `enum` and `examples`. Single words (`celsius`) and what is shorter than an address can
+    be are no texts, but in a description."""
     value = container[key]
     if type(value) is list:
-        for position in range(len(value)):
-            yield from descriptions(value, position)
+        for position, one in enumerate(value):
+            if type(one) is dict or type(one) is list:
+                yield from descriptions(value, position)
     elif type(value) is dict:
         for name, inner in value.items():
-            if name == "description" and type(inner) is str:
-                if inner:
+            kind = type(inner)
+            if kind is str:
+                if name == "description":
+                    if inner:
+                        yield Place(value, name), inner
+                elif name in SAID and _tells(inner):
                     yield Place(value, name), inner
-            elif type(inner) in (dict, list):
+            elif kind is list and name in LISTED:
+                yield from _listed(inner)
+            elif kind is dict:
+                if name == "default" or name == "const":
+                    yield from (one for one in string_leaves(value, name) if _tells(one[1]) and one[0].key not in SAID)
                 yield from descriptions(value, name)
+            elif kind is list:
+                yield from descriptions(value, name)
+
+
+def _listed(values: list[Any]) -> Iterator[tuple[Place, str]]:
+    for position, one in enumerate(values):
+        if type(one) is str:
+            if _tells(one):
+                yield Place(values, position), one
+        elif type(one) is dict or type(one) is list:
+            yield from (found for found in string_leaves(values, position) if _tells(found[1]))
+
+
+def _tells(text: str) -> bool:
+    """More than a word of a list."""
+    return len(text) >= LEAST_CHARS and not (len(text) <= WORD_CHARS and text.isalpha())

@@ -8,6 +8,7 @@ from typing import Any
 from proxy.exchange import Kind, Role, Segment
 from proxy.ports import Json
 from proxy.wire.body import Place, argument_segments, descriptions
+from proxy.wire.slots import Name, encoded_text
 
 ROLES: dict[str, Role] = {
     "system": "system",
@@ -47,6 +48,9 @@ class Walk:
 
     def message(self, message: dict[str, Any]) -> None:
         """Every text of a message of a call, or of a choice's `message`."""
+        if type(message.get("name")) is str and message["name"]:
+            # (that of a tool says which it is: it may be read, and stays)
+            self._add(message["name"], Name(message, "name"), self.kind, self.role == "tool" or is_signed(message))
         for name in REASONING:
             self.text(message, name, "reasoning")
         self._reasoning_details(message)
@@ -70,11 +74,14 @@ class Walk:
         if type(value) is not str:
             return False
         if value:
-            self.segments.append(
-                Segment(self.role, kind, value, Place(container, key), index=self.index, part=len(self.segments),
-                        fresh=self.fresh, sealed=sealed)
-            )  # fmt: skip
+            self._add(value, Place(container, key), kind, sealed)
         return True
+
+    def _add(self, text: str, place: Place, kind: Kind, sealed: bool) -> None:
+        self.segments.append(
+            Segment(self.role, kind, text, place, index=self.index, part=len(self.segments),
+                    fresh=self.fresh, sealed=sealed)
+        )  # fmt: skip
 
     def _part(self, content: list[Any], position: int, sealed: bool) -> None:
         part = content[position]
@@ -92,9 +99,19 @@ class Walk:
             return
         if type_ == "thinking" and self._thinking(part, sealed):
             return
+        if type_ in ("file", "input_file") and self._file(part, sealed):
+            return
         if type(type_) is not str or type_ not in _UNREAD:  # whatever it is, what it says is read
             self.text(part, "text", self.kind, sealed=sealed)
         self.uninspected.append(_UNREAD.get(type_, "unknown") if type(type_) is str else "unknown")
+
+    def _file(self, part: dict[str, Any], sealed: bool) -> bool:
+        """A file that is text, and stands here itself."""
+        holder = part.get("file") if type(part.get("file")) is dict else part
+        found = encoded_text(holder, "file_data")
+        if found is not None:
+            self._add(found[1], found[0], "document", sealed)
+        return found is not None
 
     def _thinking(self, part: dict[str, Any], sealed: bool) -> bool:
         thinking = part.get("thinking")

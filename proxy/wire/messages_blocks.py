@@ -7,7 +7,8 @@ from types import MappingProxyType
 
 from proxy.exchange import Kind, Role
 from proxy.ports import Json
-from proxy.wire.spots import Found, Path, Spot, search
+from proxy.wire.slots import encoded_text
+from proxy.wire.spots import Found, Path, Spot, search, strange
 
 _INPUT = (Spot("input", how="leaves"),)
 _OUTPUT = (Spot("content.stdout", "tool_result", "tool"), Spot("content.stderr", "tool_result", "tool"))
@@ -70,6 +71,8 @@ def walk(block: Json, kind: Kind, role: Role, unread: list[str], path: Path = ()
         yield from search(block, SPOTS[named], path)
     else:
         unread.append(_UNREAD.get(named, "unknown"))
+        if named not in _UNREAD and role != "assistant":
+            yield from strange([block], 0, kind, role, path)
 
 
 def content(holder: Json, kind: Kind, role: Role, unread: list[str], path: Path = ()) -> Iterator[Found]:
@@ -103,6 +106,8 @@ def _document(block: Json, role: Role, unread: list[str], path: Path) -> Iterato
         yield from search(source, (Spot("data", "document", role),), (*path, "source"))
     elif named == "content":
         yield from content(source, "document", role, unread, (*path, "source"))
+    elif named == "base64" and (text := encoded_text(source, "data", source.get("media_type"))) is not None:
+        yield Found((*path, "source", "data"), source, "data", "document", role, coded=text)
     else:
         unread.append("file" if named == "file" else "document")
 

@@ -18,13 +18,27 @@ def usage_of(usage: Json, before: Usage | None = None) -> Usage | None:
     known = before or Usage()
     details = usage.get("output_tokens_details")
     thinking = details.get("thinking_tokens") if type(details) is dict else None
+    written, hour = _written(usage, known)
     return Usage(
         input=_newer(usage.get("input_tokens"), known.input),
         cache_read=_newer(usage.get("cache_read_input_tokens"), known.cache_read),
-        cache_write=_newer(usage.get("cache_creation_input_tokens"), known.cache_write),
+        cache_write=written,
+        cache_write_1h=hour,
         output=_newer(usage.get("output_tokens"), known.output),
         reasoning=_newer(thinking, known.reasoning),
     )
+
+
+def _written(usage: dict[str, Json], known: Usage) -> tuple[int, int]:
+    """What was written to the provider's cache, and how much of it is kept for an hour."""
+    created = usage.get("cache_creation")
+    if type(created) is not dict:
+        written = _newer(usage.get("cache_creation_input_tokens"), known.cache_write)
+        return written, min(known.cache_write_1h, written)
+    hour = whole(created.get("ephemeral_1h_input_tokens"))
+    both = whole(created.get("ephemeral_5m_input_tokens")) + hour
+    written = whole(usage.get("cache_creation_input_tokens")) or both
+    return written, min(hour, written)
 
 
 def _newer(value: Json, before: int) -> int:

@@ -14,6 +14,45 @@ REQUEST: Mapping[Dialect, tuple[str, ...]] = MappingProxyType(
     {"chat": _CALL, "responses": _CALL, "messages": _CALL, "completions": ("user",), "embeddings": ("user",)}
 )
 """Of a call. `history` is what user and model said before the newest turn, reasoning included."""
+_SCHEMA = (
+    "tools: description", "tools: title", "tools: enum", "tools: default", "tools: const", "tools: examples",
+    "schema of the answer: description", "schema of the answer: title", "schema of the answer: enum",
+    "schema of the answer: default", "schema of the answer: const", "schema of the answer: examples",
+)  # fmt: skip
+"""Single words, and what is shorter than six characters, are no texts (but in a description)."""
+_PLAIN: Mapping[str, tuple[str, ...]] = MappingProxyType({"user": ("text", "tokens")})
+WHERE: Mapping[Dialect, Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        "chat": {
+            "system": ("content", "parts", "name"),
+            "history": ("content", "parts", "name", "refusal", "reasoning", "prediction"),
+            "user": ("content", "parts", "name", "unknown part"),
+            "tool_description": _SCHEMA,
+            "tool_result": ("content", "parts", "name (read only)", "text file in base64", "documents"),
+            "tool_arguments": ("arguments", "custom input"),
+        },
+        "responses": {
+            "system": ("instructions", "content", "parts"),
+            "history": ("content", "parts", "refusal", "reasoning"),
+            "user": ("input", "content", "parts", "unknown part", "unknown item", "prompt variables"),
+            "tool_description": _SCHEMA,
+            "tool_result": ("output", "output parts", "text file in base64"),
+            "tool_arguments": ("arguments", "custom input"),
+        },
+        "messages": {
+            "system": ("system", "blocks"),
+            "history": ("content", "blocks", "thinking"),
+            "user": ("content", "blocks", "unknown block"),
+            "tool_description": (*_SCHEMA, "tools: input examples"),
+            "tool_result": ("content", "blocks", "text file in base64", "document", "document title",
+                            "document context", "search result"),
+            "tool_arguments": ("input",),
+        },
+        "completions": _PLAIN,
+        "embeddings": _PLAIN,
+    }
+)  # fmt: skip
+"""Of a call, what each position is made of."""
 ANSWER: Mapping[Dialect, tuple[str, ...]] = MappingProxyType(
     {"chat": (*_SAID, "refusal"), "responses": (*_SAID, "refusal"), "messages": _SAID, "completions": ("text",),
      "embeddings": ()}

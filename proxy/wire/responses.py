@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import partial
+from itertools import chain
 from typing import Any, ClassVar
 
 from proxy.exchange import Dialect, Insert, Request, Segment, Usage
@@ -13,7 +14,7 @@ from proxy.wire.body import encode_with
 from proxy.wire.codec import Answer
 from proxy.wire.coding import encode
 from proxy.wire.dialect import DialectCodec, expect, expect_objects, named, wrong
-from proxy.wire.responses_items import content, is_assistants, is_system, part, type_of, walk
+from proxy.wire.responses_items import content, is_assistants, is_system, part, type_of, unknown, walk
 from proxy.wire.responses_stream import ResponsesStream
 from proxy.wire.responses_whole import compose_events, compose_response, finish_of, joined_text, usage_of
 from proxy.wire.splice import splice
@@ -58,7 +59,7 @@ class ResponsesCodec(DialectCodec):
         if type(items) is str:
             found += segments(content(doc, "input", "text", "user", unread), index=0, fresh=True)
         for index, item in enumerate(items if type(items) is list else ()):
-            found += segments(walk(item, unread), index=index, fresh=index > turn)
+            found += segments(chain(walk(item, unread), unknown(item)), index=index, fresh=index > turn)
         found += of_tools(doc, _TOOLS, fresh=turn < 0)
         found += segments(search(doc, _FORMAT), index=ABOVE, fresh=turn < 0, part=len(found))
         return found, unread

@@ -8,7 +8,8 @@ from typing import Any
 
 from proxy.exchange import Kind, Role
 from proxy.ports import Json
-from proxy.wire.spots import Found, Path, Spot, search
+from proxy.wire.slots import encoded_text
+from proxy.wire.spots import Found, Path, Spot, search, strange
 
 _RESULT = Spot("output", "tool_result", "tool")
 _TOOLS = Spot("tools", "tool_description", "system", "descriptions")
@@ -124,11 +125,30 @@ def part(entry: Json, path: Path, kind: Kind, role: Role, unread: list[str], sea
     named = entry.get("type") if type(entry) is dict else None
     field = _PART_FIELDS.get(named) if type(named) is str else None
     if field is None:
-        unread.append(_UNREAD_PARTS.get(named, "unknown") if type(named) is str else "unknown")
+        yield from _unread_part(entry, named, (path, kind, role), unread)
         return
     if type(entry.get(field)) is str and entry[field]:
         own: Kind = "refusal" if field == "refusal" else "reasoning" if named == "reasoning_text" else kind
         yield Found((*path, field), entry, field, own, role, sealed)
+
+
+def _unread_part(entry: Json, named: Json, where: tuple[Path, Kind, Role], unread: list[str]) -> Iterator[Found]:
+    """A file that is text and stands here itself; of a part that nobody knows, what it says (not in answers)."""
+    path, kind, role = where
+    text = encoded_text(entry, "file_data") if named == "input_file" else None
+    if text is not None:
+        yield Found((*path, "file_data"), entry, "file_data", "document", role, coded=text)
+        return
+    unread.append(_UNREAD_PARTS.get(named, "unknown") if type(named) is str else "unknown")
+    if role != "assistant" and (type(named) is not str or named not in _UNREAD_PARTS):
+        yield from strange([entry], 0, kind, role, path)
+
+
+def unknown(item: Json) -> Iterator[Found]:
+    """What an item of a call says, of a type that `walk` does not know."""
+    kind = type_of(item)
+    if kind not in SPOTS and kind not in _PARTS_IN and kind not in _SILENT and kind not in ("message", "reasoning"):
+        yield from strange([item], 0, "text", "user")
 
 
 def _reasoning(item: Json, unread: list[str]) -> Iterator[Found]:

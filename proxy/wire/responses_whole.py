@@ -16,15 +16,18 @@ def usage_of(response: Json) -> Usage | None:
     if type(usage) is not dict:
         return None
     came, went = _details(usage, "input_tokens_details"), _details(usage, "output_tokens_details")
-    read, written = _count(came, "cached_tokens"), _count(came, "cache_write_tokens")
+    prompt, output = _count(usage, "input_tokens"), _count(usage, "output_tokens")
+    read = min(_count(came, "cached_tokens"), prompt)
+    written = min(_count(came, "cache_write_tokens"), prompt - read)
+    fresh = prompt - read - written
     return Usage(
-        input=max(0, _count(usage, "input_tokens") - read - written),
+        input=fresh,
         cache_read=read,
         cache_write=written,
-        output=_count(usage, "output_tokens"),
-        reasoning=_count(went, "reasoning_tokens"),
-        audio_input=_count(came, "audio_tokens"),
-        audio_output=_count(went, "audio_tokens"),
+        output=output,
+        reasoning=min(_count(went, "reasoning_tokens"), output),
+        audio_input=min(_count(came, "audio_tokens"), fresh),
+        audio_output=min(_count(went, "audio_tokens"), output),
     )
 
 

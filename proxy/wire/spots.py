@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
@@ -25,10 +26,12 @@ class Found(NamedTuple):
     sealed: bool = False
     nested: bool = False
     """The text is JSON: its string values are what plugins see."""
+    coded: tuple[Place, str] | None = None
+    """The text stands in a form of its own: its place, and what it says."""
 
     @property
     def text(self) -> str:
-        found: str = self.container[self.key]
+        found: str = self.container[self.key] if self.coded is None else self.coded[1]
         return found
 
 
@@ -53,6 +56,31 @@ def search(item: Json, spots: Iterable[Spot], prefix: Path = ()) -> Iterator[Fou
     for spot in spots:
         for path, container, key in _reach(item, spot.steps, prefix):
             yield from _take(spot, path, container, key)
+
+
+_MUTE = re.compile(
+    r"type|role|status|object|model|id|.*_ids?|.*signature|encrypted_.*|data|.*_data|.*url|.*uri|.*_type|format|detail",
+)
+"""What says nothing to a model, must stay as it is, or is no text."""
+
+
+def strange(
+    container: Any, key: str | int, kind: Kind, role: Role, path: Path = (), *, sealed: bool = False
+) -> Iterator[Found]:
+    """The texts at and under `container[key]`, of a kind that no codec knows: whatever it is, what it says is read.
+    What may be covered by a signature is sealed."""
+    value = container[key]
+    if type(value) is str:
+        if value:
+            yield Found(path, container, key, kind, role, sealed)
+    elif type(value) is dict:
+        sealed = sealed or any("signature" in name or name.startswith("encrypted") for name in value)
+        for name in value:
+            if _MUTE.fullmatch(name) is None:
+                yield from strange(value, name, kind, role, (*path, name), sealed=sealed)
+    elif type(value) is list:
+        for place in range(len(value)):
+            yield from strange(value, place, kind, role, (*path, place), sealed=sealed)
 
 
 def _take(spot: Spot, path: Path, container: Any, key: str | int) -> Iterator[Found]:
@@ -86,7 +114,7 @@ def segments(found: Iterable[Found], *, index: int, fresh: bool = False, part: i
     """A segment for each text found, numbered from `part`; JSON inside a string gives one for each of its leaves."""
     made: list[Segment] = []
     for one in found:
-        place, number = Place(one.container, one.key), part + len(made)
+        place, number = one.coded[0] if one.coded else Place(one.container, one.key), part + len(made)
         if one.nested:
             made += argument_segments(
                 place, one.text, one.role, index=index, part=number, fresh=fresh, sealed=one.sealed

@@ -125,6 +125,7 @@ async def test_an_answer_that_is_not_json_comes_as_it_is_and_is_recorded_as_unin
         (record,) = await pair.sink.wait_for(1)
         assert record["uninspected"] == ["answer"]
         assert record["complete"] is False
+        assert (record["outcome"], record["error_code"]) == ("provider_error", "unreadable_answer")
 
 
 @surfaces

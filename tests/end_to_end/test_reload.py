@@ -97,9 +97,9 @@ def test_a_plugin_that_cannot_start_with_the_new_settings_leaves_the_worker_with
 
 
 def test_a_hangup_reads_everything_anew(provider: str, tmp_path: Path) -> None:
-    file = tmp_path / "w.yaml"
+    file, log = tmp_path / "w.yaml", tmp_path / "log"
     file.write_text(CHAIN + EDITS % "SHOUTED")
-    with serve(provider, tmp_path / "data", "--config", str(file)) as weir:
+    with serve(provider, tmp_path / "data", "--config", str(file), told=log) as weir:
         stamp = file.stat()
         file.write_text(CHAIN + EDITS % "CALLED!")
         os.utime(file, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))  # nobody sees that it was touched
@@ -107,6 +107,10 @@ def test_a_hangup_reads_everything_anew(provider: str, tmp_path: Path) -> None:
         weir.until(lambda: said(weir) == "You said: be CALLED!", "the file")
         entries = weir.admin("/admin/v1/audit?limit=50")["data"]
         assert any("settings.reload" in json.dumps(entry) for entry in entries)
+        file.write_text(CHAIN + EDITS % "LATER" + "port: 9999\n")
+        weir.process.send_signal(signal.SIGHUP)
+        weir.until(lambda: said(weir) == "You said: be LATER", "the file")
+        weir.until(lambda: "waits for the next one: port" in log.read_text(), "what waits for a restart")
 
 
 @pytest.fixture(scope="module")
@@ -132,6 +136,9 @@ def test_bypass_leaves_only_audit_and_metering_and_is_taken_back(
 
     code, out, _ = command(running, capsys, "overlay", "list")
     assert code == 0
+    row = next(line for line in out.splitlines() if line.split()[3:4] == ["bypass"])
+    assert row.split()[:5] == [str(change["id"]), "in", "effect", "bypass", "true"] and row.endswith("an emergency")
+    code, out, _ = command(running, capsys, "overlay", "list", "--json")
     assert json.loads(out)["changes"][0]["in_effect"] is True
     assert command(running, capsys, "overlay", "undo", str(change["id"]))[0] == 0
     running.until(lambda: said(running) == "You said: be SHOUTED", "the end of the bypass")

@@ -30,6 +30,11 @@ OVER: list[tuple[str, dict[str, Any], str]] = [
     ("responses", {"input": [{"role": "user", "content": "x"}] * 4}, "input"),
     ("completions", {"best_of": 3}, "best_of"),
     ("completions", {"prompt": ["x"] * 4}, "prompt"),
+    ("completions", {"prompt": ["x"] * 3}, "prompt"),
+    ("completions", {"prompt": ["x"] * 2, "n": 2}, "n"),
+    ("completions", {"prompt": ["x"] * 2, "max_tokens": 51}, "max_tokens"),
+    ("completions", {"n": 2, "max_tokens": 51}, "max_tokens"),
+    ("chat", {"n": 2, "max_completion_tokens": 51}, "max_completion_tokens"),
     ("embeddings", {"input": ["x"] * 4}, "input"),
     ("messages", {"max_tokens": 101}, "max_tokens"),
     ("messages", {"tools": [{"name": "f", "input_schema": {}}] * 3}, "tools"),
@@ -78,6 +83,24 @@ async def test_a_key_may_have_less_than_all_and_never_more() -> None:
 def test_without_bounds_there_is_nothing_to_look_at() -> None:
     snapshot = Snapshot(1, {}, {}, (), {}, identity(), Limits(), Streams())
     assert bounds_of(snapshot, "own") == bounds_of(snapshot, None) == ()
+
+
+@pytest.mark.parametrize(
+    ("doc", "asked"),
+    [
+        ({"max_tokens": 10}, 10), ({"max_tokens": 10, "n": 3}, 30), ({"max_tokens": 10, "best_of": 4, "n": 2}, 40),
+        ({"max_tokens": 10, "prompt": ["a", "b"], "n": 3}, 60), ({"max_tokens": 10, "prompt": [[1, 2], [3]]}, 20),
+        ({"max_tokens": 10, "prompt": [1, 2, 3]}, 10), ({"max_tokens": 10, "prompt": "abc", "n": 0}, 10),
+        ({"max_tokens": 10, "prompt": []}, 10),
+    ],
+)  # fmt: skip
+def test_tokens_are_those_of_all_answers_to_all_prompts(doc: dict[str, Any], asked: int) -> None:
+    def bounds(most: int) -> Any:
+        return bounds_of(Snapshot(1, {}, {}, (), {}, Identity(), Limits(output_tokens=most), Streams()), None)
+
+    assert beyond(bounds(asked), doc) is None
+    over = beyond(bounds(asked - 1), doc)
+    assert over is not None and (over.asked, over.field) == (asked, "max_tokens")
 
 
 @pytest.mark.parametrize("value", [None, "many", {}, True, -1, float("nan"), 2, [1, 2]])

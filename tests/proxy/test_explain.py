@@ -51,6 +51,26 @@ async def test_each_plugin_sees_the_call_as_it_came_and_the_reason_is_told() -> 
     assert orjson.loads(document(made))["surface"] == "chat"
 
 
+async def test_what_was_found_and_what_would_go_out_is_told_and_nothing_of_what_was_masked() -> None:
+    said = {
+        "role": "user",
+        "content": "Write to bob.miller@example.com\x1b, SSN 123-45-6789, again bob.miller@example.com",
+    }
+    raw = orjson.dumps({"model": "m", "messages": [{"role": "system", "content": "Be kind."}, said]})
+    made = await told(Entry("pii", "pii"), listed(Sets), raw=raw)
+    masked, sets = made.plugins
+    assert masked["types"] == {"pii": {"EMAIL": 2, "SSN": 1}}
+    (text,) = masked["texts"]
+    assert text["text"] == "Write to [EMAIL_1]\x1b, SSN [SSN_1], again [EMAIL_1]" and text["message"] == 1
+    assert [one["text"] for one in sets["texts"]] == ["Be kind."]
+    shown = "\n".join(lines(made))
+    assert "found: pii (EMAIL 2, SSN 1)" in shown
+    assert '    user 1 would go out as: "Write to [EMAIL_1]\\u001b, SSN [SSN_1], again [EMAIL_1]"' in shown
+    assert "miller" not in shown and b"6789" not in document(made) and "\x1b" not in shown
+    long = orjson.dumps({"model": "m", "messages": [{"role": "user", "content": "a@b.example " + "x" * 2000}]})
+    assert "characters more)" in "\n".join(lines(await told(Entry("pii", "pii"), raw=long)))
+
+
 async def test_plugins_that_do_not_run_say_why() -> None:
     agents = {"quiet": Agent(plugins={"refuses": {"enabled": False}})}
     made = await told(

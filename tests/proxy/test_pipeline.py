@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from typing import Any
 
 import orjson
 import pytest
 
-from proxy.live import Agent, Identity, When
+from proxy.live import Agent, CallerKey, Entry, Identity, When
 from tests.asking import FORMS, SPEAKING, asking, soon
 from tests.pairs import STREAMING, SURFACES, body
 from tests.plugins_for_tests import (
@@ -390,3 +391,22 @@ async def test_a_plugin_that_must_not_fail_ends_the_call_and_says_nothing_of_its
 
 def test_every_streaming_surface_is_among_those_tested() -> None:
     assert {surface for surface, stream in FORMS if stream} == set(STREAMING)
+
+
+async def test_a_model_that_a_key_may_not_use_is_refused_before_anything_is_reserved_or_judged() -> None:
+    """On both ways: a forbidden model costs neither a guard's work nor a caller's budget."""
+    own = CallerKey("k", hashlib.sha256(b"weir-key").hexdigest(), models=("gpt-*",))
+    limits = Entry("ratelimit", "ratelimit", options={"limits": [{"by": "key", "requests_per_day": 3}]})
+    as_key = {"authorization": "Bearer weir-key"}
+    async with asking(limits, listed(Watches), identity=Identity(keys=(own,))) as weir:
+        for model, status in (("gpt-4o", 200), ("o3", 403), ("o3", 403), ("gpt-4o", 200), ("o3", 403), ("gpt-4o", 200)):
+            got = await weir.post(SURFACES["chat"][0], body("chat", model), "chat", **as_key)
+            assert got.status == status, model
+            if status == 403:
+                assert got.doc["error"]["code"] == "model_not_allowed"
+        got = await weir.post(SURFACES["chat"][0], body("chat"), "chat", **as_key)
+        assert got.status == 429, "three calls were let through, and no more"
+        records = await weir.running.sink.wait_for(7)
+        assert weir.plugin("watches").seen.count("request") == 3, "a call over its limit is not judged either"
+        assert [one["error_code"] for one in records].count("model_not_allowed") == 3
+        assert len(weir.provider.requests) == 3

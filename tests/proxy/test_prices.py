@@ -26,6 +26,7 @@ USAGES = [
     Usage(input=10, cache_read=150_001, cache_write=60_000, output=3_000, reasoning=1_000),
     Usage(input=300_000, output=1),
     Usage(input=1_000, cache_read=500, output=700, audio_input=400, audio_output=300),
+    Usage(input=10, cache_read=3, cache_write=60_000, cache_write_1h=40_000, output=3_000),
 ]
 MOMENTS = [
     datetime.datetime(2024, 6, 1, 12, 0, tzinfo=datetime.UTC),
@@ -52,6 +53,7 @@ def expected(provider: str, model: str, usage: Usage, at: datetime.datetime, con
         input_tokens=usage.input + usage.cache_read + usage.cache_write,
         cache_read_tokens=usage.cache_read,
         cache_write_tokens=usage.cache_write,
+        cache_write_1h_tokens=usage.cache_write_1h,
         output_tokens=usage.output,
         output_reasoning_tokens=usage.reasoning,
         input_audio_tokens=usage.audio_input,
@@ -174,6 +176,17 @@ def test_cached_tokens_are_not_billed_twice(prices: Prices) -> None:
     plain, _ = prices.cost_nano_usd("openai", "gpt-4o", Usage(input=1_000_000), NOW_S)
     cached, _ = prices.cost_nano_usd("openai", "gpt-4o", Usage(cache_read=1_000_000), NOW_S)
     assert (plain, cached) == (2_500_000_000, 1_250_000_000)
+
+
+def test_what_is_kept_for_an_hour_has_its_own_price_and_without_one_that_of_any_write(table: bytes) -> None:
+    here = Prices(table, parse_overrides([{"model": "own", "input": 1, "cache_write": 2}]))
+    usage = Usage(cache_write=100_000, cache_write_1h=40_000)
+    assert here.cost_nano_usd("anthropic", "claude-sonnet-4-5", usage, NOW_S)[0] == 465_000_000
+    assert here.cost_nano_usd("house", "own", usage, NOW_S)[0] == 200_000_000
+    part_of_nothing = Usage(input=10, cache_write_1h=40_000)
+    assert here.cost_nano_usd("anthropic", "claude-sonnet-4-5", part_of_nothing, NOW_S)[0] == 30_000
+    plain = Prices(table, parse_overrides([{"model": "own", "input": 1}]))
+    assert plain.cost_nano_usd("house", "own", usage, NOW_S)[0] == 100_000_000
 
 
 def test_an_override_wins_from_its_date_on(table: bytes) -> None:

@@ -21,7 +21,7 @@ from proxy.errors import (
     UpstreamTimeout,
     WeirError,
 )
-from proxy.exchange import AuditEntry, Finding, Response, Target, Usage
+from proxy.exchange import RETRIEVED, AuditEntry, Exchange, Finding, Outcome, Response, Target, Usage
 from tests import kit
 
 
@@ -122,3 +122,42 @@ def test_what_is_nested_too_deep_is_cut() -> None:
     call = kit.exchange()
     call.audit = AuditEntry(b'"w"', 1, b"{}", deep)
     assert record.parsed(record.line(call))["audit"]["content"] != []
+
+
+def answered(*, stream: bool = True, **facts: Any) -> Exchange:
+    call = kit.exchange()
+    call.request.stream = stream
+    call.response = Response(**facts)
+    record.own_up(call)
+    return call
+
+
+def test_a_stream_that_ended_without_reason_and_end_is_the_providers_error() -> None:
+    call = answered()
+    found = record.parsed(record.line(call))
+    assert (found["outcome"], found["error_code"], found["status"]) == ("provider_error", "stream_truncated", 200)
+    for call in (
+        answered(complete=True), answered(finish="stop"), answered(source="cache"), answered(stream=False),
+    ):  # fmt: skip
+        assert (call.outcome, call.error) == ("ok", None)
+
+
+def test_a_body_that_is_no_answer_is_the_providers_error_but_for_what_it_keeps() -> None:
+    for retrieved, outcome in ((False, "provider_error"), (True, "ok")):
+        call = kit.exchange()
+        call.response = Response()
+        call.request.uninspected.append("answer")
+        if retrieved:
+            call.notes[RETRIEVED] = "resp_1"
+        record.own_up(call)
+        assert call.outcome == outcome
+
+
+def test_what_was_answered_early_and_failed_began_with_200_and_who_left_has_no_status() -> None:
+    cases: tuple[tuple[Outcome, int], ...] = (("provider_error", 200), ("refused", 200), ("cancelled", 0))
+    for outcome, status in cases:
+        call = kit.exchange()
+        call.request.stream, call.error, call.outcome = True, UpstreamTimeout("late"), outcome
+        record.own_up(call)
+        assert record.parsed(record.line(call))["status"] == status
+        assert call.outcome == outcome

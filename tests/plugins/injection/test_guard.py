@@ -89,6 +89,10 @@ def talk(turns: int) -> dict[str, Any]:
     return {"model": "m", "messages": messages[:-1]}
 
 
+KNOWN_S = 3e-6
+"""For each text that is known, at most."""
+
+
 async def test_the_hundredth_turn_costs_about_what_the_second_does() -> None:
     plugin, snapshot = guard()
     await plugin.start()
@@ -102,4 +106,4 @@ async def test_the_hundredth_turn_costs_about_what_the_second_does() -> None:
 
     took = [await turn_s(turn) for turn in range(1, 101)]
     second, last = min(took[1:6]), min(took[95:])
-    assert last < 3 * second  # (of what is new; hashing what is known comes to it)
+    assert last < 3 * second + 200 * KNOWN_S  # (of what is new; looking up what is known comes to it)

@@ -252,6 +252,40 @@ async def test_classic_patterns_alone_are_recorded_and_refuse_only_where_wanted(
         assert (await weir.ask(raw=asked("chat", "a classic thing"))).status == 400
 
 
+@pytest.mark.parametrize("where", ["assistant", "arguments", "tool", "description", "system"])
+async def test_a_classic_pattern_is_an_event_of_high_severity_wherever_it_stands_and_once(where: str) -> None:
+    """What the model said or called is never new in a call, but it is met for the first time once."""
+    raw = orjson.dumps({"model": "gpt-4o-mini", **classic_at(where)})
+    async with asking(guard()) as weir:
+        for _ in range(2):
+            assert (await weir.ask(raw=raw)).status == 200
+        first, second = await weir.running.sink.wait_for(2)
+        [found] = first["findings"]
+        assert (found["severity"], found["action"]) == ("high", "record")
+        assert dict(found["counts"]) == {where: 1}
+        if where in ("assistant", "arguments"):
+            assert not second.get("findings")
+
+
+def classic_at(where: str) -> dict[str, Any]:
+    """A conversation in which one text has a classic pattern."""
+    said = {
+        place: "a classic thing" if place == where else "odd" for place in ("assistant", "arguments", "tool", "system")
+    }
+    call = {"id": "c", "type": "function",
+            "function": {"name": "read", "arguments": orjson.dumps({"page": said["arguments"]}).decode()}}  # fmt: skip
+    turns: list[dict[str, Any]] = [
+             {"role": "user", "content": "hello"}, {"role": "assistant", "content": said["assistant"]},
+             {"role": "user", "content": "read it"}, {"role": "assistant", "content": None, "tool_calls": [call]},
+             {"role": "tool", "tool_call_id": "c", "content": said["tool"]}]  # fmt: skip
+    if where == "system":
+        return {"messages": [{"role": "system", "content": said["system"]}, {"role": "user", "content": "hello"}]}
+    if where != "description":
+        return {"messages": turns}
+    tool = {"type": "function", "function": {"name": "read", "description": "a classic thing", "parameters": {}}}
+    return {"messages": turns[:1], "tools": [tool]}
+
+
 async def test_control_tokens_of_chat_templates_are_broken_apart_or_refused() -> None:
     text = "a <|im_start|>system b [INST] c"
     async with asking(guard()) as weir:

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from plugins.ratelimit import words
 from plugins.ratelimit.options import Limit, RateLimitOptions
 from plugins.ratelimit.plugin import RateLimit
+from plugins.ratelimit.pools import Pool
 from proxy.coroutines import at_once
 from proxy.errors import Limited, Refused
 from proxy.exchange import Exchange, Response, Usage
@@ -396,3 +398,13 @@ def test_a_single_call_may_not_ask_for_too_much(cap: dict[str, Any], doc: dict[s
 
 def test_a_bound_for_answers_is_written_into_calls_that_do_not_say() -> None:
     assert Bench(Limit(by="all", answer_tokens=100)).out(doc={"n": 2}).request.edits == {"max_tokens": 50}
+
+
+def test_no_more_is_said_to_remain_than_there_is() -> None:
+    """A shared store's level may be an older one, with what this process holds counted on top."""
+    pool = Pool("k", 10, 10 / 60, 0.0, False, "requests", "agent", "requests_per_minute")
+    told = dict(words.headers((pool,), (13,), MIDDAY_S, "x-ratelimit"))
+    assert told == {
+        "x-ratelimit-limit-requests": "10", "x-ratelimit-remaining-requests": "10",
+        "x-ratelimit-reset-requests": "0ms",
+    }  # fmt: skip

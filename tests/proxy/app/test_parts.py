@@ -10,7 +10,17 @@ from pathlib import Path
 import pytest
 
 from proxy import pricing
-from proxy.app.parts import PRICES, Facts, LazyPrices, fleet_secret, open_store, read_facts, write_facts
+from proxy.app.parts import (
+    OWN_PRICES,
+    PRICES,
+    Facts,
+    LazyPrices,
+    fleet_secret,
+    open_store,
+    read_facts,
+    write_facts,
+    write_whole,
+)
 from proxy.errors import ConfigError
 from proxy.exchange import Usage
 from proxy.store.memory import MemoryStore
@@ -97,3 +107,21 @@ def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path, monkeypatch: pyt
     with pytest.raises(ConfigError, match="secret cannot be written: No space left on device"):
         fleet_secret(tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_operators_own_prices_hold_and_are_read_anew_when_they_change(tmp_path: Path) -> None:
+    (tmp_path / PRICES).write_bytes(pricing.compile_prices())
+    prices, usage, at_s = LazyPrices(tmp_path / PRICES, {}), Usage(input=1_000_000), 1_800_000_000.0
+
+    def own(text: str) -> None:
+        write_whole(tmp_path / OWN_PRICES, text.encode())
+
+    assert prices.cost_nano_usd("house", "own-1", usage, at_s) == (None, "none")
+    own('[{"model": "own-*", "input": 2}]')
+    assert prices.cost_nano_usd("house", "own-1", usage, at_s + 1) == (None, "none")
+    assert prices.cost_nano_usd("house", "own-1", usage, at_s + 5) == (2_000_000_000, "config")
+    own('[{"model": "own-*", "input": 3}]')
+    assert prices.cost_nano_usd("house", "own-1", usage, at_s + 10) == (3_000_000_000, "config")
+    assert prices.cost_nano_usd("house", "own-1", usage, at_s - 1000) == (3_000_000_000, "config")
+    own("[]")
+    assert prices.cost_nano_usd("house", "own-1", usage, at_s + 20) == (None, "none")

@@ -99,3 +99,22 @@ def test_a_closed_outbox_drops_everything() -> None:
     assert sorted(box.close()) == ["a", "b"]
     assert not box.add(b"three")
     assert (box.dropped, box.empty) == (3, True)
+
+
+def test_what_is_held_is_what_nobody_has_confirmed() -> None:
+    box: Outbox[str] = Outbox(1000)
+    for _ in range(3):
+        assert box.add(b"x" * 10)
+    assert not box.add(b"x" * 2000) and box.held == 3
+    batch = box.take()
+    assert batch is not None and box.add(b"y") and box.held == 4
+    box.acknowledge(batch.number)
+    assert box.held == 1
+    again = box.take()
+    assert again is not None
+    again.tries = 99
+    box.hopeless()
+    assert box.held == 0
+    box.add(b"z")
+    box.close()
+    assert box.held == 0

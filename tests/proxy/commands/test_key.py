@@ -80,8 +80,29 @@ def test_all_that_is_said_of_a_key_is_asked_for_and_nothing_else(
     }  # fmt: skip
     out = capsys.readouterr().out
     assert out.count("weir-shown-once") == 1 and "(2 of 2 workers confirm it)" in out
+    for words in ("it is not shown again", "Authorization: Bearer", "overlay.json of the data directory", "revoke bob"):
+        assert words in out, "what was made, how it is used, where it is kept, how it ends"
     assert main(["key", "create", "bob", *PLACE]) == 0
     assert asked["body"] == {"name": "bob"}
+
+
+def test_a_rotation_without_overlap_says_that_the_old_key_ends_at_once(
+    asked: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked["found"] = {**SHOWN, "key": "weir-second", "workers": 1, "confirmed": 1}
+    assert main(["key", "rotate", "bob", *PLACE]) == 0
+    out = capsys.readouterr().out
+    assert "refused from now on (401 invalid_api_key)" in out and "--overlap 24h" in out
+    assert asked["body"] == {}
+
+
+def test_a_caller_with_a_certificate_has_no_key_to_keep(
+    asked: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked["found"] = {**SHOWN, "certificate": "CN=a\x1b", "workers": 1, "confirmed": 1}
+    assert main(["key", "create", "bob", "--certificate", "CN=a", *PLACE]) == 0
+    out = capsys.readouterr().out
+    assert "show the certificate CN=a?; there is no key" in out and "Bearer" not in out
 
 
 def test_rotating_and_revoking_name_the_key_and_why(asked: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:

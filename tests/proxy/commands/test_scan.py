@@ -82,3 +82,12 @@ def test_what_cannot_judge_is_told(plugin: str, words: str, tmp_path: Path, caps
 def test_a_file_that_is_not_there_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["scan", "metering", "/no/such/file"]) == 1
     assert capsys.readouterr().err == "weir scan: /no/such/file cannot be read: No such file or directory\n"
+
+
+def test_routing_chooses_between_the_models_that_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    hard = "Ann has 48 eggs and sells half as many in May for 3 dollars each. How much money does she have left in all?"
+    (tmp_path / "rows").write_text(rows("hi", hard))
+    assert main(["scan", "routing", str(tmp_path / "rows"), "--models", "big, small"]) == 0
+    found = out(capsys)
+    assert [one["choice"] for one in found] == ["small", "big"]
+    assert all(0 < float(str(one["score"])) < 1 and one["reasons"] for one in found)

@@ -47,7 +47,39 @@ def test_too_few_rows_give_no_threshold(tmp_path: Path, capsys: pytest.CaptureFi
 def test_rows_that_all_score_highest_have_no_threshold(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = write(tmp_path / "rows", *({"text": "1.0", "label": 0} for _ in range(300)))
     assert main(["tune", USES, file]) == 1
-    assert "no threshold helps" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "no threshold helps" in told and "wrong label" in told and "threshold:" not in told
+
+
+def test_a_threshold_that_nothing_reaches_is_none_and_another_rate_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    harmless: list[dict[str, object]] = [{"text": f"{n / 1000}", "label": 0} for n in range(310)]
+    file = write(tmp_path / "rows", *harmless, *({"text": "1.0", "label": 0} for _ in range(10)))
+    assert main(["tune", USES, file, "--fpr", "0.01"]) == 1
+    told = capsys.readouterr().out
+    assert "10 of 320 harmless rows (3.12%) have the highest score" in told and "--fpr 0.033" in told
+    assert "Nothing was tuned; the thresholds in use stay." in told and "plugins:" not in told
+    assert main(["tune", USES, file, "--fpr", "0.033"]) == 0
+
+
+def test_attacks_that_no_threshold_finds_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [row if row["label"] == 0 else {**row, "text": "0.01"} for row in many("user")]
+    assert main(["tune", USES, write(tmp_path / "rows", *rows)]) == 1
+    told = capsys.readouterr().out
+    assert "none of the 20 attacks either" in told and "they score 0.0100 at most" in told
+
+
+def test_rows_to_tune_on_are_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["tune", USES, write(tmp_path / "none")]) == 1
+    assert "nothing to tune on" in capsys.readouterr().out
+    copies = [{"text": "0.25", "label": 0} for _ in range(300)]
+    assert main(["tune", USES, write(tmp_path / "rows", *copies)]) == 0
+    told = capsys.readouterr().out
+    assert (
+        "harmless rows   have 1 different scores: take rows of your own traffic" in told
+        and "add some before you use this" in told
+    )
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ def test_a_section_has_the_fields_and_defaults_of_its_twin(section: type[Section
 
 
 def test_everything_of_the_snapshot_can_be_set() -> None:
-    there = {item.name for item in dataclasses.fields(live.Snapshot)} - {"version", "resolve"}
+    there = {item.name for item in dataclasses.fields(live.Snapshot)} - {"version", "resolve", "labels"}
     moved = {"chain": "plugins", "content": "audit", "audit_strict": "audit"}
     assert {moved.get(name, name) for name in there} <= set(Settings.model_fields)
     assert {item.name for item in dataclasses.fields(live.Agent)} <= set(Agent.model_fields)

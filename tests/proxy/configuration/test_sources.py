@@ -231,15 +231,37 @@ def test_the_profile_observe_touches_nothing_where_no_plugin_is_named(text: str,
 
 
 def test_what_is_accepted_but_not_used_yet_is_said(tmp_path: Path) -> None:
-    made = load("agents: {a: {streaming: off}}", {"CACHE_TTL": "60"}, folder=tmp_path)
-    assert made.settings.cache.ttl_s == 60
-    assert any(words.startswith("cache: cache.ttl_s is accepted, but its engine") for words in made.warnings)
+    made = load("agents: {a: {streaming: off}}\nlearning: {drift_threshold: 0.2}", {}, folder=tmp_path)
+    assert any(words.startswith("learning: learning.drift_threshold is accepted, but its") for words in made.warnings)
     assert any("streaming of single agents is accepted" in words for words in made.warnings)
 
 
-def test_what_needs_a_new_start_is_named() -> None:
-    new = Settings.model_validate({"port": 9, "bypass": True, "log": {"level": "debug"}})
-    assert sources.frozen(Settings(), new) == ["log", "port"]
+def test_what_the_environment_says_of_the_cache_is_what_its_plugin_does(tmp_path: Path) -> None:
+    environ = {"CACHE_TTL": "60", "CACHE_STRATEGY": "lfu"}
+    (line,) = load("plugins: [cache]", environ, folder=tmp_path).settings.freeze(1).chain
+    assert (line.enabled, line.options) == (True, {"ttl_s": 60, "strategy": "lfu"})
+    own = load("plugins: {cache: {options: {ttl_s: 5, sqlite: true}}}", environ, folder=tmp_path).settings
+    options = own.freeze(1).chain[0].options
+    assert (options["ttl_s"], options["strategy"]) == (5, "lfu")
+    assert options["sqlite"] == str(Path(own.data_dir).absolute() / "cache.sqlite")
+    assert not load("plugins: [cache]", {"CACHE_ENABLED": "false"}, folder=tmp_path).settings.freeze(1).chain[0].enabled
+    without = load("plugins: [audit]", environ, folder=tmp_path)
+    assert any(words.startswith("cache: is what the plugin cache does") for words in without.warnings)
+
+
+def test_what_needs_a_new_start_is_named(tmp_path: Path) -> None:
+    """Also where a flag is stronger: the port that a process has bound is one in any case."""
+
+    def begun(text: str, **flags: Any) -> sources.Loaded:
+        (tmp_path / "w.yaml").write_text(text)
+        return sources.read(tmp_path / "w.yaml", flags, {}, None)
+
+    wished = "port: 9\nbypass: true\nlog: {level: debug}\n"
+    assert sources.frozen(begun("{}"), begun(wished)) == ["log", "port"]
+    assert sources.frozen(begun("{}", port=8080), begun(wished, port=8080)) == ["log", "port"]
+    assert begun(wished, port=8080).settings.port == 8080
+    assert sources.frozen(begun(wished, port=8080, workers=2), begun(wished, port=8080, workers=2)) == []
+    assert sources.frozen(begun(wished, workers=2), begun(wished + "workers: 3\n", workers=2)) == ["workers"]
 
 
 @pytest.mark.parametrize("text", ["plugins: [audit, audit]", "plugins: [audit, {audit: {mode: shadow}}]"])

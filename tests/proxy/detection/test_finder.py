@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.detection.finder import BEHIND_CHARS, PIECE_CHARS, Finder
+from proxy.detection.secrets import Secrets
 from proxy.detection.span import Span
 
 FINDER = Finder()
@@ -151,6 +152,19 @@ def test_spans_are_in_order_and_do_not_overlap_and_slices_change_nothing(text: s
     assert all(0 <= span.start < span.end <= len(text) for span in spans)
     assert all(one.end <= other.start for one, other in pairwise(spans))
     assert drive(FINDER.sliced(text))[0] == spans
+
+
+_SAID = (
+    "password = hunter2zx9¦AKIAIOSFODNN7EXAMPLF¦token: ¦ghp_q8Zt4LmX2vRk7NcB1sWd9YhJ5fPg3TaE6uQo¦fe80::1¦10:20:30¦::¦"
+    "0x¦DE89370400440532013000¦ at a dot com¦(at)¦1.2.3.4¦555-123-4567¦passport A1234567¦12 May 1990¦born ¦\n"
+)
+
+
+@given(st.lists(PIECES | st.sampled_from(_SAID.split("¦")), max_size=30).map("".join))
+def test_one_look_at_all_that_could_begin_something_misses_nothing(text: str) -> None:
+    finder = Finder(secrets=Secrets.packaged())
+    every = [span for look in finder._every for span in look(text) if span is not None]
+    assert finder._settled([span for span in finder._all(text) if span is not None]) == finder._settled(every)
 
 
 @given(st.text(max_size=80))

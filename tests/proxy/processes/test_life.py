@@ -52,3 +52,29 @@ def test_a_gate_opens_by_ending_and_stays_open() -> None:
 
 def test_without_a_gate_nothing_is_waited_for() -> None:
     assert life.admitted(-1, -1)
+
+
+async def test_a_beating_child_says_that_it_is_ready_and_then_that_its_loop_turns() -> None:
+    ours, theirs = os.pipe()
+    life.beat(theirs, asyncio.get_running_loop(), 0.001)
+    assert json.loads(os.read(ours, 100)) == {}, "a line, as of every child"
+    said = b""
+    while len(said) < 3:
+        await asyncio.sleep(0.001)
+        said += os.read(ours, 100)
+    assert set(said) == set(b".")
+    while True:  # nobody reads: it must not wait
+        try:
+            os.set_blocking(theirs, False)
+            os.write(theirs, b"x" * 65536)
+        except BlockingIOError:
+            break
+    await asyncio.sleep(0.01)
+    os.close(ours)
+    async with asyncio.timeout(5):
+        while True:
+            try:
+                os.fstat(theirs)
+            except OSError:
+                break
+            await asyncio.sleep(0.001)

@@ -16,6 +16,7 @@ def test_the_supervisor_loads_nothing_but_the_standard_library_and_little_of_it(
     assert {name.partition(".")[0] for name in loaded} - {"proxy"} <= set(sys.stdlib_module_names)
     assert {name for name in loaded if name.startswith("proxy.")} == {
         "proxy.processes",
+        "proxy.processes.beats",
         "proxy.processes.child",
         "proxy.processes.claim",
         "proxy.processes.plan",

@@ -73,6 +73,22 @@ class FakeDesk:
     def matrix(self) -> Any:
         return {"data": []}
 
+    async def savings(self, query: Mapping[str, str]) -> Any:
+        return {"data": []}
+
+    async def usage(self, query: Mapping[str, str]) -> Any:
+        return {"data": []}
+
+    async def unstreamed(self, query: Mapping[str, str]) -> Any:
+        return {"data": []}
+
+    async def stats(self) -> Any:
+        return {"entries": 0, "workers": []}
+
+    async def invalidate(self, wish: Mapping[str, Any], who: str) -> Any:
+        self.calls.append(("invalidate", dict(wish), who))
+        return {"dropped": 0, "workers": [0]}
+
     def view(self) -> Any:
         return {"values": {}}
 
@@ -139,7 +155,7 @@ async def serving(app: web.Application, fake: FakeDesk) -> AsyncIterator[Port]:
 
 
 def desk(fake: FakeDesk) -> Desk:
-    return Desk(fake, fake, fake, fake, fake, fake, fake, fake)
+    return Desk(fake, fake, fake, fake, fake, fake, fake, fake, fake, fake)
 
 
 @pytest.fixture
@@ -166,6 +182,8 @@ def asked(route: Route) -> tuple[str, bytes | None, dict[str, str]]:
     """A good call of the route: path, body, headers."""
     path = route.path.replace("{id}", "1" if "overlay" in route.path else "wr_1").replace("{name}", "bob")
     bodies = {"erase": b'{"user": "ann", "why": "asked"}', "create_key": b'{"name": "bob"}', "rotate_key": b"{}"}
+    if route.handler == "invalidate":
+        return path, b'{"agent": "a"}', JSON
     if route.handler in bodies:
         return path, bodies[route.handler], JSON
     if route.handler == "export_user":
@@ -176,7 +194,7 @@ def asked(route: Route) -> tuple[str, bytes | None, dict[str, str]]:
 
 
 GOOD = {"change": 201, "create_key": 201, "rotate_key": 201}
-ACTS = ("apply", "undo", "erase", "export", "create", "rotate", "revoke")
+ACTS = ("apply", "undo", "erase", "export", "create", "rotate", "revoke", "invalidate")
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")

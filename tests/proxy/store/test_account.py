@@ -108,6 +108,13 @@ def test_a_bucket_that_was_made_larger_has_more_left() -> None:
     assert one.left(0.0) == 60.0
 
 
+def test_no_more_is_left_than_the_bucket_holds() -> None:
+    """What was leased and what came back to the shared bucket meanwhile are not to be had both."""
+    one = account(100, refill_per_s=10.0)
+    one.heard(one.order(again=False, idle=False, now_s=0.0), 50, 80.0, 0.0)
+    assert one.left(60.0) == 100.0
+
+
 @given(
     parties=st.integers(2, 9),
     capacity=st.integers(1, 10_000),

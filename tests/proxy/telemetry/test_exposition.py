@@ -142,3 +142,19 @@ def test_two_plugins_that_mean_two_things_by_one_name_do_not_break_the_rest(tmp_
     list(text_string_to_metric_families(body.decode()))
     one.close()
     two.close()
+
+
+def test_records_that_a_killed_process_held_are_counted_as_lost(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    exposition = Exposition(tmp_path)
+    killed, ended = page(tmp_path, 0, 1, 1), page(tmp_path, 1, 2, 1)
+    killed.gauge("weir_records_held")(7)
+    ended.gauge("weir_records_held")(0)
+    assert exposition.totals()["gauge", "weir_records_held", ()] == [7.0]
+    for made in (killed, ended):
+        made.close()
+    for _ in range(2):
+        assert exposition.totals()["counter", "weir_records_lost_total", ()] == [7.0]
+    assert Exposition(tmp_path).totals()["counter", "weir_records_lost_total", ()] == [7.0]
+    assert caplog.text.count("with 7 records that nobody has") == 1

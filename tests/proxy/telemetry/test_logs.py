@@ -135,8 +135,10 @@ def test_what_libraries_log_becomes_lines_too(lines: Lines) -> None:
             raise ValueError("why")
         except ValueError:
             logging.getLogger("asyncio").exception("broken %d", "x")
+        logging.getLogger("weir").warning("ours", extra={"call": "c1", "fields": {"code": "x\n"}})
     finally:
         root.handlers[:], root.level = before[0], before[1]
-    first, second = lines[1]()
+    first, second, third = lines[1]()
+    assert (third["event"], third["call"], third["code"]) == ("ours", "c1", "x\n")
     assert (first["logger"], first["level"], first["event"]) == ("aiohttp.server", "warning", "bad request\n")
     assert (second["error"], second["message"], second["event"]) == ("ValueError", "why", "broken %d")

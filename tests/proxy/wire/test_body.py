@@ -108,6 +108,19 @@ def test_descriptions_are_found_at_any_depth() -> None:
     assert tool["function"]["parameters"]["properties"]["description"]["description"] == "changed"  # type: ignore[index]
 
 
+def test_what_a_schema_says_otherwise_is_found_once_and_single_words_are_none() -> None:
+    schema = {
+        "title": "The unit", "enum": ["celsius", "42", "as you like it", ["of", "no use at all"]], "const": "so be it",
+        "default": {"description": "a value", "place": "over there", "unit": "celsius", "n": 1},
+        "examples": [{"q": "what is it?"}, "why so?"], "required": ["as you like it"], "type": "of no interest",
+        "properties": {"default": {"type": "string", "description": "a property"}, "title": {"const": "another one"}},
+    }  # fmt: skip
+    assert sorted(text for _, text in descriptions([schema], 0)) == [
+        "The unit", "a property", "a value", "another one", "as you like it", "no use at all", "over there", "so be it",
+        "what is it?", "why so?",
+    ]  # fmt: skip
+
+
 def test_string_leaves_of_real_json_have_their_places() -> None:
     doc: dict[str, Any] = {"input": {"a": "x", "b": [1, "y", {"c": "z", "d": ""}]}}
     found = list(string_leaves(doc, "input"))

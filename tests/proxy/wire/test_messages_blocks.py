@@ -89,7 +89,16 @@ BLOCKS: list[tuple[str, dict[str, Any], list[Seen], list[str]]] = [
         {"name": "n", "description": "d", "input_schema": {}}]}, [("system", "tool_description", "d", False)], []),
     ("user", {"type": "container_upload", "file_id": "f"}, [], ["file"]),
     ("assistant", {"type": "compaction", "content": "c", "signature": "S"}, [("assistant", "text", "c", True)], []),
-    ("user", {"type": "from_the_future", "text": "t"}, [], ["unknown"]),
+    ("user", {"type": "from_the_future", "text": "t", "id": "x", "more": [{"said": "u", "data": "AA", "url": "v"}]},
+     [("user", "text", "t", False), ("user", "text", "u", False)], ["unknown"]),
+    ("user", {"type": "from_the_future", "text": "t", "signature": "S"},
+     [("user", "text", "t", True)], ["unknown"]),
+    ("assistant", {"type": "from_the_future", "text": "t"}, [], ["unknown"]),
+    ("user", {"type": "document", "title": "t", "source": {
+        "type": "base64", "media_type": "text/plain", "data": "aGVsbG8="}},
+     [("user", "document", "t", False), ("user", "document", "hello", False)], []),
+    ("user", {"type": "document", "source": {"type": "base64", "media_type": "text/plain", "data": "/w=="}},
+     [], ["document"]),
 ]  # fmt: skip
 
 

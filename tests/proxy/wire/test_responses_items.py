@@ -38,8 +38,8 @@ ITEMS: list[tuple[dict[str, Any], list[tuple[str, str, str]], list[str]]] = [
     ({"role": "developer", "content": "d"}, [("system", "text", "d")], []),
     ({"role": "assistant", "content": [{"type": "refusal", "refusal": "no"}]}, [("assistant", "refusal", "no")], []),
     ({"role": "user", "content": [{"type": "input_audio", "input_audio": {"data": "A", "format": "mp3"}},
-                                  {"type": "input_file", "file_id": "f"}, {"type": "hologram", "x": "secret"}]},
-     [], ["audio", "file", "unknown"]),
+                                  {"type": "input_file", "file_id": "f"}, {"type": "hologram", "x": "seen"}]},
+     [("user", "text", "seen")], ["audio", "file", "unknown"]),
     ({"type": "custom_tool_call", "call_id": "c", "name": "n", "input": "in"}, [made("in")], []),
     ({"type": "custom_tool_call_output", "call_id": "c", "output": [{"type": "input_text", "text": "o"}]},
      [came("o")], []),
@@ -87,7 +87,11 @@ ITEMS: list[tuple[dict[str, Any], list[tuple[str, str, str]], list[str]]] = [
     ({"type": "program_output", "id": "p", "call_id": "c", "result": "r", "status": "completed"}, [came("r")], []),
     ({"type": "compaction", "encrypted_content": "gAAA"}, [], []),
     ({"type": "item_reference", "id": "x"}, [], []),
-    ({"type": "from_the_future", "text": "t"}, [], ["unknown"]),
+    ({"type": "from_the_future", "text": "t", "call_id": "c"}, [("user", "text", "t")], ["unknown"]),
+    ({"role": "user", "content": [{"type": "input_file", "file_data": "data:text/plain;base64,aGVsbG8="}]},
+     [("user", "document", "hello")], []),
+    ({"role": "user", "content": [{"type": "input_file", "file_data": "data:application/pdf;base64,aGVsbG8="}]},
+     [], ["file"]),
 ]  # fmt: skip
 
 

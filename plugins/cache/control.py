@@ -1,0 +1,44 @@
+"""What a caller says of the cache in one call: `x-weir-cache: no-cache | no-store | ttl=SECONDS`."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from plugins.cache.options import CacheOptions
+
+TTL_DIGITS = 9
+
+
+class Control(NamedTuple):
+    """What holds for one call."""
+
+    fresh: bool = False
+    """`no-cache`: the provider is asked; its answer may be kept."""
+    unkept: bool = False
+    """`no-store`: neither kept nor shared with calls under way; what is kept may answer."""
+    ttl_s: float | None = None
+    """`ttl=N`: kept for so long, and nothing older answers."""
+    ignored: str = ""
+    """What was said and is not heard."""
+
+
+PLAIN = Control()
+
+
+def control(said: str, options: CacheOptions) -> Control:
+    """Words with commas between, within what `options` allow."""
+    if not said:
+        return PLAIN
+    fresh, unkept, ttl_s, ignored = False, False, None, ""
+    for word in said.lower().split(","):
+        name, _, value = word.strip().partition("=")
+        allowed = name in options.callers
+        if name == "no-cache" and not value and allowed:
+            fresh = True
+        elif name == "no-store" and not value and allowed:
+            unkept = True
+        elif name == "ttl" and allowed and value.isascii() and value.isdigit() and len(value) <= TTL_DIGITS:
+            ttl_s = min(float(value), options.most_ttl_s)
+        elif name:
+            ignored = "not allowed" if name in ("no-cache", "no-store", "ttl") and not allowed else "not understood"
+    return Control(fresh, unkept, ttl_s, ignored)

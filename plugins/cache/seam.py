@@ -1,0 +1,48 @@
+"""How the exact cache asks its neighbours: what looks for an answer to a call that asks the same in other words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from plugins.cache.entry import Entry
+from plugins.cache.options import CacheOptions
+from proxy.exchange import Exchange, Json, Response, Target
+
+
+@dataclass(slots=True)
+class Ticket:
+    """What is known of a call that may share an answer: from its way out to the end of its answer."""
+
+    key: bytes
+    """16 bytes, of this process: equal for calls that may share an answer."""
+    target: Target
+    """Who must have answered, for the answer to be kept."""
+    doc: Json
+    """The body as it will be sent: to be read, never written. None once the call is on its way."""
+    named: tuple[Any, ...] | None
+    """What of it an answer repeats and the key does not hold (`echo`)."""
+    options: CacheOptions
+    ttl_s: float
+    """How long its answer is kept; 0: it is not."""
+    findings: int
+    """How many there were before the answer."""
+    canonical: bytes = b""
+    """What the key was made of, where it is needed once more."""
+    stale: Entry | None = None
+    """An answer whose time is over, good if the provider fails."""
+    within_s: float | None = None
+    """None older than this is to be given, where the caller says so."""
+
+
+class Neighbour(Protocol):
+    """Asked after an exact miss, told of each answer that is kept. It sits in `Cache.semantic`."""
+
+    async def look(self, exchange: Exchange, ticket: Ticket) -> Response | None:
+        """An answer that was given to a call which asks the same. Where it gives one it has set `exchange.cache` and
+        `exchange.savings` itself. Never waits where there is nothing to look for."""
+        ...
+
+    def kept(self, exchange: Exchange, ticket: Ticket, entry: Entry) -> None:
+        """An answer to this call has just been kept under `ticket.key`."""
+        ...

@@ -1,0 +1,311 @@
+"""Routing: which model answers a call. Rules first, then the cheapest model that is likely good enough.
+
+Acts on calls for models that a rule or a pool names, and on no others. What a conversation was given it keeps; only a
+rule, a failed check or a missing ability moves it. Nobody is sent to a model that its key may not use, or whose
+upstream is not for its credential. In shadow nothing moves, and each call tells what it would have spared.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any
+
+from plugins.routing import cascade, ledger, targets
+from plugins.routing.capabilities import has_others, needs
+from plugins.routing.choice import SIZE, Choice, Decision, choose, explored, ladder, traits
+from plugins.routing.features import asked_text
+from plugins.routing.learner import SAVE_AFTER, Learner, Traits
+from plugins.routing.ledger import Account
+from plugins.routing.options import ASKED, RoutingOptions
+from plugins.routing.plans import Candidate, Plan, Ready, candidates, plan
+from plugins.routing.quality import Prior, chance
+from plugins.routing.rules import Facts
+from plugins.routing.sticky import Stay, Sticky
+from plugins.routing.targets import permitted, resolver
+from proxy.errors import ConfigError, UpstreamFailed
+from proxy.exchange import PINNED, RETRIEVED, Exchange, Response, Target
+from proxy.plugin import Kit, Plugin
+
+PLANS = 4096
+OFF_HEADER = "x-weir-route"
+OFF_SIZE = len(OFF_HEADER)
+HELD = ("previous_response_id", "conversation", "background")
+"""Of calls that belong to what a provider keeps: they go where that is, to the model that was asked."""
+OUTCOME_WEIGHT = 0.25
+"""What the mere end of an answer counts, beside somebody's own word or a failed check."""
+RECENT = 4096
+"""Calls that feedback can still be learnt from."""
+WORTH_ANOTHER = frozenset({"provider_400", "provider_404", "provider_413", "provider_422"})
+"""Refusals of a provider that may be the model's alone."""
+
+
+class Routing(Plugin[RoutingOptions]):
+    name = "routing"
+    Options = RoutingOptions
+
+    def __init__(self, kit: Kit) -> None:
+        super().__init__(kit)
+        self._prior = Prior.packaged()
+        self._learner = Learner(kit.store)
+        self._sticky = Sticky()
+        self._plans: dict[tuple[str, str, str, str], Plan | None] = {}
+        self._plans_of: Any = None
+        self._recent: OrderedDict[str, tuple[str, str, Traits]] = OrderedDict()
+
+    async def start(self) -> None:
+        """Raises ConfigError where a target is served by nobody."""
+        missing = targets.unserved(self.kit, [name for options in self.configured() for name in _named(options)])
+        if missing:
+            raise ConfigError(
+                f"routing: no upstream serves {missing!r}; write upstream/model, or list the model at an upstream",
+                key="plugins.routing",
+            )
+
+    async def stop(self) -> None:
+        await self._learner.save_all()
+
+    def needed(self, hook: str, snapshot: Any, agent: Any) -> bool:
+        options = _given(self.name, snapshot, agent)
+        if hook == "answer":
+            return any(pool.get("cascade") is not None for pool in options.get("pools") or ())
+        return bool(options.get("pools") or options.get("rules"))
+
+    async def request(self, exchange: Exchange) -> Response | None:
+        found = self._plan(exchange)
+        if found is not None and exchange.target is not None and not _pinned(exchange):
+            self._route(exchange, found, exchange.target)
+        return None
+
+    async def answer(self, exchange: Exchange, error: Exception | None) -> Response | Target | None:
+        """The next model, where the answer fails a check of the cascade."""
+        decision: Decision | None = exchange.state.get(self.name)
+        if decision is None or decision.plan.cascade is None or not exchange.attempts or exchange.request.stream:
+            return None
+        served, given = decision.plan.candidate(exchange.target), decision.plan.cascade
+        if served is None or decision.moves >= given.most or not exchange.fallbacks:
+            return None
+        if error is None:
+            failed = cascade.failed(exchange, given)
+        else:
+            failed = error.code if isinstance(error, UpstreamFailed) and error.code in WORTH_ANOTHER else ""
+        if not failed:
+            return None
+        if error is None:
+            ledger.tried(decision.account, exchange, self.kit.prices)
+        self._observe(exchange, decision, served, 0.0, 1.0)
+        decision.moves += 1
+        following = exchange.fallbacks[0]
+        exchange.step(self.name, "answer", f"escalated {failed} to {following.upstream}/{following.model}")
+        return following
+
+    async def finish(self, exchange: Exchange) -> None:
+        decision: Decision | None = exchange.state.pop(self.name, None)
+        if decision is None:
+            return
+        account, options = decision.account, exchange.options(self)
+        found = ledger.saving(account, exchange, self.kit.prices)
+        if found is not None:
+            exchange.savings.append(found)
+        served = exchange.target if exchange.attempts else account.chosen
+        if options.sticky_s and exchange.conversation and served is not None:
+            self._stay(exchange, decision, served)
+        if options.learn and exchange.attempts:
+            self._conclude(exchange, decision)
+
+    def scan(self, row: dict[str, Any], options: RoutingOptions) -> dict[str, Any]:
+        """`choice`, `score` (the probability that the cheap model suffices) and `reasons`, for the first pool."""
+        judged = self._prior.judge(str(row["text"]), why=True)
+        told: dict[str, Any] = {"choice": "", "score": round(judged.score, 4), "reasons": list(judged.reasons)}
+        if not options.pools:
+            return {**told, "choice": "cheap" if judged.score >= options.bar else "strong"}
+        pool = options.pools[0]
+        able = candidates(pool, self._prior.base, lambda name: Target("", name))
+        bar = options.bar if pool.bar is None else pool.bar
+        found = choose(able, [traits(one, judged, tools=False) for one in able], bar, _nothing)
+        return {**told, "choice": found.candidate.name}
+
+    def learn(self, features: Traits, model: str, good: bool, *, tenant: str = "default") -> None:
+        """Somebody's own word on an answer. `features` as `recent` gives them, `model` as the options name it."""
+        self._learn(tenant, model, features, 1.0 if good else 0.0, 1.0)
+
+    def recent(self, id: str) -> tuple[str, str, Traits] | None:
+        """Tenant, model and features of a call that this process has served lately, for feedback that comes later."""
+        return self._recent.get(id)
+
+    # On the way out
+
+    def _plan(self, exchange: Exchange) -> Plan | None:
+        snapshot, request = exchange.snapshot, exchange.request
+        if self._plans_of is not snapshot or len(self._plans) >= PLANS:
+            self._plans_of = snapshot
+            self._plans.clear()
+        key = (exchange.caller.agent, exchange.variant, request.dialect, request.model)
+        try:
+            return self._plans[key]
+        except KeyError:
+            resolve = resolver(self.kit, exchange)
+            found = plan(exchange.options(self), exchange, self._prior.base, self.kit.prices, resolve)
+            self._plans[key] = found
+            return found
+
+    def _route(self, exchange: Exchange, found: Plan, asked: Target) -> None:
+        options = exchange.options(self)
+        stay = None
+        if options.sticky_s and exchange.conversation:
+            stay = self._sticky.find(exchange.conversation, exchange.request.model, exchange.at_s, options.sticky_s)
+        rule = self._rule(exchange, found, asked)
+        if rule is not None:
+            chosen, why = rule.target or asked, rule.name
+            after = [*rule.fallbacks, asked, *exchange.fallbacks]
+            decision = Decision(Account(asked, chosen, f"rule {rule.name}"), found, why)
+        else:
+            chosen_by = self._choose(exchange, found, asked, stay)
+            if chosen_by is None:
+                return
+            decision, chosen = chosen_by, chosen_by.account.chosen
+            after = ladder(found, chosen, [asked, *exchange.fallbacks])
+        if stay is not None and stay.target != chosen and stay.cached:
+            decision.account.left_tokens = stay.prompt_tokens
+        exchange.state[self.name] = decision
+        if chosen == asked:
+            if found.cascade is not None:
+                exchange.fallbacks = [one for one in dict.fromkeys([*after, *exchange.fallbacks]) if one != asked]
+            return
+        exchange.target = chosen
+        exchange.fallbacks = [one for one in dict.fromkeys(after) if one != chosen]
+        exchange.step(self.name, "request", f"moved to {chosen.upstream}/{chosen.model}: {decision.why}")
+
+    def _rule(self, exchange: Exchange, found: Plan, asked: Target) -> Ready | None:
+        if not found.rules:
+            return None
+        facts = Facts(exchange)
+        for rule in found.rules:
+            if rule.matcher.fits(facts):
+                if rule.target is None or permitted(exchange, rule.target, asked.upstream):
+                    return rule
+                exchange.step(self.name, "request", f"skipped {rule.name}: not for this caller")
+        return None
+
+    def _choose(self, exchange: Exchange, found: Plan, asked: Target, stay: Stay | None) -> Decision | None:
+        """The model of the pool that the call goes to; None where none may serve it, or nobody knows."""
+        if has_others(exchange):
+            return None
+        wanted = needs(exchange)
+        able = [
+            one
+            for one in found.candidates
+            if not one.able.lacks(wanted) and permitted(exchange, one.target, asked.upstream)
+        ]
+        if not able:
+            return None
+        if stay is not None:
+            for one in able:
+                if one.target == stay.target:
+                    each = {} if stay.traits is None else {one.name: stay.traits}
+                    return _decided(found, asked, Choice(one, stay.chance, "stays"), each)
+        elif any(segment.sealed for segment in exchange.request.segments):
+            return None  # what another model has signed goes back to it
+        judged = self._prior.judge(asked_text(exchange.request.segments))
+        each = {one.name: traits(one, judged, tools=wanted.tools) for one in able}
+        if exchange.options(self).learn:
+            self._look_up(exchange.caller.tenant, able)
+        return _decided(found, asked, self._taken(exchange, found, able, each), each)
+
+    def _taken(self, exchange: Exchange, found: Plan, able: Sequence[Candidate], each: dict[str, Traits]) -> Choice:
+        tenant = exchange.caller.tenant
+
+        def correct(candidate: Candidate, one: Traits) -> float:
+            return self._learner.correction(tenant, candidate.name, one)
+
+        drawn = explored(exchange.conversation or exchange.id, found.explore, able)
+        if drawn is not None:
+            return Choice(drawn, chance(each[drawn.name][0] + correct(drawn, each[drawn.name])), "explores")
+        tries = found.cascade is not None and not exchange.request.stream
+        bar = found.cascade.bar if tries and found.cascade is not None else found.bar
+        return choose(able, [each[one.name] for one in able], bar, correct)
+
+    def _look_up(self, tenant: str, able: Sequence[Candidate]) -> None:
+        """What the store knows of models that are met for the first time; the call does not wait for it."""
+        for one in able:
+            if not self._learner.knows(tenant, one.name):
+                self._learner.expect(tenant, one.name, SIZE)
+                self.kit.tasks.spawn("routing learnt", self._learner.load(tenant, one.name, SIZE))
+
+    # At the end
+
+    def _stay(self, exchange: Exchange, decision: Decision, served: Target) -> None:
+        usage = exchange.response.usage if exchange.response is not None else None
+        prompt, cached = 0, False
+        if usage is not None:
+            prompt = usage.input + usage.cache_read + usage.cache_write
+            cached = bool(usage.cache_read or usage.cache_write)
+        candidate = decision.plan.candidate(served)
+        judged = None if candidate is None else decision.traits.get(candidate.name)
+        stay = Stay(served, exchange.at_s, prompt, cached, decision.likely, judged)
+        self._sticky.keep(exchange.conversation, exchange.request.model, stay)
+
+    def _conclude(self, exchange: Exchange, decision: Decision) -> None:
+        """What the end of the call says of the model that served. An answer that merely ended says that all is as
+        foretold: what is learnt so is how often there is none."""
+        served = decision.plan.candidate(exchange.target)
+        if served is None or served.name not in decision.traits:
+            return
+        response, one = exchange.response, decision.traits[served.name]
+        self._recall(exchange, served, one)
+        if exchange.outcome == "provider_error":
+            self._observe(exchange, decision, served, 0.0, OUTCOME_WEIGHT)
+        elif exchange.outcome == "ok" and response is not None and ledger.billed(exchange, response):
+            cut = cascade.cut_off(exchange, response)
+            self._observe(exchange, decision, served, 0.0 if cut else chance(one[0]), OUTCOME_WEIGHT)
+
+    def _recall(self, exchange: Exchange, served: Candidate, one: Traits) -> None:
+        if len(self._recent) >= RECENT:
+            self._recent.popitem(last=False)
+        self._recent[exchange.id] = (exchange.caller.tenant, served.name, one)
+
+    def _observe(self, exchange: Exchange, decision: Decision, served: Candidate, good: float, weight: float) -> None:
+        one = decision.traits.get(served.name)
+        if one is not None and exchange.options(self).learn:
+            self._learn(exchange.caller.tenant, served.name, one, good, weight)
+
+    def _learn(self, tenant: str, model: str, one: Traits, good: float, weight: float) -> None:
+        if self._learner.learn(tenant, model, one, good, weight).fresh % SAVE_AFTER == 0:
+            self.kit.tasks.spawn("routing learnt", self._learner.save(tenant, model))
+
+
+def _pinned(exchange: Exchange) -> bool:
+    """The caller wants what it asked for, or the call belongs to what a provider keeps for it."""
+    request = exchange.request
+    if request.method != "POST" or PINNED in exchange.notes or RETRIEVED in exchange.notes:
+        return True
+    for name, value in request.headers:
+        if len(name) == OFF_SIZE and name.lower() == OFF_HEADER and value.strip().lower() == "off":
+            return True
+    return any(request.get(name) for name in HELD)
+
+
+def _decided(found: Plan, asked: Target, choice: Choice, each: dict[str, Traits]) -> Decision:
+    risk = f"{choice.candidate.name} is good enough with {choice.chance:.0%}"
+    return Decision(Account(asked, choice.candidate.target, risk), found, choice.why, each, choice.chance)
+
+
+def _named(options: RoutingOptions) -> list[str]:
+    """All targets that options name."""
+    rules = [name for rule in options.rules for name in (rule.target, *rule.fallbacks) if name != ASKED]
+    return [*rules, *[model.target for pool in options.pools for model in pool.models]]
+
+
+def _nothing(candidate: Candidate, one: Traits) -> float:
+    return 0.0
+
+
+def _given(name: str, snapshot: Any, agent: Any) -> dict[str, Any]:
+    """The options as they were written, an agent's own over the chain's."""
+    options: dict[str, Any] = {}
+    for entry in snapshot.chain:
+        if entry.name == name:
+            options.update(entry.options)
+    if agent is not None:
+        options.update(agent.plugins.get(name, {}).get("options", {}))
+    return options

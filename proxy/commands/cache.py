@@ -1,0 +1,196 @@
+"""`weir cache`: figures of what is kept of answers (`stats`), drop some of it (`invalidate`), fill it (`warm`)."""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import os
+import sys
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+from proxy.commands.admin import Admin, AdminError, add_place
+
+CALL_S = 600.0
+MOST_AT_ONCE = 64
+DROPPING = (
+    "Drop kept answers, in every worker and wherever else they are kept. What is named must all fit. That it was asked "
+    "is noted in the audit trail. Needs a running Weir and its admin token, where it has one (WEIR_ADMIN_TOKEN)."
+)
+WARMING = (
+    "Send recorded calls through the running Weir, so that their answers are kept. FILE has a JSON object on each "
+    'line: {"path": "/v1/chat/completions", "body": {...}, "headers": {...}}; path and headers may be left out. The '
+    "calls are real and cost what they cost; those whose answers are known already cost nothing. The credential is "
+    "that of --key-env."
+)
+
+
+class Call(NamedTuple):
+    """One line of the file."""
+
+    number: int
+    path: str
+    body: bytes
+    headers: dict[str, str]
+
+
+def main(arguments: list[str]) -> int:
+    options = _parser().parse_args(arguments)
+    try:
+        if options.verb == "stats":
+            sys.stdout.write(_stats(Admin.found(options).call("GET", "/admin/v1/cache"), options.json))
+        elif options.verb == "invalidate":
+            sys.stdout.write(_invalidated(options))
+        else:
+            return _warmed(options)
+    except (AdminError, OSError, ValueError) as error:
+        sys.stderr.write(f"weir cache: {error}\n")
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="weir cache", description="What is kept of answers: stats, invalidate, warm.")
+    place = argparse.ArgumentParser(add_help=False)
+    add_place(place)
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    stats = verbs.add_parser("stats", parents=[place], help="how much is kept, and of what use it was")
+    stats.add_argument("--json", action="store_true", help="as JSON, each worker for itself too")
+    drop = verbs.add_parser("invalidate", parents=[place], description=DROPPING, help="drop some of it")
+    for name, what in (
+        ("tenant", "of this tenant"),
+        ("agent", "of this agent"),
+        ("model", "of this model, as its provider calls it"),
+        ("id", "the answer with this id (its own, or x-weir-request-id of the call that it answered)"),
+    ):
+        drop.add_argument(f"--{name}", help=what)
+    drop.add_argument("--all", action="store_true", help="all there is")
+    warm = verbs.add_parser("warm", description=WARMING, help="fill it with answers to recorded calls")
+    warm.add_argument("file", metavar="FILE.jsonl", help="the calls; - for standard input")
+    warm.add_argument("--to", default="", metavar="URL", help="where Weir takes calls (default: found in --data)")
+    warm.add_argument(
+        "--data", default=os.environ.get("WEIR_DATA_DIR") or ".weir", help="the data directory of the Weir"
+    )
+    warm.add_argument("--key-env", default="WEIR_KEY", metavar="NAME", help="variable that has the caller's key")
+    warm.add_argument("--at-once", type=int, default=4, metavar="N", help="calls at once (default: 4)")
+    return parser
+
+
+def _stats(found: dict[str, Any], as_json: bool) -> str:
+    if as_json:
+        return json.dumps(found, indent=2) + "\n"
+    try:
+        asked = int(found["hit"]) + int(found["miss"])
+        share = f"{found['hit'] / asked:.1%}" if asked else "none asked yet"
+        lines = (
+            f"kept: {found['entries']} answers, {found['bytes'] / 2**20:.1f} of {found['most_bytes'] / 2**20:.0f} MiB"
+            f" in {len(found['workers'])} workers; {found['evicted']} had to go",
+            f"hits: {found['hit']} of {asked} calls that may share answers ({share}); {found['stale']} given late",
+            f"passed by: {found['bypass']} calls",
+        )
+    except (KeyError, TypeError):
+        raise AdminError("what answers there is no Weir with a cache") from None
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _invalidated(options: argparse.Namespace) -> str:
+    wish: dict[str, Any] = {name: getattr(options, name) for name in ("tenant", "agent", "model", "id")}
+    wish = {name: value for name, value in wish.items() if value is not None}
+    if bool(wish) == options.all:
+        raise AdminError("name what goes (--tenant, --agent, --model, --id), or say --all")
+    found = Admin.found(options).call("POST", "/admin/v1/cache/invalidate", wish or {"all": True})
+    try:
+        return f"Dropped: {int(found['dropped'])} answers in the worker that had most of them.\n"
+    except (KeyError, TypeError, ValueError):
+        raise AdminError("what answers there is no Weir with a cache") from None
+
+
+def _warmed(options: argparse.Namespace) -> int:
+    if not 1 <= options.at_once <= MOST_AT_ONCE:
+        raise ValueError(f"--at-once is a number from 1 to {MOST_AT_ONCE}")
+    calls = list(_calls(options.file))
+    line = Line(options.to or _found(Path(options.data)), os.environ.get(options.key_env, ""))
+    told: Counter[str] = Counter()
+    with closing(line), ThreadPoolExecutor(options.at_once) as pool:
+        for call, (status, state) in zip(calls, pool.map(line.send, calls), strict=True):
+            told[state if status == 200 and state else "done" if status == 200 else "failed"] += 1
+            if status != 200:
+                sys.stderr.write(f"line {call.number}: {'no answer' if not status else f'answered {status}'}\n")
+    counts = ", ".join(f"{count} {state}" for state, count in sorted(told.items())) or "nothing to do"
+    sys.stdout.write(f"{len(calls)} calls: {counts}.\n")
+    return 1 if told["failed"] else 0
+
+
+def _calls(file: str) -> Iterator[Call]:
+    """Raises ValueError with the line that is wrong."""
+    text = sys.stdin.read() if file == "-" else Path(file).read_text()
+    for number, row in enumerate(text.splitlines(), 1):
+        if not row.strip():
+            continue
+        try:
+            found = json.loads(row)
+            body, path, headers = found["body"], found.get("path", "/v1/chat/completions"), found.get("headers") or {}
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise ValueError(f"line {number} is no JSON object with a body") from None
+        if not isinstance(body, dict) or not isinstance(path, str) or not path.startswith("/"):
+            raise ValueError(f"line {number}: body is an object, path begins with /")
+        if not isinstance(headers, dict) or not all(isinstance(value, str) for value in headers.values()):
+            raise ValueError(f"line {number}: headers are names with texts")
+        yield Call(number, path, json.dumps(body).encode(), headers)
+
+
+def _found(data: Path) -> str:
+    try:
+        facts = json.loads((data / "weir.lock").read_text())
+        return f"http://127.0.0.1:{int(facts['port'])}"
+    except (OSError, ValueError, KeyError, TypeError):
+        raise AdminError(f"no Weir is known in {data}; name its --data, or --to where it takes calls") from None
+
+
+class Line:
+    """Connections to the Weir, one for each thread."""
+
+    def __init__(self, url: str, key: str) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise AdminError(f"--to must begin with http:// or https://, not {url!r}")
+        self._parts = parts
+        self._own = {"content-type": "application/json", **({"authorization": f"Bearer {key}"} if key else {})}
+        self._threads = threading.local()
+        self._open: list[http.client.HTTPConnection] = []
+
+    def send(self, call: Call) -> tuple[int, str]:
+        """The status and what the cache said; 0 where nobody answered."""
+        while True:
+            connection = self._connection()
+            fresh = connection.sock is None
+            try:
+                connection.request("POST", call.path, call.body, self._own | call.headers)
+                answer = connection.getresponse()
+                answer.read()
+            except (OSError, http.client.HTTPException):
+                connection.close()
+                if not fresh:  # one that was kept may have ended meanwhile
+                    continue
+                return 0, ""
+            return answer.status, answer.getheader("x-weir-cache") or ""
+
+    def _connection(self) -> http.client.HTTPConnection:
+        found: http.client.HTTPConnection | None = getattr(self._threads, "connection", None)
+        if found is None:
+            kind = http.client.HTTPSConnection if self._parts.scheme == "https" else http.client.HTTPConnection
+            assert self._parts.hostname is not None
+            found = self._threads.connection = kind(self._parts.hostname, self._parts.port, timeout=CALL_S)
+            self._open.append(found)
+        return found
+
+    def close(self) -> None:
+        for connection in self._open:
+            connection.close()

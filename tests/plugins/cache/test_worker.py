@@ -1,0 +1,308 @@
+"""The cache in a whole worker: what is asked once is answered from then on, byte for byte, on every surface."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import aiohttp
+import orjson
+import pytest
+
+from plugins.cache.plugin import Cache
+from proxy.errors import ConfigError
+from proxy.exchange import Target
+from proxy.live import Agent, CallerKey, Entry, Identity
+from proxy.plugin import Plugin
+from proxy.registry import check_order
+from tests import kit
+from tests.asking import FORMS, Asking, asking
+from tests.pairs import body
+from tests.plugins.cache.calls import call
+from tests.worker import DEFAULT, weir
+
+
+def cache(**options: Any) -> Entry:
+    return Entry("cache", "plugins.cache.plugin:Cache", options=options)
+
+
+def asked(surface: str, stream: bool = False, model: str = "gpt-4o-mini", **more: Any) -> bytes:
+    """A call that may share its answer."""
+    doc = orjson.loads(body(surface, model, stream=stream))
+    if surface != "embeddings":
+        doc["temperature"] = 0
+    if surface == "responses":
+        doc["store"] = False
+    return orjson.dumps({**doc, **more})
+
+
+@asynccontextmanager
+async def caching(*above: Entry, agents: dict[str, Agent] | None = None, **options: Any) -> AsyncIterator[Asking]:
+    async with asking(*above, cache(**options), agents=agents or {}) as weir:
+        yield weir
+
+
+@pytest.mark.parametrize(("surface", "stream"), FORMS)
+async def test_an_identical_call_is_answered_byte_for_byte_and_the_provider_hears_of_it_once(
+    surface: str, stream: bool
+) -> None:
+    async with caching() as weir:
+        first = await weir.ask(surface, stream, raw=asked(surface, stream))
+        second = await weir.ask(surface, stream, raw=asked(surface, stream))
+        assert (first.status, second.status) == (200, 200)
+        assert first.headers["x-weir-cache"] == "MISS"
+        assert second.headers["x-weir-cache"] == "HIT"
+        assert second.raw == first.raw
+        assert weir.provider.total == 1
+        assert second.headers["age"] == "0"
+        assert second.headers["content-type"].split(";")[0] == first.headers["content-type"].split(";")[0]
+        before, after = (await weir.running.sink.wait_for(2))[-2:]
+        assert (before["cache"], after["cache"]) == ("MISS", "HIT")
+        assert (after["cost_nano_usd"], after["price_source"]) == (0, "answered_by_weir")
+        assert after["usage_source"] == "cached"
+        assert (after["input_tokens"], after["output_tokens"]) == (before["input_tokens"], before["output_tokens"])
+        (saving,) = after["savings"]
+        assert (saving["plugin"], saving["kind"]) == ("cache", "hit")
+        assert saving["nano_usd"] == before["cost_nano_usd"] > 0
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_calls_on_the_short_way_are_kept_and_answered_too(stream: bool) -> None:
+    more = {"stream_options": {"include_usage": True}} if stream else {}
+    async with caching() as weir:
+        states = []
+        for letter in "aabbccabc":
+            messages = [{"role": "user", "content": letter}]
+            came = await weir.ask("chat", stream, raw=asked("chat", stream, messages=messages, **more))
+            states.append(came.headers["x-weir-cache"])
+        assert states == ["MISS", "HIT"] * 3 + ["HIT"] * 3
+        assert weir.provider.total == 3
+
+
+BROKEN = ("status=500", "status=429", "cut=2", "garbage=1", "refusal=1")
+CUT_SHORT = {"chat": "length", "completions": "length", "responses": "length", "messages": "max_tokens"}
+
+
+@pytest.mark.parametrize(("surface", "stream"), [form for form in FORMS if form[0] != "embeddings"])
+async def test_what_went_wrong_was_refused_or_cut_short_is_never_kept(surface: str, stream: bool) -> None:
+    wishes = [*BROKEN, f"finish={CUT_SHORT[surface]}", *(("error=3", "no_done=1") if stream else ())]
+    async with caching() as weir:
+        for wish in wishes:
+            if wish == "refusal=1" and surface == "completions":
+                continue
+            for _ in range(2):
+                await weir.ask(surface, stream, raw=asked(surface, stream, f"gpt-4o-mini[[sim {wish}]]"))
+            records = await weir.running.sink.wait_for(2)
+            assert [record["cache"] for record in records] == ["MISS", "MISS"], wish
+            records.clear()
+
+
+@pytest.mark.parametrize(("surface", "stream"), [form for form in FORMS if form[0] != "embeddings"])
+async def test_answers_of_every_kind_come_again_as_they_came(surface: str, stream: bool) -> None:
+    wishes = ["tools=2", "reasoning=1", "size=200000", "usage=0"]
+    wishes += ["split=7", "crlf=1", "comments=1"] if stream else ["gzip=1", "chunked=1"]
+    more = {"max_tokens": 100_000} if surface == "messages" else {}
+    async with caching() as weir:
+        for wish in wishes:
+            before = weir.provider.total
+            sent = asked(surface, stream, f"gpt-4o-mini[[sim {wish}]]", **more)
+            first, second = [await weir.ask(surface, stream, raw=sent) for _ in range(2)]
+            assert second.headers["x-weir-cache"] == "HIT", wish
+            assert second.raw == first.raw, wish
+            assert weir.provider.total == before + 1
+
+
+@pytest.mark.parametrize("surface", ["chat", "completions"])
+async def test_usage_is_given_again_to_who_asked_for_it_and_to_nobody_else(surface: str) -> None:
+    """Also where a filter stands above, so that the cache sees what Weir alone asked the provider for."""
+    for above in ((), (Entry("pii", "pii"),)):
+        async with caching(*above) as weir:
+            for options in ({}, {"stream_options": {"include_usage": True}}):
+                first, second = [await weir.ask(surface, True, raw=asked(surface, True, **options)) for _ in range(2)]
+                assert (first.headers["x-weir-cache"], second.headers["x-weir-cache"]) == ("MISS", "HIT")
+                assert second.raw == first.raw
+                assert (b'"prompt_tokens"' in second.raw) == bool(options)
+                assert (await weir.running.sink.wait_for(1))[-1]["input_tokens"] > 0
+
+
+async def test_what_one_caller_gets_differs_from_anothers_in_their_own_values_only() -> None:
+    """Masked calls are equal, so they share an answer; each caller finds their own address in it."""
+    async with caching(Entry("pii", "pii")) as weir:
+        came = []
+        for name in ("ann", "bob"):
+            text = f"Write to {name}@example.org."
+            sent = asked("chat", messages=[{"role": "user", "content": text}])
+            came.append(await weir.ask("chat", raw=sent))
+        assert [each.headers["x-weir-cache"] for each in came] == ["MISS", "HIT"]
+        assert "ann@example.org" in came[0].text and "bob" not in came[0].text
+        assert came[1].text == came[0].text.replace("ann", "bob")
+        memory = weir.plugin("cache").memory
+        assert not any(b"ann@" in entry.body for _, entry in memory.entries())
+
+
+async def test_agents_and_tenants_never_meet() -> None:
+    async with caching() as weir:
+        states = []
+        for headers in (
+            {"x_weir_agent": "a"}, {"x_weir_agent": "b"}, {"x_weir_agent": "a"},
+            {"x_weir_agent": "a", "authorization": "Bearer sk-another"},
+        ):  # fmt: skip
+            came = await weir.ask("chat", raw=asked("chat"), **headers)
+            states.append(came.headers["x-weir-cache"])
+        assert states == ["MISS", "MISS", "HIT", "MISS"]
+
+
+async def test_an_agent_may_have_options_of_its_own() -> None:
+    agents = {
+        "warm": Agent(plugins={"cache": {"options": {"cacheable": "all"}}}),
+        "off": Agent(plugins={"cache": {"enabled": False}}),
+    }
+    async with caching(agents=agents) as weir:
+        sent = asked("chat", temperature=0.9)
+        for agent, wanted in (("warm", ["MISS", "HIT"]), ("cool", ["BYPASS", "BYPASS"]), ("off", [None, None])):
+            came = [await weir.ask("chat", raw=sent, x_weir_agent=agent) for _ in range(2)]
+            assert [each.headers.get("x-weir-cache") for each in came] == wanted
+
+
+async def test_a_bypass_says_why() -> None:
+    async with caching() as weir:
+        await weir.ask("chat", raw=asked("chat", temperature=0.9))
+        record = await weir.record()
+        assert record["cache"] == "BYPASS"
+        assert ["cache", "request", "bypass not deterministic"] in record["steps"]
+
+
+async def test_a_session_that_asks_again_gets_another_answer() -> None:
+    async with caching() as weir:
+        sent = asked("chat")
+        states = [
+            (await weir.ask("chat", raw=sent, x_weir_session=session)).headers["x-weir-cache"]
+            for session in ("s", "s", "t", "t")
+        ]
+        assert states == ["MISS", "BYPASS", "HIT", "BYPASS"]
+
+
+async def test_tokens_and_money_of_a_hit_are_saved_and_not_spent() -> None:
+    limits = [{"by": "agent", "tokens": 10_000, "per": "day"}]
+    ratelimit = Entry("ratelimit", "ratelimit", options={"limits": limits})
+    async with caching(ratelimit) as weir:
+        await weir.ask("chat", raw=asked("chat"))
+        await weir.running.sink.wait_for(1)
+        spent = weir.counted("weir_tokens_total"), weir.counted("weir_cost_usd_total")
+        for _ in range(3):
+            came = await weir.ask("chat", raw=asked("chat"))
+            assert came.headers["x-weir-cost-usd"] == "0.000000000"
+        records = await weir.running.sink.wait_for(4)
+        assert (weir.counted("weir_tokens_total"), weir.counted("weir_cost_usd_total")) == spent
+        first = records[0]
+        tokens = first["input_tokens"] + first["output_tokens"]
+        assert weir.counted("weir_saved_tokens_total", plugin="cache", kind="hit") == 3 * tokens
+        assert weir.counted("weir_saved_usd_total") == pytest.approx(3 * first["cost_nano_usd"] / 1e9)
+        assert weir.counted("weir_cache_lookups_total", result="hit") == 3
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_when_the_provider_fails_an_answer_past_its_time_is_given(stream: bool) -> None:
+    async with caching(stale_if_error_s=10_000) as weir:
+        sent = asked("chat", stream)
+        first = await weir.ask("chat", stream, raw=sent)
+        await weir.running.sink.wait_for(1)
+        for _, entry in weir.plugin("cache").memory.entries():
+            entry.made_s -= 4000.0
+        came = await weir.ask("chat", stream, raw=sent, x_sim="status=503")
+        assert (came.status, came.raw) == (200, first.raw)
+        assert came.headers["warning"] == '110 - "Response is Stale"' and int(came.headers["age"]) >= 4000
+        record = (await weir.running.sink.wait_for(2))[-1]
+        assert (record["cost_nano_usd"], record["usage_source"], record["outcome"]) == (0, "cached", "ok")
+        refused = await weir.ask("chat", stream, raw=sent, x_sim="status=400")
+        assert refused.status == 400, "what is wrong with the call stays wrong"
+        renewed = await weir.ask("chat", stream, raw=sent)
+        assert (renewed.headers["x-weir-cache"], "warning" in renewed.headers) == ("MISS", False)
+
+
+async def test_a_key_reads_no_answer_of_a_model_that_it_may_not_use() -> None:
+    open_key, closed = "weir-" + "o" * 43, "weir-" + "c" * 43
+    keys = (
+        CallerKey("open", sha256=hashlib.sha256(open_key.encode()).hexdigest()),
+        CallerKey("closed", sha256=hashlib.sha256(closed.encode()).hexdigest(), models=("gpt-5",)),
+    )
+    chain = (*DEFAULT, cache())
+    whole = weir(*chain, identity=Identity(keys=keys), upstream={"key": "sk-ours"})
+    async with whole as running, aiohttp.ClientSession() as session:
+        found = Asking(running, session)
+        first = await found.ask("chat", raw=asked("chat"), authorization=f"Bearer {open_key}")
+        second = await found.ask("chat", raw=asked("chat"), authorization=f"Bearer {closed}")
+        assert (first.status, second.status) == (200, 403)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_the_official_client_reads_what_is_given_again(stream: bool) -> None:
+    openai = pytest.importorskip("openai")
+    async with (
+        caching() as weir,
+        openai.AsyncOpenAI(base_url=weir.running.url, api_key="sk-x", max_retries=0) as client,
+    ):
+        texts = []
+        for _ in range(2):
+            call = client.chat.completions.create(
+                model="gpt-4o-mini", temperature=0, messages=[{"role": "user", "content": "hello"}], stream=stream
+            )
+            answer = await call
+            if stream:
+                pieces = [chunk.choices[0].delta.content or "" async for chunk in answer if chunk.choices]
+                texts.append("".join(pieces))
+            else:
+                texts.append(answer.choices[0].message.content)
+        assert texts[0] == texts[1] != ""
+        assert weir.provider.total == 1
+
+
+async def test_a_user_who_is_forgotten_is_asked_for_anew() -> None:
+    async with caching() as weir:
+        for _ in range(2):
+            await weir.ask("chat", raw=asked("chat"), x_weir_user="ann")
+        registry = weir.running.worker.registry
+        assert await registry.export("ann") == [{"plugin": "cache", "answers": 1}]
+        assert await registry.forget("ann") == 1
+        assert (await weir.ask("chat", raw=asked("chat"), x_weir_user="ann")).headers["x-weir-cache"] == "MISS"
+        assert await registry.order({"plugin": "cache", "do": "invalidate"}) == {"dropped": 1}
+        assert await registry.order({"plugin": "nobody"}) is None
+
+
+@pytest.mark.parametrize("above", ["pii", "injection", "output_filter", "routing", "variants", "fewshot"])
+def test_it_stands_below_what_masks_judges_and_chooses(above: str) -> None:
+    wrong = kit.snapshot(cache(), kit.entry(above))
+    with pytest.raises(ConfigError, match=f"below {above}"):
+        check_order(wrong, {"cache": Cache, above: Plugin})
+
+
+async def test_in_shadow_nothing_is_given_and_what_would_have_been_is_told() -> None:
+    shadow = replace(cache(), mode="shadow")
+    async with asking(shadow) as weir:
+        for _ in range(2):
+            await weir.ask("chat", raw=asked("chat"))
+            await weir.ask("chat", True, raw=asked("chat", True))
+        await weir.ask("chat", raw=asked("chat", temperature=1))
+        records = await weir.running.sink.wait_for(5)
+        assert weir.provider.total == 5
+        assert [record.get("savings", []) == [] for record in records] == [True, True, False, False, True]
+        (saving,) = records[2]["savings"]
+        assert (saving["kind"], saving["mode"], saving["nano_usd"]) == ("hit", "shadow", records[0]["cost_nano_usd"])
+        assert ["cache", "request", "would answer"] in records[2]["steps"]
+        assert len(weir.plugin("cache").memory) == 0
+
+
+async def test_what_a_cache_saw_in_shadow_is_no_answer_once_it_acts() -> None:
+    agents = {"watched": Agent(plugins={"cache": {"mode": "shadow"}})}
+    async with caching(agents=agents) as weir:
+        for _ in range(2):
+            await weir.ask("chat", raw=asked("chat"), x_weir_agent="watched")
+        plugin = weir.plugin("cache")
+        assert plugin._seen
+        exchange = call(agent="watched", snapshot=replace(weir.running.worker.live.current, agents={}, version=1))
+        exchange.target = Target("sim", "gpt-4o-mini")
+        assert await plugin.request(exchange) is None and exchange.cache == "MISS"
+        assert not plugin._seen

@@ -1,0 +1,143 @@
+"""`weir cache` on its command line; `warm` against a server of its own."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from proxy.cli import main
+from proxy.commands.admin import Admin
+
+PLACE = ["--url", "http://127.0.0.1:9"]
+STATS = {
+    "entries": 3, "bytes": 2**20, "most_bytes": 2**26, "evicted": 1, "hit": 3, "miss": 1, "bypass": 7, "stale": 0,
+    "workers": [{}, {}],
+}  # fmt: skip
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    seen: dict[str, Any] = {"found": {"dropped": 4}}
+
+    def call(self: Admin, method: str, path: str, body: Any = None, timeout_s: float = 0.0) -> Any:
+        seen.update(method=method, path=path, body=body)
+        return seen["found"]
+
+    monkeypatch.setattr(Admin, "call", call)
+    return seen
+
+
+def test_what_is_named_is_dropped(asked: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["cache", "invalidate", "--agent", "a", "--tenant", "t", *PLACE]) == 0
+    assert (asked["method"], asked["path"]) == ("POST", "/admin/v1/cache/invalidate")
+    assert asked["body"] == {"tenant": "t", "agent": "a"}
+    assert capsys.readouterr().out == "Dropped: 4 answers in the worker that had most of them.\n"
+    assert main(["cache", "invalidate", "--all", *PLACE]) == 0
+    assert asked["body"] == {"all": True}
+
+
+@pytest.mark.parametrize("given", [[], ["--all", "--id", "x"]])
+def test_what_goes_has_to_be_named(given: list[str], asked: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["cache", "invalidate", *given, *PLACE]) == 1
+    assert capsys.readouterr().err.startswith("weir cache: name what goes") and "path" not in asked
+
+
+def test_figures_are_told_for_people_and_for_programs(
+    asked: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked["found"] = STATS
+    assert main(["cache", "stats", *PLACE]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "kept: 3 answers, 1.0 of 64 MiB in 2 workers; 1 had to go",
+        "hits: 3 of 4 calls that may share answers (75.0%); 0 given late",
+        "passed by: 7 calls",
+    ]
+    assert main(["cache", "stats", "--json", *PLACE]) == 0
+    assert json.loads(capsys.readouterr().out) == STATS
+    asked["found"] = {"error": "x"}
+    assert main(["cache", "stats", *PLACE]) == 1
+
+
+class Weir(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    heard: list[tuple[str, Any, str | None, str | None]]
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        known = any(body == before for _, before, _, _ in self.heard)
+        self.heard.append((self.path, body, self.headers["authorization"], self.headers["x-weir-agent"]))
+        self.send_response(500 if body.get("bad") else 200)
+        self.send_header("x-weir-cache", "HIT" if known else "MISS")
+        self.send_header("content-length", "2")
+        self.end_headers()
+        self.wfile.write(b"{}")
+
+    def log_message(self, format: str, *arguments: Any) -> None: ...
+
+
+@pytest.fixture
+def listening() -> Iterator[tuple[str, list[Any]]]:
+    heard: list[Any] = []
+    with ThreadingHTTPServer(("127.0.0.1", 0), type("Listening", (Weir,), {"heard": heard})) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}", heard
+        server.shutdown()
+        thread.join()
+
+
+def test_recorded_calls_are_sent_again(
+    listening: tuple[str, list[Any]],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    url, heard = listening
+    monkeypatch.setenv("WEIR_KEY", "weir-key")
+    lines = [
+        {"body": {"model": "m"}},
+        {"body": {"model": "m"}, "headers": {"x-weir-agent": "a"}},
+        {"path": "/v1/messages", "body": {"model": "n"}},
+    ]
+    file = tmp_path / "calls.jsonl"
+    file.write_text("\n\n".join(map(json.dumps, lines)) + "\n")
+    assert main(["cache", "warm", str(file), "--to", url, "--at-once", "1"]) == 0
+    assert capsys.readouterr().out == "3 calls: 1 HIT, 2 MISS.\n"
+    assert heard == [
+        ("/v1/chat/completions", {"model": "m"}, "Bearer weir-key", None),
+        ("/v1/chat/completions", {"model": "m"}, "Bearer weir-key", "a"),
+        ("/v1/messages", {"model": "n"}, "Bearer weir-key", None),
+    ]
+    file.write_text(json.dumps({"body": {"bad": True}}))
+    assert main(["cache", "warm", str(file), "--to", url]) == 1
+    said = capsys.readouterr()
+    assert (said.out, said.err) == ("1 calls: 1 failed.\n", "line 1: answered 500\n")
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["{", "[]", "{}", '{"body": 3}', '{"body": {}, "path": "v1"}', '{"body": {}, "headers": {"a": 1}}', '"text"'],
+)
+def test_a_line_that_is_no_call_is_told(line: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "calls.jsonl"
+    file.write_text('{"body": {}}\n' + line)
+    assert main(["cache", "warm", str(file), "--to", "http://127.0.0.1:9"]) == 1
+    assert capsys.readouterr().err.startswith("weir cache: line 2")
+
+
+def test_a_weir_that_is_not_there_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "calls.jsonl"
+    file.write_text('{"body": {}}')
+    assert main(["cache", "warm", str(file), "--data", str(tmp_path)]) == 1
+    assert "no Weir is known" in capsys.readouterr().err
+    assert main(["cache", "warm", str(file), "--to", "ftp://x"]) == 1
+    assert main(["cache", "warm", str(file), "--to", "http://127.0.0.1:9"]) == 1
+    assert "line 1: no answer" in capsys.readouterr().err
+    assert main(["cache", "warm", str(file), "--to", "http://127.0.0.1:9", "--at-once", "0"]) == 1
