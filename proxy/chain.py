@@ -105,11 +105,16 @@ class Chain:
         for member, place, name, brief, limit_s in route.stops["request"]:
             if brief is not None:
                 exchange.place = place
+                work = brief(exchange)
                 try:
-                    answer = await brief(exchange)
+                    waiting = work.send(None)
+                except StopIteration as done:
+                    answer = done.value
                 except Exception as error:  # noqa: BLE001  any failure of a plugin is its envelope's matter
                     answer = None
                     self._stumbled(exchange, member, "request", start, error)
+                else:  # one that seldom waits does
+                    answer = await self.call(exchange, member, "request", partial(_rest, work, waiting))
                 end = now()
                 plugins[name] = spent = end - start
                 start = end  # of the next one
@@ -317,6 +322,10 @@ def acts(request: Request) -> bool:
     tools = request.get("tools")
     kinds = [tool.get("type", "custom") for tool in tools if isinstance(tool, dict)] if isinstance(tools, list) else []
     return any(kind not in ("function", "custom") for kind in kinds)
+
+
+async def _rest(work: Coroutine[Any, Any, T], waiting: Any, exchange: Exchange) -> T:
+    return await resumed(work, waiting)
 
 
 async def _ask_answer(plugin: Plugin[Any], error: Exception | None, exchange: Exchange) -> Response | Target | None:

@@ -63,7 +63,11 @@ class Member:
         return plain and not (self.shadow or self.partial or self.entry.overlap)
 
     def stop(self, hook: str) -> Stop:
-        return self, self.place, self.name, self.brief.get(hook), self.limit_of(hook)
+        """`request` hooks that seldom wait are called in brief, too: where one waits, its envelope goes on."""
+        brief = self.brief.get(hook)
+        if brief is None and hook == "request" and self.prompt and hook in self.plugin.seldom:
+            brief = getattr(self.plugin, hook)
+        return self, self.place, self.name, brief, self.limit_of(hook)
 
     def limit_of(self, hook: str) -> float:
         return self.finish_limit_s if hook == "finish" else self.limit_s
