@@ -21,6 +21,7 @@ from plugins.cache.semantic.reading import read
 
 CUSTOMARY = (0.8, 0.9, 0.95)
 ROWS = 2000
+PUBLISHED, MADE = "fow-cache, the half that was", "made pairs, the half that was"
 Judge = Callable[[Pair], bool]
 
 
@@ -29,13 +30,13 @@ def run(arguments: argparse.Namespace) -> list[Table]:
     every = pairs()
     judges = _judges(every)
     tables = [
-        _found(f"Semantic cache: {title}", [pair for pair in every if wanted(pair)], judges)
-        for title, wanted in (
-            ("fow-cache, the half that was read first", lambda pair: pair.source == "fow" and not pair.held),
-            ("fow-cache, the half that was read last", lambda pair: pair.source == "fow" and pair.held),
-            ("made pairs, the half that was used first", lambda pair: pair.source == "made" and not pair.held),
-            ("made pairs, the other half", lambda pair: pair.source == "made" and pair.held),
+        _found(
+            f"Semantic cache: {PUBLISHED if source == 'fow' else MADE} read {'last' if held else 'first'}",
+            [pair for pair in every if (pair.source, pair.held) == (source, held)],
+            judges,
         )
+        for source in ("fow", "made")
+        for held in (False, True)
     ]
     tables += [_categories(every, judges), _times(every)]
     if arguments.misses:

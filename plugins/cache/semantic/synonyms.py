@@ -1,0 +1,99 @@
+"""Words that may stand for each other in a question without changing what is asked: sure ones and weak ones."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
+
+SURE = """
+get obtain / buy purchase / begin start commence / fix repair mend / quick fast / quickest fastest / quicker faster
+quickly fast / inexpensive cheap / tell inform / change alter amend modify / phone telephone / mobile cellphone
+photo photograph picture pic / kid child children / holiday vacation / shipping delivery shipment / ship deliver
+price cost pricing / restart reboot / display show / automatic auto / automatically auto / yearly annual annually
+car automobile / film movie / big large / bigger larger / biggest largest / small little / help assist
+book reserve / booking reservation / permit allow / permitted allowed / submit file / instal install
+repeat recurring / shop store / ask enquire inquire / quote quotation / dispute challenge contest
+previous earlier prior / advert advertisement ad / bike bicycle / fridge refrigerator / tv television telly
+plane aeroplane airplane / flat apartment / sofa couch / rubbish garbage trash / lift elevator / petrol gasoline
+autumn fall / postcode zipcode / lawyer solicitor attorney / error fault / erase delete / wrong incorrect
+near nearby / require need / mandatory compulsory obligatory / illegal unlawful / legal lawful / whole entire
+happen occur / choose pick select / pupil student / toilet bathroom restroom / exam examination / lab laboratory
+info information / doc document paperwork / config configuration / repo repository / db database
+docs documentation / function func / param parameter / arg argument / dir directory folder
+approx approximately roughly / max maximum / min minimum / avg average / dev developer / spec specification
+ref reference / uni university / maths math mathematics / nationwide countrywide / symptom sign
+join enrol enroll register / restrict limit / swift rapid / locate find / construct build / shut close / speak talk
+connect link / vaccination vaccine jab immunisation / medicine medication / physician doctor gp / lunch luncheon
+expire lapse / parcel package / warranty guarantee / sum total / difference distinction / benefit advantage
+benefits advantages pros / drawback disadvantage downside / drawbacks disadvantages cons downsides / beginner novice
+important crucial / method technique / vegetarian veggie / colour shade / recommend suggest / accurate precise
+answer reply respond / attempt try / assess evaluate / assistance support / author writer / broad wide extensive
+compute calculate / commonly usually normally typically generally / completely entirely totally fully
+therefore consequently thus hence / country nation / dangerous unsafe hazardous / demonstrate show / discover find
+diary journal / difficult hard tough / daily everyday / differentiate distinguish / easy simple / easily simply
+effect impact / mistake error / necessary essential / especially particularly / example instance / extra additional
+extremely very highly / frequently often regularly / huge immense vast enormous / illness sickness / ill sick unwell
+immediately instantly straightaway / significant important / improve enhance / instruct teach / likely probable
+maybe perhaps possibly / mainly mostly / nearly almost / purpose goal aim objective / reject decline / search seek
+kind type sort / strange unusual odd weird / stop quit cease / topic subject / various several / verify confirm
+wealthy rich / global worldwide / cv resume / taxi cab / luggage baggage / mum mother mom / dad father
+pharmacy chemist drugstore / reimbursement refund / reimburse refund / coupon voucher / discount reduction
+staff employee worker / pain ache / baby infant / teen teenager / takeaway takeout / dessert pudding / veg vegetable
+prawn shrimp / aubergine eggplant / courgette zucchini / coriander cilantro / diaper nappy / pavement sidewalk
+motorway highway freeway / tap faucet / torch flashlight / sneaker trainer / jumper sweater / timetable schedule
+post mail / website site webpage / exchange swap / dispatch ship / track trace / depart leave / latest newest
+subway underground metro / rent hire / rental hire / fee charge / vet veterinarian / tablet pill / convert transform
+js javascript / ts typescript / postgres postgresql / k8s kubernetes / env environment / prod production
+prevent avert / stain mark / aid assist / smell odour odor / noise sound / tidy neat / trip excursion
+postpone defer / thief burglar / garment clothing / employment job / occupation profession / terminate cancel
+grow cultivate / broadband internet / pc computer / free complimentary / harder tougher / easier simpler
+easiest simplest / closest nearest / km kilometre kilometer / kg kilogram kilogramme kilo / mg milligram
+metre meter / litre liter / appt appointment / acct account / msg message / qty quantity / vs versus
+govt government / dept department / pwd password / addr address / dollar usd / euro eur / pound gbp quid
+"""
+"""Between slashes: each of them for each other. Where two senses of a word would meet, it stands here
+only with the one."""
+
+WEAK = """
+lost missing / broken faulty damaged / fit install / client customer / setup configure / last final
+application app / update change / cancel stop / end finish / get receive / request order / make book / make create
+create add / remove delete / edit modify change / cancel end stop terminate / visit see / use utilise
+view see check / open start / need want / charge cost fee / fee price / rate price / employee staff worker
+customer client / company business firm / house home / job work / amount sum / send submit / upload attach
+download get / retrieve recover / reset change / hire rent / issue problem / problem error / trip journey
+journey travel / bill invoice / limit maximum / plan tier / plan package / plan subscription / supply provide
+provide give / offer give / option choice / feature function / support work / arrange organise / schedule book
+claim apply / replace change / upgrade update / tax duty / contact reach / contact call / call phone ring
+explain describe / define describe / compute calculate / work function / purpose goal aim / main major
+typical usual common / effect impact / cause reason / size dimension / quick short / teach instruct / delete remove
+cancel close / transfer send / transfer move / earliest first / bug defect / journey trip / property house home flat
+option alternative / detect find / decide determine / consequence result outcome effect / destroy ruin
+handle manage / choose prefer / mention note / complete finish / keep hold maintain / obtain receive / phase stage
+plan scheme / position place / road route street / search look / test check examine / analyse study
+grow increase rise / fall drop decrease / reduce lower cut / raise increase / stay remain / gather collect
+carry bring take / pack bring / lose misplace / guest visitor / track follow / arrive come / permit licence
+cost charge / pay salary wage / garbage waste / bus coach / dinner meal / class course lesson / term period
+leave holiday / save keep / method way / entry access / enter access / trade swap
+"""
+"""As `SURE`, but only where an embedder finds the whole texts as near as can be."""
+
+
+def _classes(table: str) -> Mapping[str, str]:
+    found: dict[str, str] = {}
+    for line in re.split("[\n/]", table):
+        words = line.split()
+        known = next((found[word] for word in words if word in found), words[0] if words else "")
+        for word in words:
+            found.setdefault(word, known)
+    return MappingProxyType(found)
+
+
+def _pairs(table: str) -> frozenset[frozenset[str]]:
+    lines = (line.split() for line in re.split("[\n/]", table))
+    return frozenset(frozenset((one, other)) for line in lines for one in line for other in line if one != other)
+
+
+CLASSES = _classes(SURE)
+"""word -> the first of its group."""
+WEAK_PAIRS = _pairs(WEAK)
