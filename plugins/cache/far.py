@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from typing import Final, Protocol
+from importlib import import_module
+from typing import TYPE_CHECKING, Final, Protocol
 
 from plugins.cache.entry import Entry, Filter
 from plugins.cache.marks import Marks
 from plugins.cache.options import CacheOptions
 from plugins.cache.seal import Seal
 from plugins.cache.shared import Kept, Shared
-from plugins.cache.sqlite import Sqlite
 from proxy.errors import WeirError
 from proxy.plugin import Kit
+
+if TYPE_CHECKING:
+    from plugins.cache.sqlite import Sqlite
 
 LOG: Final = logging.getLogger("weir.cache")
 WAITING_BYTES: Final = 8 * 1024 * 1024
@@ -25,7 +27,7 @@ MARKS_S: Final = 2.0
 """So often it is asked what others have invalidated."""
 TELL_S: Final = 60.0
 FILE: Final = "cache.sqlite"
-_FAILS: Final = (WeirError, sqlite3.Error, OSError, ValueError, asyncio.TimeoutError)
+_FAILS: Final = (WeirError, OSError, ValueError, asyncio.TimeoutError)
 
 
 class Shelf(Protocol):
@@ -79,7 +81,10 @@ class Far:
             self._kit.tasks.spawn("cache closed", self.disk.stop())
             self.disk = None
         if path and self.disk is None:
-            self.disk = Sqlite(path, options.sqlite_bytes, self._seal, self._kit.tasks, self._kit.clock)
+            # (whoever keeps nothing on disk does not pay for the library)
+            self.disk = import_module("plugins.cache.sqlite").Sqlite(
+                path, options.sqlite_bytes, self._seal, self._kit.tasks, self._kit.clock
+            )
         self.there = bool(self._shelves)
 
     async def start(self) -> None:

@@ -14,6 +14,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from importlib import import_module
 from typing import Any, Final
 
 from plugins.cache import echo, replay, seen
@@ -27,7 +28,6 @@ from plugins.cache.options import CacheOptions
 from plugins.cache.retries import Retries
 from plugins.cache.seam import Neighbour, Ticket
 from plugins.cache.seen import Seen
-from plugins.cache.semantic.semantic import Semantic
 from plugins.cache.tape import Recorder, answered, events, named_in, worth
 from proxy.errors import BadRequest, UpstreamFailed
 from proxy.exchange import Exchange, Json, Response, Target
@@ -72,8 +72,8 @@ class Cache(Plugin[CacheOptions]):
     async def start(self) -> None:
         self._follow(self.kit.live.current)
         await self.far.start()
-        if isinstance(self.semantic, Semantic):
-            await self.semantic.start(options.semantic for options in self.configured())
+        if self.semantic is not None:
+            await self.semantic.start([options.semantic for options in self.configured()])
 
     async def stop(self) -> None:
         await self.far.stop()
@@ -275,17 +275,19 @@ class Cache(Plugin[CacheOptions]):
 
     def scan(self, row: dict[str, Any], options: CacheOptions) -> dict[str, Any]:
         """`hit`, `similarity`, `reason` and `embedder` for the last user texts `a` and `b` of otherwise equal calls."""
-        if not isinstance(self.semantic, Semantic):
+        if self.semantic is None:
             self.semantic = self._neighbour()
         return self.semantic.scan(row, options.semantic)
 
-    def _neighbour(self) -> Semantic:
-        return Semantic(
+    def _neighbour(self) -> Neighbour:
+        """Loaded where it is wanted: it takes a tenth of a second and some megabytes."""
+        found: Neighbour = import_module("plugins.cache.semantic.semantic").Semantic(
             self.kit,
             self.keys.local,
             lambda key: self.memory.find(key),
             lambda exchange, ticket, entry: self._found(exchange, ticket, entry, "semantic"),
         )
+        return found
 
     async def forget(self, user: str) -> int:
         """Answers to calls of this user, here and on the shelves beyond."""
@@ -315,6 +317,7 @@ class Cache(Plugin[CacheOptions]):
         return {
             "entries": len(memory), "bytes": memory.used_bytes, "most_bytes": memory.most_bytes,
             "evicted": memory.evicted, "strategy": memory.strategy, "shelves": self.far.names, **self._counts,
+            "in_other_words": None if self.semantic is None else self.semantic.report(),
         }  # fmt: skip
 
     async def _forgotten(self, wanted: Filter) -> int:
@@ -325,7 +328,7 @@ class Cache(Plugin[CacheOptions]):
             here += sum(entry.matches(wanted) and memory.drop(key) for key, entry in entries[start : start + AT_ONCE])
             await asyncio.sleep(0)
         self._bytes(self.memory.used_bytes)
-        if isinstance(self.semantic, Semantic):
+        if self.semantic is not None:
             self.semantic.prune()
         return here
 

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from plugins.cache.entry import Entry
 from plugins.cache.options import CacheOptions
+from plugins.cache.semantic.options import SemanticOptions
 from proxy.exchange import Exchange, Json, Response, Target
 
 
@@ -45,4 +46,20 @@ class Neighbour(Protocol):
 
     def kept(self, exchange: Exchange, ticket: Ticket, entry: Entry) -> None:
         """An answer to this call has just been kept under `ticket.key`."""
+        ...
+
+    async def start(self, configured: Sequence[SemanticOptions]) -> None:
+        """Loads what these need. Raises ConfigError where that is not installed."""
+        ...
+
+    def prune(self) -> int:
+        """Answers were dropped: whatever is known of their calls goes, too."""
+        ...
+
+    def report(self) -> dict[str, Any]:
+        """What was found, and what became of it."""
+        ...
+
+    def scan(self, row: dict[str, Any], options: SemanticOptions) -> dict[str, Any]:
+        """Of two texts, `a` and `b`."""
         ...

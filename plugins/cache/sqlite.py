@@ -20,6 +20,7 @@ What = TypeVar("What")
 Given = TypeVar("Given")
 LOG: Final = logging.getLogger("weir.cache")
 LAYOUT: Final = 1
+_MARK: Final = "PRAGMA user_version = 1"
 BUSY_S: Final = 0.5
 TOUCHED: Final = 1024
 """Entries whose use is noted with the next write."""
@@ -74,6 +75,13 @@ class Sqlite:
     # --- in a thread
 
     def _done(self, work: Callable[[sqlite3.Connection, What], Given], what: What) -> Given:
+        """Raises OSError with what is the matter."""
+        try:
+            return self._tried(work, what)
+        except sqlite3.Error as error:
+            raise OSError(f"the cache's file: {error}") from error
+
+    def _tried(self, work: Callable[[sqlite3.Connection, What], Given], what: What) -> Given:
         with self._lock:
             try:
                 return work(self._opened(), what)
@@ -98,7 +106,7 @@ class Sqlite:
                 made.execute("DROP TABLE IF EXISTS answers")
             for statement in _CREATE:
                 made.execute(statement)
-            made.execute(f"PRAGMA user_version = {LAYOUT}")
+            made.execute(_MARK)
             self._bytes = _counted(made)
         except BaseException:
             made.close()

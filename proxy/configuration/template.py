@@ -73,7 +73,10 @@ EXAMPLES: Mapping[type[BaseModel], tuple[str, Mapping[str, Json]]] = MappingProx
     Override: ("audit", {"enabled": True, "mode": "shadow", "on_error": "closed", "timeout_ms": 500.0}),
 })  # fmt: skip
 """How a section is shown of which there is none by default: a name, and values for what has no default."""
-SAMPLES: Mapping[str, Json] = MappingProxyType({"requests_per_minute": 60})
+SAMPLES: Mapping[str, Json] = MappingProxyType({
+    "Limit.requests_per_minute": 60, "Trial.name": "shorter-prompt", "Variant.name": "short",
+    "Rule.target": "openai/gpt-5-mini", "Pool.asked": ["gpt-5"], "Model.target": "openai/gpt-5-mini",
+})  # fmt: skip
 """Values for what must not be left out where an entry of a list is shown."""
 
 
@@ -175,7 +178,7 @@ def _options(kind: type[Any], pad: str, first: str = "") -> Iterator[str]:
     for name, _, default, words in options.reference(kind):
         inner = _inner(kind, name)
         new = inner is not None and inner not in shown
-        value = SAMPLES.get(name, default)
+        value = SAMPLES.get(f"{kind.__name__}.{name}", default)
         text = f"{name}:" if new else f"{name}: {'{}' if inner else _value(_plain(value))}"
         yield from _wrapped(pad, first, text, words)
         first = " " * len(first)

@@ -92,6 +92,10 @@ _TABLE = (
     ),
     _counter("weir_saved_usd_total", "agent plugin kind mode", "Money spared, where the price is known.", unit="usd"),
     _counter("weir_cache_lookups_total", "agent result", "What the cache had: hit, miss, bypass, stale ..."),
+    _counter("weir_cache_semantic_total", "agent result", "What the semantic cache had, and what comparisons said."),
+    _counter(
+        "weir_embeddings_inputs_total", "agent result", "Inputs of embeddings: known, shared, sent, sent together."
+    ),
     _gauge("weir_cache_bytes", "sum", "Memory that kept answers take.", unit="bytes"),
     _counter("weir_unknown_price_total", "model", "Calls whose price is not known; their cost is in no other figure."),
     _counter("weir_variant_calls_total", "test variant outcome", "Calls of each variant of a test, by how they ended."),

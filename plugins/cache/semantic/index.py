@@ -33,6 +33,8 @@ class Row:
     reading: Reading
     vector: tuple[float, ...] | None = None
     """Of length 1; made when it is first needed."""
+    made_by: str = ""
+    """Which embedder made it."""
 
     @property
     def size_bytes(self) -> int:
@@ -76,11 +78,11 @@ class Index:
         while self._rows and (len(self._rows) > self.most or self.used_bytes > self._most_bytes):
             self.drop(next(iter(self._rows)))
 
-    def learn(self, row: Row, vector: tuple[float, ...]) -> None:
+    def learn(self, row: Row, vector: tuple[float, ...], made_by: str) -> None:
         """The row's vector, now that it is known."""
         here = self._rows.get(row.key) is row
         self.used_bytes -= row.size_bytes if here else 0
-        row.vector = vector
+        row.vector, row.made_by = vector, made_by
         self.used_bytes += row.size_bytes if here else 0
 
     def used(self, row: Row) -> None:

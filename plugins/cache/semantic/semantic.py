@@ -12,7 +12,8 @@ answers that are given, a share is explored in the same way.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,7 +34,7 @@ from proxy.exchange import Exchange, Response, Saving
 from proxy.plugin import Kit
 
 STATE = "cache.semantic"
-ENTRIES = 4096
+ENTRIES, VECTORS = 4096, 256
 COMPARED_BYTES = 64 * 1024
 """Longer answers are not compared."""
 ENDED = frozenset({"stop", "end_turn", "stop_sequence", "completed", "eos", "eos_token"})
@@ -57,6 +58,7 @@ class Asked:
     entry: Entry | None = None
     """What would have been given: it is compared with what the provider says."""
     vector: Vector | None = None
+    made_by: str = ""
 
 
 class Semantic:
@@ -71,8 +73,10 @@ class Semantic:
         self._embedders: dict[str, Embedder | None] = {}
         """None: being loaded, or not to be had."""
         self._model: MiniLM | None = None
+        self._vectors: OrderedDict[tuple[str, str], Vector] = OrderedDict()
+        """Of texts that were asked lately, whatever became of them."""
 
-    async def start(self, configured: Iterable[SemanticOptions]) -> None:
+    async def start(self, configured: Sequence[SemanticOptions]) -> None:
         """Loads what is configured. Raises ConfigError where that is not installed."""
         for options in configured:
             if options.embedder == MINILM and MINILM not in self._embedders:
@@ -102,10 +106,11 @@ class Semantic:
             self._kit.tasks.spawn("semantic shadow", self._late(exchange, asked, entry, options))
         if entry.finish in ENDED:
             self.index.most = options.entries
-            self.index.add(Row(ticket.key, asked.part, asked.text, asked.reading, asked.vector))
+            self.index.add(Row(ticket.key, asked.part, asked.text, asked.reading, asked.vector, asked.made_by))
 
     def prune(self) -> int:
         """Forgets the texts whose answers are gone."""
+        self._vectors.clear()
         return self.index.prune(lambda key: self._find(key) is not None)
 
     def report(self) -> dict[str, Any]:
@@ -158,15 +163,20 @@ class Semantic:
         embedder = self._embedder(options.embedder)
         if embedder is None:
             return
-        new = [row for row in asked.doubtful if row.vector is None]
+        new = [row for row in asked.doubtful if row.vector is None or row.made_by != embedder.name]
+        mine = self._vectors.get((embedder.name, asked.text))
+        texts = [*([] if mine else [asked.text]), *(row.text for row in new)]
         try:
-            mine, *theirs = await embedder.vectors(exchange, [asked.text, *(row.text for row in new)])
+            found = await embedder.vectors(exchange, texts) if texts else []
         except WeirError as error:
             exchange.step("cache", "request", f"semantic: no vectors ({error.code})")
             return
-        asked.vector = mine
-        for row, vector in zip(new, theirs, strict=True):
-            self.index.learn(row, vector)
+        if mine is None:
+            mine, *found = found
+            self._remember(embedder.name, asked.text, mine)
+        asked.vector, asked.made_by = mine, embedder.name
+        for row, vector in zip(new, found, strict=True):
+            self.index.learn(row, vector, embedder.name)
         for row in asked.doubtful:
             near = cosine(mine, row.vector) if row.vector is not None and len(row.vector) == len(mine) else 0.0
             if near >= options.threshold and near > max(asked.near, self.learned.least(row.key)):
@@ -246,6 +256,11 @@ class Semantic:
             else:
                 self._embedders[name] = Upstream(self._kit, name)
         return self._embedders[name]
+
+    def _remember(self, embedder: str, text: str, vector: Vector) -> None:
+        self._vectors[embedder, text] = vector
+        if len(self._vectors) > VECTORS:
+            self._vectors.popitem(last=False)
 
     async def _load(self) -> None:
         self._model = await self._kit.tasks.in_thread(MiniLM)

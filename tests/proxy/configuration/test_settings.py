@@ -100,7 +100,8 @@ def test_wrong_types_are_refused_and_values_never_repeated() -> None:
 def test_the_defaults_name_two_providers_and_every_plugin_that_is_there() -> None:
     made = Settings()
     assert dict(made.upstreams) == dict(PROVIDERS)
-    assert list(made.plugins) == ["audit", "metering", "ratelimit", "injection", "pii", "output_filter"]
+    assert list(made.plugins) == list(settings.CHAIN)
+    assert [name for name in registry.ORDER if name in settings.CHAIN] == list(settings.CHAIN)
 
 
 @pytest.mark.parametrize(

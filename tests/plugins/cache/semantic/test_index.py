@@ -59,7 +59,7 @@ def test_a_vector_that_is_learned_counts() -> None:
     one = row(1, "Where is it?")
     index.add(one)
     before = index.used_bytes
-    index.learn(one, (0.6, 0.8))
+    index.learn(one, (0.6, 0.8), "some embedder")
     assert index.used_bytes == one.size_bytes > before
 
 
