@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import is_dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel
 
@@ -184,7 +184,7 @@ def _options(kind: type[Any], pad: str, first: str = "") -> Iterator[str]:
         first = " " * len(first)
         if inner is not None and new:
             shown.add(inner)
-            yield from _options(inner, f"{pad}{first}  ", "" if is_dataclass(default) else "- ")
+            yield from _options(inner, f"{pad}{first}  ", "- " if _listed(kind, name) else "")
 
 
 def _inner(kind: type[Any], name: str) -> type[Any] | None:
@@ -192,6 +192,11 @@ def _inner(kind: type[Any], name: str) -> type[Any] | None:
     hint = get_type_hints(kind)[name]
     found = [one for one in (hint, *get_args(hint)) if isinstance(one, type) and is_dataclass(one)]
     return found[0] if found else None
+
+
+def _listed(kind: type[Any], name: str) -> bool:
+    hint = get_type_hints(kind)[name]
+    return any(get_origin(one) in (tuple, list) for one in (hint, *get_args(hint)))
 
 
 def _plain(value: Json) -> Json:

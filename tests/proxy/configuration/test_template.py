@@ -104,8 +104,8 @@ def test_every_example_is_a_right_configuration(file: Path, environ: dict[str, s
 
 def test_the_examples_are_those_that_the_documentation_names() -> None:
     assert [file.stem for file in EXAMPLES] == [
-        "fleet", "keys-and-limits", "locked-down", "minimal", "observe", "redis-fleet", "several-upstreams",
-        "strict-guards",
+        "fleet", "keys-and-limits", "locked-down", "minimal", "observe", "redis-fleet", "saving", "several-upstreams",
+        "strict-guards", "variants-test",
     ]  # fmt: skip
 
 
