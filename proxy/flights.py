@@ -3,7 +3,8 @@
 What calls share is the provider's answer as it comes, before any of them does anything with it: filters, hooks and
 records are each call's own. Who comes late gets what has come so far, then the rest as it comes.
 
-A flight belongs to nobody. It ends with the last call that waits for it: whoever leads it may leave before. The answer
+A flight belongs to nobody. It ends with the last call that waits for it: whoever leads it may leave before, and who
+waits longest then pays in its place, lest an answer be had for nothing by two calls of which one hangs up. The answer
 runs as fast as the fastest of several readers; one that falls behind by more than `HELD_BYTES` and does not catch up is
 cut off. A single reader may be as slow as it likes: the provider waits.
 """
@@ -63,6 +64,8 @@ class Flights:
                     return await self._join(trip, self._open[exchange.flight])
                 led = self.lead(exchange)
             if led is None:
+                if exchange.cache == "COALESCED":  # what was shared was not enough: this one it asks for, and pays
+                    _charge(exchange)
                 return await send()
             self._tasks.spawn("flight", led.run(send, trip))
             return await led.board()
@@ -73,9 +76,9 @@ class Flights:
         exchange, line = trip.exchange, trip.exchange.timeline
         exchange.flight, exchange.cache = "", "COALESCED"
         line.sent = self._now()
-        found = await flight.board()
+        found = await flight.board(exchange)
         line.headers = self._now()
-        trip.withhold = flight.withhold
+        trip.withhold, trip.gather = flight.withhold, flight.gather
         return found
 
     def adopt(self, flight: Flight, arrival: Answering, target: Target, upstream: Upstream) -> None:
@@ -99,6 +102,8 @@ class Flight:
     def __init__(self, now: Now, key: str, among: dict[str, Flight]) -> None:
         self.withhold = False
         """The provider was asked for usage by Weir; its event is nobody's."""
+        self.gather = False
+        """It was asked to stream though nobody here did: settings may have changed since."""
         self.ended = False
         """No more comes."""
         self.error: Exception | None = None
@@ -113,6 +118,10 @@ class Flight:
         self._source: Come | None = None
         self._aboard = 0
         """Calls that wait for the answer or read it."""
+        self._payer: Exchange | None = None
+        """None: who leads."""
+        self._guests: list[Exchange] = []
+        """Calls that joined and pay nothing, as long as the payer stays."""
         self._boarding: list[asyncio.Future[None]] = []
         self._readers: set[Shared] = set()
         self._stop: Callable[[], object] | None = None
@@ -125,28 +134,32 @@ class Flight:
         """Somebody may join."""
         return self.error is None and not self.gone and self._held_bytes <= HELD_BYTES
 
-    async def board(self) -> Come:
-        """The answer, once its headers have come. Raises what the call came to where it failed."""
+    async def board(self, guest: Exchange | None = None) -> Come:
+        """The answer, once its headers have come. Raises what the call came to where it failed. `guest`: who joined;
+        None for who leads."""
         self._aboard += 1
+        if guest is not None:
+            self._guests.append(guest)
         try:
             while self._source is None and self.error is None:
                 step = asyncio.get_running_loop().create_future()
                 self._boarding.append(step)
                 await step
         except asyncio.CancelledError:
-            self._leave()
+            self._leave(guest)
             raise
         if self._source is None:
             assert self.error is not None
             raise self.error
         answering, target, upstream = self._source
-        reader = Shared(self, answering)
+        reader = Shared(self, answering, guest)
         self._readers.add(reader)
         return reader, target, upstream
 
     def let_go(self, stop: Callable[[], object]) -> bool:
         """Who makes the call counts no more: with the last who waits it is to `stop`. False: nobody waits now."""
         self._stop = stop
+        self._pass_on(None)
         if not self._aboard:
             self._forget()
         return bool(self._aboard)
@@ -172,7 +185,8 @@ class Flight:
             if isinstance(error, Exception):
                 return
             raise
-        self.withhold = trip is not None and trip.withhold
+        if trip is not None:
+            self.withhold, self.gather = trip.withhold, trip.gather
         self._wake()
         await self._bring(answering)
 
@@ -223,11 +237,21 @@ class Flight:
     def leave(self, reader: Shared) -> None:
         if reader in self._readers:
             self._readers.discard(reader)
-            self._leave()
+            self._leave(reader.guest)
 
-    def _leave(self) -> None:
+    def _pass_on(self, left: Exchange | None) -> None:
+        """Who pays has left before the answer was whole: the first who joined pays now."""
+        if left is not self._payer:
+            self._guests = [guest for guest in self._guests if guest is not left]
+        elif self._guests and not self.ended:
+            self._payer = self._guests.pop(0)
+            self._payer.attempts = max(1, self._payer.attempts)
+            _charge(self._payer)
+
+    def _leave(self, who: Exchange | None) -> None:
         """With the last who waits the call ends."""
         self._aboard -= 1
+        self._pass_on(who)
         self.moved()
         if not self._aboard and not self.ended and self._stop is not None:
             self._close()
@@ -261,8 +285,10 @@ class Flight:
 class Shared:
     """`upstream.link.Answering`: one call's own reading of an answer that several get."""
 
-    def __init__(self, flight: Flight, answering: Answering) -> None:
+    def __init__(self, flight: Flight, answering: Answering, guest: Exchange | None = None) -> None:
         self._flight = flight
+        self.guest = guest
+        """Whose reading this is; None: of who leads."""
         self._answering = answering
         self.status = answering.status
         self.reused = answering.reused
@@ -325,3 +351,8 @@ class Shared:
 
     def close(self) -> None:
         self._flight.leave(self)
+
+
+def _charge(exchange: Exchange) -> None:
+    """A call that joined pays after all. It may have been told already that it costs nothing."""
+    exchange.cache, exchange.cost_nano_usd, exchange.price_source = "MISS", None, "none"

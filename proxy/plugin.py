@@ -142,6 +142,8 @@ class Plugin(Generic[OptionsT]):
     """A yes/no guard that may judge while the upstream call is under way (option `overlap` of the envelope)."""
     paths: ClassVar[frozenset[str]] = frozenset()
     """The only calls it has to do with; empty: all."""
+    patience_s: ClassVar[float] = 0.0
+    """Its hooks wait for others, by design: where they have a time limit it is no shorter than this."""
     seldom: ClassVar[frozenset[str]] = frozenset()
     """Hooks with an `await` in them that hardly ever wait, and before they do use nothing of asyncio but a future:
     like hooks without one they keep no call from the short way."""

@@ -48,6 +48,8 @@ class Member:
         self.name = self.entry.name
         self.shadow = self.entry.mode == "shadow"
         self.limit_s = self.entry.timeout_ms / 1000
+        if self.limit_s:
+            self.limit_s = max(self.limit_s, self.plugin.patience_s)
         self.finish_limit_s = max(self.limit_s, FINISH_S) if self.limit_s else 0.0
         self.partial = self.entry.when.share < 1.0
         self.still = frozenset(hook for hook in self.hooks if _still(getattr(self.plugin, hook)))

@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from plugins.routing.features import NAMES, read
+from plugins.routing.features import CLASSES, KIND, NAMES, read
 from plugins.routing.quality import FARTHEST, FEW_WORDS, PACKAGED, Prior
 
 Numbers = NDArray[np.float64]
 Row = dict[str, Any]
 CORPUS = Path(__file__).parents[1] / "corpora" / "routing"
 STATE = Path(__file__).parents[2] / "plugins" / "routing" / PACKAGED
-VERSION = "1"
+VERSION = "2"
 RARE = 40
 """Texts that a word must be in: so many that no question is remembered by its words."""
 PENALTY = 40.0
@@ -132,13 +132,14 @@ def fitted(sample: Sample) -> Row:
     names = sorted(word for word, times in seen.items() if times >= RARE)
     data = np.c_[numbers, _table(found, names)]
     weights, bias = ridge(data, sample.gain, sample.counts)
-    numbered, worded = weights[: len(NAMES)] / np.sqrt(len(NAMES)), weights[len(NAMES) :]
+    numbered, worded = weights[: len(NAMES)] / np.sqrt(len(NAMES)), weights[len(NAMES) : -len(CLASSES)]
     return {
         "shape": [
             {"name": name, "middle": round(float(m), 5), "scale": round(float(s), 5), "weight": round(float(w), 6)}
             for name, m, s, w in zip(NAMES, middle, scale, numbered, strict=True)
         ],
         "words": {name.decode(): round(float(w), 4) for name, w in zip(names, worded, strict=True) if abs(w) >= 5e-5},
+        "kinds": {kind: round(float(w), 4) for kind, w in zip(CLASSES, weights[-len(CLASSES) :], strict=True)},
         "bias": round(bias, 6),
     }
 
@@ -164,9 +165,15 @@ def calibrated(gain: Numbers, suffices: Numbers) -> tuple[float, float]:
     return float(found[0]), float(found[1])
 
 
-def _table(found: list[tuple[list[float], set[bytes]]], names: list[bytes]) -> Numbers:
-    place = {name: at for at, name in enumerate(names)}
-    table = np.zeros((len(found), len(names)))
+def _table(found: list[tuple[list[float], Counter[bytes]]], names: list[bytes]) -> Numbers:
+    """A column for each word, then one for each kind of words."""
+    place, kinds = {name: at for at, name in enumerate(names)}, list(CLASSES)
+    table = np.zeros((len(found), len(names) + len(kinds)))
     for number, (_, words) in enumerate(found):
-        table[number, [place[word] for word in words if word in place]] = max(FEW_WORDS, len(words)) ** -0.5
+        much = max(FEW_WORDS, words.total()) ** -0.5
+        for word, times in words.items():
+            if word in place:
+                table[number, place[word]] = times * much
+            if word in KIND:
+                table[number, len(names) + kinds.index(KIND[word])] += times * much
     return table

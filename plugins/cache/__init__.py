@@ -1,1 +1,1 @@
-"""Answers that are given again: the exact cache, what it keeps and where, and what callers may say about it."""
+"""Cache: gives the known answer to identical deterministic calls, for an hour; those under way share one call."""

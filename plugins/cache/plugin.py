@@ -129,7 +129,7 @@ class Cache(Plugin[CacheOptions]):
         ticket.doc = None  # (a stream that takes long does not keep it alive)
         exchange.cache = "MISS"
         if not asked.unkept:
-            exchange.flight = ticket.key.hex()
+            exchange.flight = self._flight(ticket)
         self._count(exchange, "miss")
         return None
 
@@ -144,6 +144,12 @@ class Cache(Plugin[CacheOptions]):
             len(exchange.findings), text if self.far.there else b"", None, asked.ttl_s,
         )  # fmt: skip
         return ticket
+
+    def _flight(self, ticket: Ticket) -> str:
+        """Calls under way share the provider's bytes as they come: what these tell of one call is no other's."""
+        if not ticket.named or not any(ticket.named):
+            return ticket.key.hex()
+        return ticket.key.hex() + self.keys.local(repr(ticket.named).encode("utf-8", "surrogatepass")).hex()
 
     def _bypass(self, exchange: Exchange, why: str) -> None:
         exchange.cache = "BYPASS"
@@ -172,7 +178,6 @@ class Cache(Plugin[CacheOptions]):
     def _would(self, exchange: Exchange, ticket: Ticket) -> Response | None:
         """In shadow nothing is kept; that an answer would have been there is told all the same."""
         if not seen.of_call(self.name, exchange):
-            self._seen.clear()
             return None
         saving = self._seen.find(ticket.key, exchange.at_s, ticket.ttl_s)
         if saving is None:
@@ -345,6 +350,8 @@ class Cache(Plugin[CacheOptions]):
             before, self.memory = self.memory, Memory(options.memory_bytes, options.strategy)
             for key, entry in before.entries():
                 self.memory.keep(key, entry)
+        if not any(seen.in_shadow(self.name, snapshot, agent) for agent in (None, *snapshot.agents.values())):
+            self._seen.clear()
         self.far.follow(options)
         if self.semantic is None and any(each.semantic.on for each in self.configured()):
             self.semantic = self._neighbour()

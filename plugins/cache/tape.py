@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-from proxy.exchange import WOULD, Exchange
+from proxy.exchange import WOULD, Exchange, Json
 
 ENDED: Final = frozenset(
     {"stop", "tool_calls", "function_call", "end_turn", "stop_sequence", "tool_use", "completed", "eos", "eos_token"}
@@ -19,6 +19,7 @@ _REFUSED: Final = re.compile(rb'"refusal"\s*:\s*"')
 _USAGE: Final = re.compile(rb'"choices"\s*:\s*\[\s*\]')
 _ID: Final = re.compile(rb'"id"\s*:\s*"([!-~]{1,128}?)"')
 HEAD_BYTES: Final = 2048
+_VECTOR: Final = re.compile(rb'"embedding"\s*:\s*(?:\[\s*[-\d]|"[^"])')
 _FINISHED: Final = re.compile(rb'"finish_reason"\s*:\s*"([^"]*)"')
 
 
@@ -58,6 +59,8 @@ def worth(exchange: Exchange, body: bytes, findings: int) -> bool:
     response, dialect = exchange.response, exchange.request.dialect
     if response is None or not response.complete or exchange.error is not None or exchange.outcome != "ok":
         return False
+    if dialect == "embeddings" and len(_VECTOR.findall(body)) != _inputs(exchange.request.doc):
+        return False
     if dialect != "embeddings" and (response.finish not in ENDED or _REFUSED.search(body) is not None):
         return False
     if dialect in ("chat", "completions") and not all(
@@ -65,6 +68,12 @@ def worth(exchange: Exchange, body: bytes, findings: int) -> bool:
     ):
         return False
     return all(found.action.startswith(WOULD) for found in exchange.findings[findings:])
+
+
+def _inputs(doc: Json) -> int:
+    """How many vectors a call asks for."""
+    given = doc.get("input")
+    return len(given) if type(given) is list and given and type(given[0]) is not int else 1
 
 
 def named_in(body: bytes) -> str:

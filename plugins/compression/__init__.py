@@ -1,1 +1,1 @@
-"""Compression: texts of a call made shorter without loss, by kind of content, counted before and after."""
+"""Compression: sends tool results and documents shorter, by kind of content and without loss; never longer."""

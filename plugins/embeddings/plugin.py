@@ -10,17 +10,20 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from plugins.embeddings.frequent import Frequent
 from plugins.embeddings.inputs import Inputs, inputs
 from plugins.embeddings.options import EmbeddingsOptions
 from plugins.embeddings.vectors import Vector, Vectors, body, read
-from proxy.errors import BadRequest
+from proxy.errors import BadRequest, Overloaded
 from proxy.exchange import Exchange, Json, Response, Saving, Target, Usage
 from proxy.plugin import Kit, Plugin
 
+T = TypeVar("T")
+LARGE_BYTES: Final = 256 * 1024
 CONTROL: Final = "x-weir-cache"
 BAD_GATEWAY: Final = 502
 MISSING: Final = (
@@ -52,6 +55,7 @@ class Embeddings(Plugin[EmbeddingsOptions]):
     name = "embeddings"
     Options = EmbeddingsOptions
     paths = frozenset({"/v1/embeddings"})
+    patience_s = 30.0
     after = frozenset({"injection", "pii", "variants", "routing", "cache"})
 
     def __init__(self, kit: Kit) -> None:
@@ -86,12 +90,12 @@ class Embeddings(Plugin[EmbeddingsOptions]):
         found = {key: vector for key in call.keys if (vector := self.vectors.get(key, since_s)) is not None}
         missing = {key: item for key, item in _items(call).items() if key not in found}
         if not missing:
-            return self._known(exchange, call, [found[key] for key in call.keys])
+            return await self._known(exchange, call, [found[key] for key in call.keys])
         if "no-store" in said:
             return None
         return await self._going(exchange, Sent(call, missing, known=found), options)
 
-    def _known(self, exchange: Exchange, call: Inputs, vectors: list[Vector]) -> Response:
+    async def _known(self, exchange: Exchange, call: Inputs, vectors: list[Vector]) -> Response:
         """Nothing of the call goes out."""
         tokens = sum(vector.tokens for vector in vectors)
         self._save(exchange, tokens)
@@ -99,7 +103,10 @@ class Embeddings(Plugin[EmbeddingsOptions]):
         exchange.cache = "HIT"
         exchange.step(self.name, "request", f"knew all {len(vectors)} inputs")
         return Response(
-            body=body(vectors, call.form, 0), usage=Usage(input=tokens), usage_source="cached", model=vectors[0].model
+            body=await self._told(vectors, call.form, 0),
+            usage=Usage(input=tokens),
+            usage_source="cached",
+            model=vectors[0].model,
         )
 
     async def _going(self, exchange: Exchange, sent: Sent, options: EmbeddingsOptions) -> Response | None:
@@ -148,7 +155,10 @@ class Embeddings(Plugin[EmbeddingsOptions]):
         exchange.cache = "COALESCED"
         exchange.step(self.name, "request", "went out with another call")
         return Response(
-            body=body(found, call.form, tokens), usage=Usage(input=tokens), usage_source="cached", model=found[0].model
+            body=await self._told(found, call.form, tokens),
+            usage=Usage(input=tokens),
+            usage_source="cached",
+            model=found[0].model,
         )
 
     # --- back
@@ -162,13 +172,15 @@ class Embeddings(Plugin[EmbeddingsOptions]):
             self._over(sent, False)
             return None
         try:
-            vectors, tokens = read(response.body, len(sent.items), exchange.at_s)
+            vectors, tokens = await self._beside(
+                len(response.body), read, response.body, len(sent.items), exchange.at_s
+            )
         except ValueError:
             self._over(sent, False)
             return self._failed(exchange, sent) if sent.edited else None
         fresh = dict(zip(sent.items, vectors, strict=True))
         self._learn(exchange, sent, fresh, tokens)
-        return self._whole(exchange, sent, fresh) if sent.edited else None
+        return await self._whole(exchange, sent, fresh) if sent.edited else None
 
     def _failed(self, exchange: Exchange, sent: Sent) -> Response:
         """Vectors are missing: what came is no answer to what the caller asked."""
@@ -176,14 +188,16 @@ class Embeddings(Plugin[EmbeddingsOptions]):
         exchange.step(self.name, "answer", "vectors were missing")
         return Response(status=BAD_GATEWAY, body=MISSING)
 
-    def _whole(self, exchange: Exchange, sent: Sent, fresh: dict[bytes, Vector]) -> Response:
+    async def _whole(self, exchange: Exchange, sent: Sent, fresh: dict[bytes, Vector]) -> Response:
         """The answer to all inputs of the call, in their order."""
         keys = sent.call.keys
         known = [sent.known[key] for key in keys if key not in fresh]
         self._save(exchange, sum(vector.tokens for vector in known))
         self._count(exchange, "known", len(known))
         vectors = [fresh[key] if key in fresh else sent.known[key] for key in keys]
-        return Response(body=body(vectors, sent.call.form, sum(fresh[key].tokens for key in {*keys} & fresh.keys())))
+        return Response(
+            body=await self._told(vectors, sent.call.form, sum(fresh[key].tokens for key in {*keys} & fresh.keys()))
+        )
 
     def _learn(self, exchange: Exchange, sent: Sent, fresh: dict[bytes, Vector], tokens: int) -> None:
         weights = [max(1, len(item)) for item in sent.items.values()]
@@ -204,6 +218,19 @@ class Embeddings(Plugin[EmbeddingsOptions]):
                 exchange.outcome = "provider_error"
 
     # --- beside
+
+    async def _told(self, vectors: list[Vector], form: str, tokens: int) -> bytes:
+        """The answer with these vectors."""
+        return await self._beside(sum(len(vector.raw) for vector in vectors), body, vectors, form, tokens)
+
+    async def _beside(self, size_bytes: int, work: Callable[..., T], *arguments: Any) -> T:
+        """What `work` gives: of much, in a thread."""
+        if size_bytes < LARGE_BYTES:
+            return work(*arguments)
+        try:
+            return await self.kit.tasks.in_thread(work, *arguments)
+        except Overloaded:  # before anything was begun
+            return work(*arguments)
 
     async def ordered(self, order: dict[str, Any]) -> dict[str, Any]:
         """`stats`: how many vectors there are, and which inputs come most often (as digests)."""

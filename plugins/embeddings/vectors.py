@@ -14,6 +14,7 @@ import orjson
 
 ENTRY_BYTES: Final = 450
 """What an entry takes beside its vector: measured, rounded up."""
+_FIGURES: Final = frozenset({float, int})
 
 
 @dataclass(slots=True)
@@ -51,7 +52,7 @@ def vector(value: Any, made_s: float, model: str) -> Vector:
         if sys.byteorder == "big":
             figures.byteswap()
         return Vector(figures.tobytes(), False, made_s, model)
-    if not isinstance(value, list) or not value or not all(type(each) in (float, int) for each in value):
+    if not isinstance(value, list) or not value or not set(map(type, value)) <= _FIGURES:
         raise ValueError("no vector")
     try:
         single = array("f", value)

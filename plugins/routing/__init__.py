@@ -1,1 +1,1 @@
-"""Which model answers a call: rules, then the cheapest model that is good enough, learnt and measured."""
+"""Routing: leaves every model as asked, until pools or rules say which cheaper one may do."""

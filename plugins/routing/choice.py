@@ -15,7 +15,7 @@ from proxy.exchange import Target
 
 Correct = Callable[[Candidate, Traits], float]
 """What was learnt of a model on such calls, to be added to the log odds."""
-_HANGS_ON = tuple(NAMES.index(name) for name in ("length", "numbers", "code", "options", "builds"))
+_HANGS_ON = tuple(NAMES.index(name) for name in ("length", "digits", "options", "questions", "code"))
 SIZE = len(_HANGS_ON) + 3
 """Numbers that a correction hangs on."""
 

@@ -1,33 +1,29 @@
 """What a text shows of how hard it is, without a model: its shape in few numbers, and its words.
 
-Numbers are made so that texts of all lengths are alike in scale: logarithms of counts, shares of characters, yes or no.
-Everything here is one pass of something written in C: routing must cost a call next to nothing.
+Read is a bounded part of a text, its beginning and its end, by few passes of something written in C: routing must cost
+a call next to nothing. Numbers are counts, yes or no; logarithms make texts of all lengths alike in scale.
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from math import log1p
 from types import MappingProxyType
 
 from proxy.exchange import Segment
 
-MOST_CHARS = 6000
-"""Of a longer text its beginning and its end are read."""
+BEGINNING_CHARS, END_CHARS = 256, 256
+MOST_CHARS = BEGINNING_CHARS + END_CHARS + 1
+"""Of a longer text its beginning and its end are read, a line's end between them."""
 
-_OPTIONS = re.compile(rb"\n *\(?[A-J1-9][.):] +([^\n]*)")
-_NUMERIC = re.compile(rb"[-$]?[\d.,/ ]+")
-_TEX = re.compile(rb"\\[a-z]{3,}|\$[^$\n]{1,80}\$")
-_LETTERS = bytes(code if 97 <= code <= 122 else 32 for code in range(256))
-"""What is not a small letter becomes a blank."""
-_NUMBERS = bytes(code if 48 <= code <= 57 else 32 for code in range(256))
-_NO_LETTERS = bytes(code for code in range(256) if not 97 <= code <= 122)
-_DIGITS, _CAPITALS = b"0123456789", b"ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-_MATHS = b"=+*/^<>"
-_STATEMENTS = (b"def", b"import", b"return", b"select")
-_CODE = (b"==", b"()", b"```", b";\n", b"{\n")
-_BEYOND = bytes(range(128, 256))
+_OPTIONS = re.compile(rb"\n *\(?[A-J1-9][.):] ")
+_WORDS = bytes(
+    code + 32 if 65 <= code <= 90 else code if 97 <= code <= 122 else 48 if 48 <= code <= 57 else 32
+    for code in range(256)
+)
+"""Letters become small, digits 0, all else a blank."""
 
 CLASSES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -49,81 +45,38 @@ CLASSES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "easy": ("capital", "name", "define", "translate", "summarize", "list", "hello", "thanks", "rewrite"),
     }
 )  # fmt: skip
-"""Kinds of words that say something of every text, whatever it is about: how many of them are there."""
-_KIND = MappingProxyType({word.encode(): at for at, words in enumerate(CLASSES.values()) for word in words})
-_TOLD = frozenset(_KIND)
-NAMES = (
-    "length", "question", "digits", "numbers", "longest_number", "maths", "options", "option_length",
-    "numeric_options", "questions", "sentences", "lines", "commas", "quotes", "capitals", "word_length", "variety",
-    "code", "tex", "blank", "which", "what", "how_many", "how_much", "passage", "beyond_ascii", *CLASSES,
-)  # fmt: skip
-"""The numbers that `shape` gives, in this order."""
+"""Kinds of words that say something of every text, whatever it is about: each word weighs as its kind does, too."""
+KIND: Mapping[bytes, str] = MappingProxyType({word.encode(): kind for kind, words in CLASSES.items() for word in words})
+NAMES = ("length", "digits", "options", "questions", "sentences", "code")
+"""The counts that `Parts` gives, in this order."""
 
 
-def read(text: str) -> tuple[list[float], set[bytes]]:
-    """The shape of a text, as `NAMES` says, and its words, each once: Latin letters, small."""
-    if len(text) > MOST_CHARS:
-        text = f"{text[: MOST_CHARS // 2]}\n{text[-MOST_CHARS // 2 :]}"
+Counts = tuple[int, int, int, int, int, int]
+
+
+def parts(text: str) -> tuple[Counts, list[bytes]]:
+    """What is counted of a text, as `NAMES` says: each from 0 to `MOST_CHARS`, options and code 0 or 1. And its words
+    in order: Latin letters, small; a number as so many 0."""
+    if len(text) >= MOST_CHARS:
+        text = f"{text[:BEGINNING_CHARS]}\n{text[-END_CHARS:]}"
     data = text.encode("utf-8", "replace")
-    low = data.lower()
-    listed = low.translate(_LETTERS).split()
-    words = set(listed)
-    return _shape(data, low, words, len(listed)), words
+    low = data.translate(_WORDS)
+    lines = data.count(b"\n")
+    counts = (
+        len(text),
+        low.count(b"0"),
+        1 if lines > 1 and len(_OPTIONS.findall(data)) > 1 else 0,
+        data.count(b"?"),
+        data.count(b"."),
+        1 if b"()" in data or b"```" in data or (lines and b";\n" in data) else 0,
+    )
+    return counts, low.split()
 
 
-def _shape(data: bytes, low: bytes, words: set[bytes], count: int) -> list[float]:
-    length, count = max(1, len(data)), max(1, count)
-    offered, question = _offered(data)
-    numbers = data[:question].translate(_NUMBERS).split()
-    kinds = [0] * len(CLASSES)
-    for word in words & _TOLD:
-        kinds[_KIND[word]] += 1
-    return [
-        log1p(length),
-        log1p(question),
-        _share(data, _DIGITS),
-        log1p(len(numbers)),
-        log1p(max(map(len, numbers), default=0)),
-        min(50.0 * _share(data, _MATHS), 5.0),
-        1.0 if offered else 0.0,
-        log1p(sum(map(len, offered)) / len(offered)) if offered else 0.0,
-        sum(1 for option in offered if _NUMERIC.fullmatch(option)) / len(offered) if offered else 0.0,
-        log1p(data.count(b"?")),
-        log1p(data.count(b".")),
-        log1p(data.count(b"\n")),
-        log1p(data.count(b",")),
-        log1p(data.count(b'"')),
-        _share(data, _CAPITALS),
-        len(low.translate(None, _NO_LETTERS)) / count,
-        len(words) / count,
-        1.0 if _has_code(low, words) else 0.0,
-        1.0 if (b"$" in data or b"\\" in data) and _TEX.search(data) else 0.0,
-        1.0 if b"___" in data or b"..." in data else 0.0,
-        1.0 if low.startswith(b"which") else 0.0,
-        1.0 if low.startswith((b"what", b"who", b"when", b"where")) else 0.0,
-        1.0 if b"many" in words and b"how many" in low else 0.0,
-        1.0 if b"much" in words and b"how much" in low else 0.0,
-        1.0 if b"passage" in words or (b"following" in words and b"the following information" in low) else 0.0,
-        0.0 if data.isascii() else _share(data, _BEYOND),
-        *map(log1p, kinds),
-    ]
-
-
-def _offered(data: bytes) -> tuple[list[bytes], int]:
-    """The answers to choose from, where there are some, and where the question before them ends."""
-    found = list(_OPTIONS.finditer(data)) if b"\n" in data else []
-    return ([one[1] for one in found], found[0].start()) if len(found) > 1 else ([], len(data))
-
-
-def _has_code(low: bytes, words: set[bytes]) -> bool:
-    """A single character is found much sooner than two of them, and a word in a table at once."""
-    if any(word in words and word + b" " in low for word in _STATEMENTS):
-        return True
-    return any(mark[:1] in low and mark in low for mark in _CODE)
-
-
-def _share(data: bytes, marks: bytes) -> float:
-    return 1.0 - len(data.translate(None, marks)) / len(data) if data else 0.0
+def read(text: str) -> tuple[list[float], Counter[bytes]]:
+    """The shape of a text, as `NAMES` says, on the scale of logarithms, and how often it has each of its words."""
+    counts, listed = parts(text)
+    return [log1p(count) for count in counts], Counter(listed)
 
 
 def asked_text(segments: Sequence[Segment], *, newest: bool = False) -> str:
@@ -132,7 +85,9 @@ def asked_text(segments: Sequence[Segment], *, newest: bool = False) -> str:
     texts = [one for one in segments if one.role == "user" and one.kind == "text"]
     if not texts:
         return ""
-    begun = not newest and any(one.role == "assistant" for one in segments)
+    if len(texts) == 1:
+        return texts[0].text
+    begun = not newest and "assistant" in [one.role for one in segments]
     place = texts[0].index if begun else texts[-1].index
     same = [one.text for one in texts if one.index == place]
     return same[0] if len(same) == 1 else "\n".join(same)

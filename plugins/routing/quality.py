@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
-from math import exp, log, sqrt
+from math import exp, log, log1p, sqrt
+from operator import mul
 from types import MappingProxyType
+from typing import NamedTuple
 
-from plugins.routing.features import NAMES, read
+from plugins.routing.features import CLASSES, KIND, MOST_CHARS, NAMES, parts
 from proxy.errors import ConfigError
 
 PACKAGED = "prior.json"
@@ -19,15 +22,17 @@ FARTHEST = 3.0
 """Standard deviations that one number may be off."""
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
+Shape = tuple[float, float, float, float, float, float]
+
+
+class Judged(NamedTuple):
     """What the shipped state says of a text."""
 
     score: float
     """Probability that a cheap model's answer is as good as a strong one's."""
     shift: float
     """Its log odds beyond those of the usual text: above 0 is easier."""
-    shape: tuple[float, ...]
+    shape: Shape
     """Its numbers, in standard deviations."""
     reasons: tuple[str, ...]
     """The numbers and words that weigh most, each with `+` (easier) or `-` (harder)."""
@@ -38,17 +43,21 @@ class Prior:
     """The weights. What they sum up to is the gain that is to be had from a strong model: the share of such texts that
     it alone gets right, less those that the cheap one alone does."""
 
-    middle: tuple[float, ...]
-    scale: tuple[float, ...]
+    scales: tuple[tuple[float, ...], ...]
+    """For each number what a count is in standard deviations: looked up, not computed."""
     weights: tuple[float, ...]
     words: Mapping[bytes, float]
-    vocabulary: frozenset[bytes]
+    """Of the words that were learnt alone."""
+    told: dict[bytes, float]
+    """Of all words, by themselves and by their kinds."""
     bias: float
     slope: float
     """Of the gain, in log odds that the cheap model suffices."""
     intercept: float
     base: float
     """Share of the texts trained on for which the cheap model sufficed."""
+    usual: float
+    """The log odds of the usual text."""
     version: str
 
     @classmethod
@@ -63,53 +72,49 @@ class Prior:
             given = json.loads(data)
             if [number["name"] for number in given["shape"]] != list(NAMES):
                 raise ValueError("other numbers")
-            middle, scale, weights = (
-                tuple(float(one[part]) for one in given["shape"]) for part in ("middle", "scale", "weight")
-            )
+            scales = tuple(_scale(float(one["middle"]), float(one["scale"])) for one in given["shape"])
+            weights = tuple(float(one["weight"]) for one in given["shape"])
             words = {word.encode(): float(weight) for word, weight in given["words"].items()}
+            kinds = {kind: float(given["kinds"][kind]) for kind in CLASSES}
+            told = words | {word: words.get(word, 0.0) + kinds[kind] for word, kind in KIND.items()}
             bias, slope, intercept, base = (float(given[name]) for name in ("bias", "slope", "intercept", "base"))
-            version = str(given["version"])
             return cls(
-                middle, scale, weights, MappingProxyType(words), frozenset(words), bias, slope, intercept, base, version
-            )
+                scales, weights, MappingProxyType(words), told, bias, slope, intercept, base,
+                log(base / (1.0 - base)), str(given["version"]),
+            )  # fmt: skip
         except (ValueError, KeyError, TypeError) as error:
             raise ConfigError(
                 f"{PACKAGED} of the router is no state of this version: install weir-proxy again"
             ) from error
 
-    @property
-    def usual(self) -> float:
-        """The log odds of the usual text."""
-        return log(self.base / (1.0 - self.base))
-
     def judge(self, text: str, *, why: bool = False) -> Judged:
         """The judgement on a text; with `why` also what weighs most in it."""
-        raw, words = read(text)
-        shape = [
-            FARTHEST if value > FARTHEST else -FARTHEST if value < -FARTHEST else value
-            for value in [
-                (one - middle) / scale for one, middle, scale in zip(raw, self.middle, self.scale, strict=True)
-            ]
-        ]
-        known = map(self.words.__getitem__, words & self.vocabulary)
-        gain = self.bias + sum([a * b for a, b in zip(shape, self.weights, strict=True)])
-        gain += sum(known) / sqrt(max(FEW_WORDS, len(words)))
+        (a, b, c, d, e, f), listed = parts(text)
+        size, (sa, sb, sc, sd, se, sf) = len(listed), self.scales
+        shape = (sa[a], sb[b], sc[c], sd[d], se[e], sf[f])
+        worded = sum(filter(None, map(self.told.get, listed)))
+        gain = self.bias + worded / sqrt(size if size > FEW_WORDS else FEW_WORDS) + sum(map(mul, shape, self.weights))
         logit = self.intercept + self.slope * gain
-        return Judged(
-            chance(logit), logit - self.usual, tuple(shape), self._reasons(shape, words) if why else ()
-        )  # fmt: skip
+        return Judged(chance(logit), logit - self.usual, shape, self._reasons(shape, listed) if why else ())
 
-    def _reasons(self, shape: list[float], words: set[bytes]) -> tuple[str, ...]:
-        size = sqrt(max(FEW_WORDS, len(words)))
-        parts = [(value * weight, name) for value, weight, name in zip(shape, self.weights, NAMES, strict=True)]
-        parts += [(self.words[word] / size, f"word {word.decode()}") for word in words & self.vocabulary]
-        heaviest = sorted(parts, key=lambda part: (-abs(part[0]), part[1]))[:5]
+    def _reasons(self, shape: Shape, listed: Sequence[bytes]) -> tuple[str, ...]:
+        root = sqrt(max(FEW_WORDS, len(listed)))
+        found = [(value * weight, name) for value, weight, name in zip(shape, self.weights, NAMES, strict=True)]
+        counted = Counter(listed).items()
+        found += [(times * self.told.get(word, 0.0) / root, f"word {word.decode()}") for word, times in counted]
+        heaviest = sorted(found, key=lambda part: (-abs(part[0]), part[1]))[:5]
         return tuple(f"{'-' if gain > 0 else '+'}{name}" for gain, name in heaviest if gain)
+
+
+def _scale(middle: float, scale: float) -> tuple[float, ...]:
+    return tuple(
+        max(-FARTHEST, min(FARTHEST, (log1p(count) - middle) / scale)) for count in range(MOST_CHARS + 1)
+    )  # fmt: skip
 
 
 def chance(logit: float) -> float:
     """Log odds as a probability."""
-    return 1.0 / (1.0 + exp(-max(-40.0, min(40.0, logit))))
+    return 1.0 / (1.0 + exp(-logit if -40.0 < logit < 40.0 else -40.0 if logit > 0.0 else 40.0))
 
 
 def logit(probability: float) -> float:

@@ -1,1 +1,1 @@
-"""Which variant of a prompt, a model or a setting a call gets: sticky weighted assignment, and what it changes."""
+"""Variants: each user, session or conversation gets one variant of a test. There are no tests until some are set."""

@@ -96,9 +96,12 @@ async def test_who_leads_may_leave_and_the_others_have_their_answer(way: str, st
         follower = asyncio.ensure_future(say(session, running, text, **more))
         await joined(running, text, way, stream)
         leader.cancel()
-        status, content, state = await follower
-        assert (status, state) == (200, "COALESCED") and b"content" in content
+        status, content, _ = await follower
+        assert status == 200 and b"content" in content
         assert running.provider.total == 2 and not running.provider.cancelled
+        record = next(record for record in await running.sink.wait_for(3) if record["outcome"] == "ok" and record["attempts"] and record["total_ms"] > 500)
+        assert (record["cache"], record["usage_source"]) == ("MISS", "provider"), "who waits longest pays"
+        assert record["cost_nano_usd"] > 0 and not running.worker.pipeline.flights._open
 
 
 @pytest.mark.parametrize("way", ["short", "long"])

@@ -302,7 +302,7 @@ async def test_what_a_cache_saw_in_shadow_is_no_answer_once_it_acts() -> None:
             await weir.ask("chat", raw=asked("chat"), x_weir_agent="watched")
         plugin = weir.plugin("cache")
         assert plugin._seen
-        exchange = call(agent="watched", snapshot=replace(weir.running.worker.live.current, agents={}, version=1))
+        exchange = call(agent="watched", snapshot=replace(weir.running.worker.live.current, agents={}, version=2))
         exchange.target = Target("sim", "gpt-4o-mini")
         assert await plugin.request(exchange) is None and exchange.cache == "MISS"
         assert not plugin._seen

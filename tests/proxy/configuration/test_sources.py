@@ -231,9 +231,11 @@ def test_the_profile_observe_touches_nothing_where_no_plugin_is_named(text: str,
 
 
 def test_what_is_accepted_but_not_used_yet_is_said(tmp_path: Path) -> None:
-    made = load("agents: {a: {streaming: off}}\nlearning: {drift_threshold: 0.2}", {}, folder=tmp_path)
+    made = load(
+        "agents: {a: {streaming: off, min_instances: 2}}\nlearning: {drift_threshold: 0.2}", {}, folder=tmp_path
+    )
     assert any(words.startswith("learning: learning.drift_threshold is accepted, but its") for words in made.warnings)
-    assert any("streaming of single agents is accepted" in words for words in made.warnings)
+    assert any("agents: min_instances of single agents is accepted" in words for words in made.warnings)
 
 
 def test_what_the_environment_says_of_the_cache_is_what_its_plugin_does(tmp_path: Path) -> None:
