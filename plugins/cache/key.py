@@ -29,8 +29,12 @@ from proxy.ports import Pairs
 IGNORED: Final = frozenset({"user", "safety_identifier", "metadata", "stream", "model"})
 """Top-level names that are no part of the key, or stand in it another way."""
 HEARD: Final = frozenset(
-    {"anthropic-version", "anthropic-beta", "openai-beta", "openai-organization", "openai-project"}
-)
+    {
+        "anthropic-version", "anthropic-beta", "openai-beta", "openai-organization", "openai-project",
+        "x-goog-api-key", "x-goog-user-project", "ocp-apim-subscription-key",
+    }
+)  # fmt: skip
+"""What providers go by, accounts included that no tenant is told by."""
 CONTROL: Final = "x-weir-cache"
 _OF_INTEREST: Final = frozenset({*HEARD, CONTROL})
 _LONG: Final = re.compile(rb"\d{19}")

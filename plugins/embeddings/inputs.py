@@ -39,7 +39,7 @@ def inputs(exchange: Exchange, doc: Json, secret: bytes) -> Inputs | None:
     others = sorted((name, value) for name, value in doc.items() if name not in IGNORED)
     try:
         place = orjson.dumps([caller.tenant, target.upstream, target.model, exchange.request.path, others])
-        whole = orjson.dumps([form, caller.agent, caller.key, caller.credential, doc.get("user")])
+        whole = orjson.dumps([form, caller.agent, caller.key, caller.credential, caller.user, doc.get("user")])
         keys = [_hashed(place, orjson.dumps(item), secret) for item in items]
     except TypeError:
         return None

@@ -26,6 +26,8 @@ T = TypeVar("T")
 LARGE_BYTES: Final = 256 * 1024
 CONTROL: Final = "x-weir-cache"
 BAD_GATEWAY: Final = 502
+UNTAKEN: Final = frozenset({400, 413, 422})
+"""Statuses by which a provider says that an input, or all together, is not for it."""
 MISSING: Final = (
     b'{"error":{"message":"The provider did not answer every input with a vector.","type":"server_error",'
     b'"param":null,"code":"upstream_protocol_violation"}}'
@@ -170,7 +172,7 @@ class Embeddings(Plugin[EmbeddingsOptions]):
         response = exchange.response
         if error is not None or response is None or response.body is None or response.status != 200:
             self._over(sent, False)
-            return None
+            return self._alone(exchange, sent)
         try:
             vectors, tokens = await self._beside(
                 len(response.body), read, response.body, len(sent.items), exchange.at_s
@@ -181,6 +183,17 @@ class Embeddings(Plugin[EmbeddingsOptions]):
         fresh = dict(zip(sent.items, vectors, strict=True))
         self._learn(exchange, sent, fresh, tokens)
         return await self._whole(exchange, sent, fresh) if sent.edited else None
+
+    def _alone(self, exchange: Exchange, sent: Sent) -> Target | None:
+        """The call once more, without what others had it carry along: that may be what the provider would not take."""
+        response, own = exchange.response, set(sent.call.keys)
+        items = {key: item for key, item in sent.items.items() if key in own}
+        if response is None or response.status not in UNTAKEN or len(items) == len(sent.items):
+            return None
+        sent.items = items
+        exchange.request.edits["input"][:] = items.values()  # (in place: what is sent anew is made of the same edits)
+        exchange.step(self.name, "answer", "asks again without the inputs of others")
+        return exchange.target
 
     def _failed(self, exchange: Exchange, sent: Sent) -> Response:
         """Vectors are missing: what came is no answer to what the caller asked."""

@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from plugins.routing.options import Model
-from proxy.exchange import Exchange
+from proxy.exchange import Exchange, Request
 
 CHARS_PER_TOKEN = 3
 """Where a call must surely fit, it is taken to be longer than it likely is."""
 ANSWER_TOKENS = 1024
 """Room for the answer of a call that does not say how long it may be."""
+ROOMS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
+_ROOMS = frozenset(ROOMS)
+_DEMANDS = frozenset(("tools", "functions", "response_format", "text", "output_config"))
+"""Parameters that may ask for what not every model has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,14 +103,35 @@ def needs(exchange: Exchange) -> Needs:
     """What this call needs of a model."""
     request = exchange.request
     chars = sum([len(segment.text) for segment in request.segments])
-    answer = request.get("max_tokens") or request.get("max_completion_tokens") or request.get("max_output_tokens")
-    room = answer if isinstance(answer, int) else ANSWER_TOKENS
     return Needs(
-        chars // CHARS_PER_TOKEN + room,
+        chars // CHARS_PER_TOKEN + _room(exchange),
         bool(request.get("tools") or request.get("functions")),
         has_images(exchange),
         wants_json(exchange) == "schema",
     )
+
+
+def modest(exchange: Exchange, context_tokens: int) -> bool:
+    """Whether it is plain at once that a call asks for nothing but text, and no more of it than this."""
+    request = exchange.request
+    doc = request.doc
+    if request.edits or type(doc) is not dict or not _DEMANDS.isdisjoint(doc) or not _textual(request):
+        return False
+    room = ANSWER_TOKENS if _ROOMS.isdisjoint(doc) else _room(exchange)
+    return len(request.body) // CHARS_PER_TOKEN + room <= context_tokens  # no text is longer than the body it is in
+
+
+def _textual(request: Request) -> bool:
+    """Whether it is plain that all is text. A body that names no kind of part has none: then nobody has to walk it."""
+    if request.walked or b'"type"' in request.body or b'"audio"' in request.body:
+        return not request.unread()
+    return True
+
+
+def _room(exchange: Exchange) -> int:
+    """Tokens for the answer."""
+    answers = [answer for name in ROOMS if (answer := exchange.request.get(name))]
+    return answers[0] if answers and isinstance(answers[0], int) else ANSWER_TOKENS
 
 
 def has_images(exchange: Exchange) -> bool:
@@ -115,7 +140,8 @@ def has_images(exchange: Exchange) -> bool:
 
 def has_others(exchange: Exchange) -> bool:
     """Whether there is something in the call of which the table does not know who takes it: audio, files, ..."""
-    return any(part != "image" for part in exchange.request.unread())
+    unread = exchange.request.unread()
+    return bool(unread) and any(part != "image" for part in unread)
 
 
 def wants_json(exchange: Exchange) -> str:

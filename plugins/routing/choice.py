@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import NamedTuple
 
-from plugins.routing.features import NAMES
 from plugins.routing.learner import Traits
 from plugins.routing.ledger import Account
 from plugins.routing.plans import Candidate, Plan
 from plugins.routing.quality import Judged, chance
+from plugins.routing.sticky import Stay
 from proxy.exchange import Target
 
+NOTHING: Mapping[str, Traits] = MappingProxyType({})
 Correct = Callable[[Candidate, Traits], float]
 """What was learnt of a model on such calls, to be added to the log odds."""
-_HANGS_ON = tuple(NAMES.index(name) for name in ("length", "digits", "options", "questions", "code"))
-SIZE = len(_HANGS_ON) + 3
+HANGS_ON = ("length", "numbers", "options", "code", "builds")
+SIZE = len(HANGS_ON) + 3
 """Numbers that a correction hangs on."""
 
 
@@ -28,16 +31,23 @@ class Decision:
     plan: Plan
     why: str
     """rule NAME, stays, good enough, best, explores, tries."""
-    traits: dict[str, Traits] = field(default_factory=dict)
+    traits: Mapping[str, Traits]
     """Of the models that were weighed, by name."""
-    likely: float = 1.0
-    """The chance that the chosen one is good enough."""
+    candidate: Candidate | None = None
+    """That was chosen, where none of the rules did."""
+    stay: Stay | None = None
+    """Where the conversation was before."""
     moves: int = 0
     """How often a check sent it on."""
 
+    def served(self, target: Target | None) -> Candidate | None:
+        """The model of the pool that this is."""
+        if self.candidate is not None and target is self.account.chosen:
+            return self.candidate
+        return self.plan.candidate(target)
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+
+class Choice(NamedTuple):
     candidate: Candidate
     chance: float
     """That it is good enough."""
@@ -46,18 +56,25 @@ class Choice:
 
 def traits(candidate: Candidate, judged: Judged, *, tools: bool) -> Traits:
     """Of a call, for this model."""
-    shift = candidate.lean * judged.shift
-    shape = judged.shape
-    return (candidate.log_odds + shift, 1.0, judged.shift, 1.0 if tools else 0.0, *[shape[at] for at in _HANGS_ON])
+    _, shift, (length, _, numbers, options, _, _, code, builds), _ = judged
+    return (
+        candidate.log_odds + candidate.lean * shift,
+        1.0, shift, 1.0 if tools else 0.0, length, numbers, options, code, builds,
+    )  # fmt: skip
 
 
-def choose(able: Sequence[Candidate], found: Sequence[Traits], bar: float, correct: Correct) -> Choice:
+def choose(able: Sequence[Candidate], found: Sequence[Traits], bar: float, correct: Correct | None) -> Choice:
     """Of the models that are able to serve the call, cheapest first: the first that is as likely good enough as the bar
     demands of the likeliest. (Where all fail often, as hard calls have it, that is no reason to take the dearest.)"""
-    likely = [chance(one[0] + correct(candidate, one)) for candidate, one in zip(able, found, strict=True)]
+    if correct is None:
+        likely = [chance(one[0]) for one in found]
+    else:
+        likely = [chance(one[0] + correct(candidate, one)) for candidate, one in zip(able, found, strict=True)]
     best = max(likely)
-    at = next(at for at, one in enumerate(likely) if one >= bar * best)
-    return Choice(able[at], likely[at], "best" if likely[at] == best else "good enough")
+    for candidate, one in zip(able, likely, strict=True):
+        if one >= bar * best:
+            return Choice(candidate, one, "best" if one == best else "good enough")
+    raise AssertionError("the likeliest is as likely as itself")
 
 
 def explored(unit: str, share: float, able: Sequence[Candidate]) -> Candidate | None:
@@ -72,4 +89,13 @@ def ladder(plan: Plan, chosen: Target, asked: Sequence[Target]) -> list[Target]:
     """What is tried after the chosen one, in this order: the dearer ones of its pool, then what was asked."""
     names = [one.target for one in plan.candidates]
     above = names[names.index(chosen) + 1 :] if chosen in names else []
-    return [one for one in dict.fromkeys([*above, *asked]) if one != chosen]
+    return unlike(chosen, [*above, *asked])
+
+
+def unlike(chosen: Target, targets: Sequence[Target]) -> list[Target]:
+    """The others, each once. They are few, and mostly the same objects: not worth their hashes."""
+    found: list[Target] = []
+    for one in targets:
+        if one != chosen and one not in found:
+            found.append(one)
+    return found

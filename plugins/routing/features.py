@@ -47,30 +47,34 @@ CLASSES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )  # fmt: skip
 """Kinds of words that say something of every text, whatever it is about: each word weighs as its kind does, too."""
 KIND: Mapping[bytes, str] = MappingProxyType({word.encode(): kind for kind, words in CLASSES.items() for word in words})
-NAMES = ("length", "digits", "options", "questions", "sentences", "code")
+NAMES = ("length", "digits", "numbers", "options", "questions", "sentences", "code", "builds")
 """The counts that `Parts` gives, in this order."""
 
 
-Counts = tuple[int, int, int, int, int, int]
+_BUILDS = frozenset(word.encode() for word in CLASSES["builds"])
+Counts = tuple[int, int, int, int, int, int, int, int]
 
 
 def parts(text: str) -> tuple[Counts, list[bytes]]:
-    """What is counted of a text, as `NAMES` says: each from 0 to `MOST_CHARS`, options and code 0 or 1. And its words
+    """What is counted of a text, as `NAMES` says: each from 0 to `MOST_CHARS`, the yes or no 0 or 1. And its words
     in order: Latin letters, small; a number as so many 0."""
     if len(text) >= MOST_CHARS:
         text = f"{text[:BEGINNING_CHARS]}\n{text[-END_CHARS:]}"
     data = text.encode("utf-8", "replace")
     low = data.translate(_WORDS)
+    listed = low.split()
     lines = data.count(b"\n")
     counts = (
         len(text),
         low.count(b"0"),
+        low.count(b" 0"),
         1 if lines > 1 and len(_OPTIONS.findall(data)) > 1 else 0,
         data.count(b"?"),
         data.count(b"."),
         1 if b"()" in data or b"```" in data or (lines and b";\n" in data) else 0,
+        0 if _BUILDS.isdisjoint(listed) else 1,
     )
-    return counts, low.split()
+    return counts, listed
 
 
 def read(text: str) -> tuple[list[float], Counter[bytes]]:

@@ -23,6 +23,8 @@ KEPT = 0.999
 """Of what is known, at each observation."""
 SAVE_AFTER = 25
 """Observations until what was learnt is given to the store."""
+EACH = 4
+"""Answers that merely ended, for which one teaches: there are many, and they say little."""
 MODELS = 2048
 """Tenants times models that are known at a time."""
 TTL_S = 90 * 86_400.0
@@ -45,14 +47,27 @@ class Known:
     observed: int = 0
     fresh: int = 0
     saving: bool = False
+    ended: int = 0
+    """Answers that merely ended, since one of them taught."""
+    bent: bool = False
+    """Something is to be corrected."""
     weights: list[float] = field(default_factory=list)
 
     @classmethod
     def nothing(cls, size: int) -> Known:
         return cls([0.0] * size, [0.0] * size, [0.0] * size, [0.0] * size, weights=[0.0] * size)
 
+    def assure(self, bend: float, traits: Traits) -> None:
+        """All was as foretold, and nothing is to be corrected: that is the surer for it."""
+        more = [bend * trait * trait for trait in traits]
+        self.precision = [KEPT * old + new for old, new in zip(self.precision, more, strict=True)]
+        self.fresh_precision = [old + new for old, new in zip(self.fresh_precision, more, strict=True)]
+        self.observed += 1
+        self.fresh += 1
+
     def settle(self) -> None:
         self.weights = [m / (PRECISION + p) for m, p in zip(self.moment, self.precision, strict=True)]
+        self.bent = any(self.moment)
 
 
 class Learner:
@@ -65,13 +80,13 @@ class Learner:
     def correction(self, tenant: str, model: str, traits: Traits) -> float:
         """What to add to the log odds foretold."""
         known = self._known.get((tenant, model))
-        if known is None:
+        if known is None or not known.bent:
             return 0.0
         return sum([weight * trait for weight, trait in zip(known.weights, traits[1:], strict=False)])
 
-    def knows(self, tenant: str, model: str) -> bool:
-        """Whether the store has been asked for it, or something was learnt."""
-        return (tenant, model) in self._known
+    def known(self, tenant: str, model: str) -> Known | None:
+        """What is known of it; None: the store has not been asked for it, and nothing was learnt."""
+        return self._known.get((tenant, model))
 
     def expect(self, tenant: str, model: str, size: int) -> None:
         """From now on it is known, as nothing yet."""
@@ -82,6 +97,9 @@ class Learner:
         known = self._of(tenant, model, len(traits) - 1)
         told = chance(traits[0] + self.correction(tenant, model, traits))
         bend, miss = weight * told * (1.0 - told), weight * (good - told)
+        if miss == 0.0 and not known.bent:
+            known.assure(bend, traits[1:])
+            return known
         for at, trait in enumerate(traits[1:]):
             more = bend * trait * trait
             moved = more * known.weights[at] + miss * trait
@@ -93,6 +111,14 @@ class Learner:
         known.fresh += 1
         known.settle()
         return known
+
+    def ended(self, tenant: str, model: str) -> bool:
+        """An answer merely ended, all is as foretold. Whether this is the one of `EACH` that teaches, for them all."""
+        known = self._known.get((tenant, model))
+        if known is None:
+            return True
+        known.ended = at = (known.ended + 1) % EACH
+        return at == 0
 
     async def load(self, tenant: str, model: str, size: int) -> None:
         """What the store has of it. A store that is away has nothing."""

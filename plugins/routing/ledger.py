@@ -17,7 +17,12 @@ class Account:
 
     asked: Target
     chosen: Target
-    risk: str
+    risk: str = ""
+    """What is risked; empty: that the model is not good enough."""
+    name: str = ""
+    """Of the model that was chosen."""
+    likely: float = 1.0
+    """The chance that it is good enough."""
     left_tokens: int = 0
     """Of the prompt, that the model which the conversation leaves has in its provider's cache."""
     tried_nano_usd: int | None = 0
@@ -41,12 +46,13 @@ def tried(account: Account, exchange: Exchange, prices: Prices) -> None:
 def saving(account: Account, exchange: Exchange, prices: Prices) -> Saving | None:
     """What the route spared (below 0: cost more), or would have in shadow, where the asked model served. None where
     nothing was asked of another model, or nobody knows what it took."""
-    response = exchange.response
-    if response is None or exchange.target is None or not billed(exchange, response) or response.usage is None:
-        return None
-    shadow = not exchange.attempts
+    response, shadow = exchange.response, not exchange.attempts
     served = account.chosen if shadow else exchange.target
-    if served == account.asked and account.tried_tokens == (0, 0):
+    if served is None or response is None or response.usage is None:
+        return None
+    if account.tried_tokens == (0, 0) and (served is account.asked or served == account.asked):
+        return None
+    if not billed(exchange, response):
         return None
     usage = response.usage
     asked_usage, served_usage = (usage, usage) if served == account.asked else _usages(account, usage, shadow=shadow)
@@ -55,7 +61,8 @@ def saving(account: Account, exchange: Exchange, prices: Prices) -> Saving | Non
     known = asked is not None and cost is not None and account.tried_nano_usd is not None
     spared = (asked or 0) - (cost or 0) - (account.tried_nano_usd or 0) if known else None
     tokens_in, tokens_out = account.tried_tokens
-    return Saving("routing", "routed", -tokens_in, -tokens_out, spared, account.risk)
+    risk = account.risk or f"{account.name} is good enough with {account.likely:.0%}"
+    return Saving("routing", "routed", -tokens_in, -tokens_out, spared, risk)
 
 
 def billed(exchange: Exchange, response: Response) -> bool:

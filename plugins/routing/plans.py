@@ -9,7 +9,7 @@ from plugins.routing.capabilities import Able, able
 from plugins.routing.options import ASKED, Cascade, Model, Pool, RoutingOptions, Rule, fits
 from plugins.routing.quality import logit
 from plugins.routing.rules import Matcher
-from plugins.routing.targets import DIALECTS, Resolve
+from plugins.routing.targets import DIALECTS, Resolve, permitted
 from proxy.exchange import Exchange, Target, Usage
 from proxy.ports import Prices
 
@@ -50,20 +50,32 @@ class Plan:
 
     rules: tuple[Ready, ...] = ()
     candidates: tuple[Candidate, ...] = ()
-    """From the cheapest to the dearest."""
+    """Of those that the caller may use, from the cheapest to the dearest."""
+    context_tokens: int = 0
+    """What all of them take."""
     pool: str = ""
     bar: float = 1.0
     explore: float = 0.0
     cascade: Cascade | None = None
+    sticky_s: float = 0.0
+    learn: bool = False
 
     def candidate(self, target: Target | None) -> Candidate | None:
-        return next((one for one in self.candidates if one.target == target), None)
+        return None if target is None else at(self.candidates, target)
+
+
+def at(able: Sequence[Candidate], target: Target) -> Candidate | None:
+    """The model that this is. Mostly it is the same object."""
+    for one in able:
+        if one.target is target:
+            return one
+    return next((one for one in able if one.target == target), None)
 
 
 def plan(options: RoutingOptions, exchange: Exchange, base: float, prices: Prices, resolve: Resolve) -> Plan | None:
     """None: this kind of call is none of our business. `base`: the share of the calls for which a cheap model does."""
-    request = exchange.request
-    if request.dialect not in DIALECTS:
+    request, asked = exchange.request, exchange.target
+    if request.dialect not in DIALECTS or asked is None:
         return None
     number, pool = next(
         ((at, one) for at, one in enumerate(options.pools, 1) if fits(one.asked, request.model)), (0, None)
@@ -73,11 +85,18 @@ def plan(options: RoutingOptions, exchange: Exchange, base: float, prices: Price
         for at, rule in enumerate(options.rules, 1)
         if _concerns(rule, exchange, pooled=pool is not None) and (ready := _ready(rule, at, resolve)) is not None
     )
-    found = Plan(rules)
+    found = Plan(rules, sticky_s=options.sticky_s, learn=options.learn)
     if pool is not None:
+        priced = _by_price(candidates(pool, base, resolve), prices, exchange.at_s)
+        able = tuple(
+            replace(one, target=asked) if one.target == asked else one  # the same object is sooner known to be the same
+            for one in priced
+            if permitted(exchange, one.target, asked.upstream)
+        )
         found = replace(
             found,
-            candidates=_by_price(candidates(pool, base, resolve), prices, exchange.at_s),
+            candidates=able,
+            context_tokens=min((one.able.context_tokens for one in able), default=0),
             pool=pool.name or f"pool {number}",
             bar=options.bar if pool.bar is None else pool.bar,
             explore=options.explore if pool.explore is None else pool.explore,

@@ -8,17 +8,17 @@ upstream is not for its credential. In shadow nothing moves, and each call tells
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from plugins.routing import cascade, ledger, targets
-from plugins.routing.capabilities import has_others, needs
-from plugins.routing.choice import SIZE, Choice, Decision, choose, explored, ladder, traits
+from plugins.routing.capabilities import has_others, modest, needs
+from plugins.routing.choice import NOTHING, SIZE, Choice, Decision, choose, explored, ladder, traits, unlike
 from plugins.routing.features import asked_text
-from plugins.routing.learner import SAVE_AFTER, Learner, Traits
+from plugins.routing.learner import EACH, SAVE_AFTER, Learner, Traits
 from plugins.routing.ledger import Account
 from plugins.routing.options import ASKED, RoutingOptions
-from plugins.routing.plans import Candidate, Plan, Ready, candidates, plan
+from plugins.routing.plans import Candidate, Plan, Ready, at, candidates, plan
 from plugins.routing.quality import Prior, chance
 from plugins.routing.rules import Facts
 from plugins.routing.sticky import Stay, Sticky
@@ -30,7 +30,7 @@ from proxy.plugin import Kit, Plugin
 PLANS = 4096
 OFF_HEADER = "x-weir-route"
 OFF_SIZE = len(OFF_HEADER)
-HELD = ("previous_response_id", "conversation", "background")
+HELD = frozenset(("previous_response_id", "conversation", "background"))
 """Of calls that belong to what a provider keeps: they go where that is, to the model that was asked."""
 OUTCOME_WEIGHT = 0.25
 """What the mere end of an answer counts, beside somebody's own word or a failed check."""
@@ -49,7 +49,7 @@ class Routing(Plugin[RoutingOptions]):
         self._prior = Prior.packaged()
         self._learner = Learner(kit.store)
         self._sticky = Sticky()
-        self._plans: dict[tuple[str, str, str, str], Plan | None] = {}
+        self._plans: dict[tuple[Any, ...], Plan | None] = {}
         self._plans_of: Any = None
         self._recent: OrderedDict[str, tuple[str, str, Traits]] = OrderedDict()
 
@@ -72,9 +72,12 @@ class Routing(Plugin[RoutingOptions]):
         return bool(options.get("pools") or options.get("rules"))
 
     async def request(self, exchange: Exchange) -> Response | None:
-        found = self._plan(exchange)
-        if found is not None and exchange.target is not None and not _pinned(exchange):
-            self._route(exchange, found, exchange.target)
+        asked = exchange.target
+        if asked is None:
+            return None
+        found = self._plan(exchange, asked)
+        if found is not None and not _pinned(exchange):
+            self._route(exchange, found, asked)
         return None
 
     async def answer(self, exchange: Exchange, error: Exception | None) -> Response | Target | None:
@@ -82,7 +85,7 @@ class Routing(Plugin[RoutingOptions]):
         decision: Decision | None = exchange.state.get(self.name)
         if decision is None or decision.plan.cascade is None or not exchange.attempts or exchange.request.stream:
             return None
-        served, given = decision.plan.candidate(exchange.target), decision.plan.cascade
+        served, given = decision.served(exchange.target), decision.plan.cascade
         if served is None or decision.moves >= given.most or not exchange.fallbacks:
             return None
         if error is None:
@@ -103,14 +106,14 @@ class Routing(Plugin[RoutingOptions]):
         decision: Decision | None = exchange.state.pop(self.name, None)
         if decision is None:
             return
-        account, options = decision.account, exchange.options(self)
+        account = decision.account
         found = ledger.saving(account, exchange, self.kit.prices)
         if found is not None:
             exchange.savings.append(found)
         served = exchange.target if exchange.attempts else account.chosen
-        if options.sticky_s and exchange.conversation and served is not None:
+        if decision.plan.sticky_s and exchange.conversation and served is not None:
             self._stay(exchange, decision, served)
-        if options.learn and exchange.attempts:
+        if decision.plan.learn and exchange.attempts:
             self._conclude(exchange, decision)
 
     def scan(self, row: dict[str, Any], options: RoutingOptions) -> dict[str, Any]:
@@ -122,7 +125,7 @@ class Routing(Plugin[RoutingOptions]):
         pool = options.pools[0]
         able = candidates(pool, self._prior.base, lambda name: Target("", name))
         bar = options.bar if pool.bar is None else pool.bar
-        found = choose(able, [traits(one, judged, tools=False) for one in able], bar, _nothing)
+        found = choose(able, [traits(one, judged, tools=False) for one in able], bar, None)
         return {**told, "choice": found.candidate.name}
 
     def learn(self, features: Traits, model: str, good: bool, *, tenant: str = "default") -> None:
@@ -135,12 +138,17 @@ class Routing(Plugin[RoutingOptions]):
 
     # On the way out
 
-    def _plan(self, exchange: Exchange) -> Plan | None:
-        snapshot, request = exchange.snapshot, exchange.request
+    def _plan(self, exchange: Exchange, asked: Target) -> Plan | None:
+        """Found once for all calls that are alike in everything that it hangs on."""
+        snapshot, request, caller = exchange.snapshot, exchange.request, exchange.caller
         if self._plans_of is not snapshot or len(self._plans) >= PLANS:
             self._plans_of = snapshot
             self._plans.clear()
-        key = (exchange.caller.agent, exchange.variant, request.dialect, request.model)
+        kept = request.dialect == "responses" and request.get("store") is not False
+        key = (
+            caller.agent, caller.key, caller.vouched, exchange.variant, request.dialect, request.model,
+            asked.upstream, asked.model, kept,
+        )  # fmt: skip
         try:
             return self._plans[key]
         except KeyError:
@@ -150,35 +158,34 @@ class Routing(Plugin[RoutingOptions]):
             return found
 
     def _route(self, exchange: Exchange, found: Plan, asked: Target) -> None:
-        options = exchange.options(self)
         stay = None
-        if options.sticky_s and exchange.conversation:
-            stay = self._sticky.find(exchange.conversation, exchange.request.model, exchange.at_s, options.sticky_s)
-        rule = self._rule(exchange, found, asked)
+        if found.sticky_s and exchange.conversation:
+            stay = self._sticky.find(exchange.conversation, exchange.request.model, exchange.at_s, found.sticky_s)
+        rule = self._rule(exchange, found, asked) if found.rules else None
         if rule is not None:
-            chosen, why = rule.target or asked, rule.name
-            after = [*rule.fallbacks, asked, *exchange.fallbacks]
-            decision = Decision(Account(asked, chosen, f"rule {rule.name}"), found, why)
+            decision = Decision(Account(asked, rule.target or asked, f"rule {rule.name}"), found, rule.name, NOTHING)
         else:
             chosen_by = self._choose(exchange, found, asked, stay)
             if chosen_by is None:
                 return
-            decision, chosen = chosen_by, chosen_by.account.chosen
-            after = ladder(found, chosen, [asked, *exchange.fallbacks])
-        if stay is not None and stay.target != chosen and stay.cached:
-            decision.account.left_tokens = stay.prompt_tokens
+            decision = chosen_by
         exchange.state[self.name] = decision
-        if chosen == asked:
-            if found.cascade is not None:
-                exchange.fallbacks = [one for one in dict.fromkeys([*after, *exchange.fallbacks]) if one != asked]
+        chosen = decision.account.chosen
+        if stay is not None:
+            decision.stay = stay
+            if stay.cached and stay.target != chosen:
+                decision.account.left_tokens = stay.prompt_tokens
+        stays = chosen is asked or chosen == asked
+        if stays and found.cascade is None:
             return
-        exchange.target = chosen
-        exchange.fallbacks = [one for one in dict.fromkeys(after) if one != chosen]
-        exchange.step(self.name, "request", f"moved to {chosen.upstream}/{chosen.model}: {decision.why}")
+        next_ones = [asked, *exchange.fallbacks]
+        after = unlike(chosen, [*rule.fallbacks, *next_ones]) if rule is not None else ladder(found, chosen, next_ones)
+        exchange.fallbacks = after
+        if not stays:
+            exchange.target = chosen
+            exchange.step(self.name, "request", f"moved to {chosen.upstream}/{chosen.model}: {decision.why}")
 
     def _rule(self, exchange: Exchange, found: Plan, asked: Target) -> Ready | None:
-        if not found.rules:
-            return None
         facts = Facts(exchange)
         for rule in found.rules:
             if rule.matcher.fits(facts):
@@ -189,48 +196,54 @@ class Routing(Plugin[RoutingOptions]):
 
     def _choose(self, exchange: Exchange, found: Plan, asked: Target, stay: Stay | None) -> Decision | None:
         """The model of the pool that the call goes to; None where none may serve it, or nobody knows."""
-        if has_others(exchange):
-            return None
-        wanted = needs(exchange)
-        able = [
-            one
-            for one in found.candidates
-            if not one.able.lacks(wanted) and permitted(exchange, one.target, asked.upstream)
-        ]
+        able, tools = found.candidates, False
         if not able:
             return None
+        if not modest(exchange, found.context_tokens):
+            if has_others(exchange):
+                return None
+            wanted = needs(exchange)
+            able, tools = tuple([one for one in able if not one.able.lacks(wanted)]), wanted.tools
+            if not able:
+                return None
         if stay is not None:
-            for one in able:
-                if one.target == stay.target:
-                    each = {} if stay.traits is None else {one.name: stay.traits}
-                    return _decided(found, asked, Choice(one, stay.chance, "stays"), each)
-        elif any(segment.sealed for segment in exchange.request.segments):
+            one = at(able, stay.target)
+            if one is not None:
+                each = NOTHING if stay.traits is None else {one.name: stay.traits}
+                return _decided(found, asked, Choice(one, stay.chance, "stays"), each)
+        elif True in [segment.sealed for segment in exchange.request.segments]:
             return None  # what another model has signed goes back to it
         judged = self._prior.judge(asked_text(exchange.request.segments))
-        each = {one.name: traits(one, judged, tools=wanted.tools) for one in able}
-        if exchange.options(self).learn:
-            self._look_up(exchange.caller.tenant, able)
+        each = {one.name: traits(one, judged, tools=tools) for one in able}
         return _decided(found, asked, self._taken(exchange, found, able, each), each)
 
-    def _taken(self, exchange: Exchange, found: Plan, able: Sequence[Candidate], each: dict[str, Traits]) -> Choice:
+    def _taken(self, exchange: Exchange, found: Plan, able: Sequence[Candidate], each: Mapping[str, Traits]) -> Choice:
         tenant = exchange.caller.tenant
+        bent = self._bent(tenant, found, able)
 
         def correct(candidate: Candidate, one: Traits) -> float:
             return self._learner.correction(tenant, candidate.name, one)
 
-        drawn = explored(exchange.conversation or exchange.id, found.explore, able)
-        if drawn is not None:
-            return Choice(drawn, chance(each[drawn.name][0] + correct(drawn, each[drawn.name])), "explores")
+        if found.explore > 0.0:
+            drawn = explored(exchange.conversation or exchange.id, found.explore, able)
+            if drawn is not None:
+                return Choice(drawn, chance(each[drawn.name][0] + correct(drawn, each[drawn.name])), "explores")
         tries = found.cascade is not None and not exchange.request.stream
         bar = found.cascade.bar if tries and found.cascade is not None else found.bar
-        return choose(able, [each[one.name] for one in able], bar, correct)
+        return choose(able, [each[one.name] for one in able], bar, correct if bent else None)
 
-    def _look_up(self, tenant: str, able: Sequence[Candidate]) -> None:
-        """What the store knows of models that are met for the first time; the call does not wait for it."""
+    def _bent(self, tenant: str, found: Plan, able: Sequence[Candidate]) -> bool:
+        """Whether something of what is foretold is to be corrected. What the store knows of models that are met for the
+        first time is looked up; the call does not wait for it."""
+        bent = False
         for one in able:
-            if not self._learner.knows(tenant, one.name):
+            known = self._learner.known(tenant, one.name)
+            if known is not None:
+                bent = bent or known.bent
+            elif found.learn:
                 self._learner.expect(tenant, one.name, SIZE)
                 self.kit.tasks.spawn("routing learnt", self._learner.load(tenant, one.name, SIZE))
+        return bent
 
     # At the end
 
@@ -239,25 +252,33 @@ class Routing(Plugin[RoutingOptions]):
         prompt, cached = 0, False
         if usage is not None:
             prompt = usage.input + usage.cache_read + usage.cache_write
-            cached = bool(usage.cache_read or usage.cache_write)
-        candidate = decision.plan.candidate(served)
+            cached = usage.cache_read > 0 or usage.cache_write > 0
+        stay, model = decision.stay, exchange.request.model
+        if stay is not None and stay.target is served:
+            stay.at_s, stay.prompt_tokens, stay.cached = exchange.at_s, prompt, cached
+            self._sticky.touch(exchange.conversation, model)
+            return
+        candidate = decision.served(served)
         judged = None if candidate is None else decision.traits.get(candidate.name)
-        stay = Stay(served, exchange.at_s, prompt, cached, decision.likely, judged)
-        self._sticky.keep(exchange.conversation, exchange.request.model, stay)
+        stay = Stay(served, exchange.at_s, prompt, cached, decision.account.likely, judged)
+        self._sticky.keep(exchange.conversation, model, stay)
 
     def _conclude(self, exchange: Exchange, decision: Decision) -> None:
         """What the end of the call says of the model that served. An answer that merely ended says that all is as
         foretold: what is learnt so is how often there is none."""
-        served = decision.plan.candidate(exchange.target)
-        if served is None or served.name not in decision.traits:
+        served = decision.served(exchange.target)
+        one = None if served is None else decision.traits.get(served.name)
+        if served is None or one is None:
             return
-        response, one = exchange.response, decision.traits[served.name]
+        response = exchange.response
         self._recall(exchange, served, one)
         if exchange.outcome == "provider_error":
             self._observe(exchange, decision, served, 0.0, OUTCOME_WEIGHT)
         elif exchange.outcome == "ok" and response is not None and ledger.billed(exchange, response):
-            cut = cascade.cut_off(exchange, response)
-            self._observe(exchange, decision, served, 0.0 if cut else chance(one[0]), OUTCOME_WEIGHT)
+            if cascade.cut_off(exchange, response):
+                self._observe(exchange, decision, served, 0.0, OUTCOME_WEIGHT)
+            elif self._learner.ended(exchange.caller.tenant, served.name):
+                self._observe(exchange, decision, served, chance(one[0]), OUTCOME_WEIGHT * EACH)
 
     def _recall(self, exchange: Exchange, served: Candidate, one: Traits) -> None:
         if len(self._recent) >= RECENT:
@@ -266,7 +287,7 @@ class Routing(Plugin[RoutingOptions]):
 
     def _observe(self, exchange: Exchange, decision: Decision, served: Candidate, good: float, weight: float) -> None:
         one = decision.traits.get(served.name)
-        if one is not None and exchange.options(self).learn:
+        if one is not None and decision.plan.learn:
             self._learn(exchange.caller.tenant, served.name, one, good, weight)
 
     def _learn(self, tenant: str, model: str, one: Traits, good: float, weight: float) -> None:
@@ -282,22 +303,21 @@ def _pinned(exchange: Exchange) -> bool:
     for name, value in request.headers:
         if len(name) == OFF_SIZE and name.lower() == OFF_HEADER and value.strip().lower() == "off":
             return True
+    doc = request.doc
+    if type(doc) is dict and HELD.isdisjoint(doc) and not request.edits:
+        return False
     return any(request.get(name) for name in HELD)
 
 
-def _decided(found: Plan, asked: Target, choice: Choice, each: dict[str, Traits]) -> Decision:
-    risk = f"{choice.candidate.name} is good enough with {choice.chance:.0%}"
-    return Decision(Account(asked, choice.candidate.target, risk), found, choice.why, each, choice.chance)
+def _decided(found: Plan, asked: Target, choice: Choice, each: Mapping[str, Traits]) -> Decision:
+    candidate, likely, why = choice
+    return Decision(Account(asked, candidate.target, "", candidate.name, likely), found, why, each, candidate)
 
 
 def _named(options: RoutingOptions) -> list[str]:
     """All targets that options name."""
     rules = [name for rule in options.rules for name in (rule.target, *rule.fallbacks) if name != ASKED]
     return [*rules, *[model.target for pool in options.pools for model in pool.models]]
-
-
-def _nothing(candidate: Candidate, one: Traits) -> float:
-    return 0.0
 
 
 def _given(name: str, snapshot: Any, agent: Any) -> dict[str, Any]:

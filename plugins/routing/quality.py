@@ -22,7 +22,7 @@ FARTHEST = 3.0
 """Standard deviations that one number may be off."""
 
 
-Shape = tuple[float, float, float, float, float, float]
+Shape = tuple[float, float, float, float, float, float, float, float]
 
 
 class Judged(NamedTuple):
@@ -89,9 +89,9 @@ class Prior:
 
     def judge(self, text: str, *, why: bool = False) -> Judged:
         """The judgement on a text; with `why` also what weighs most in it."""
-        (a, b, c, d, e, f), listed = parts(text)
-        size, (sa, sb, sc, sd, se, sf) = len(listed), self.scales
-        shape = (sa[a], sb[b], sc[c], sd[d], se[e], sf[f])
+        (a, b, c, d, e, f, g, h), listed = parts(text)
+        size, (sa, sb, sc, sd, se, sf, sg, sh) = len(listed), self.scales
+        shape = (sa[a], sb[b], sc[c], sd[d], se[e], sf[f], sg[g], sh[h])
         worded = sum(filter(None, map(self.told.get, listed)))
         gain = self.bias + worded / sqrt(size if size > FEW_WORDS else FEW_WORDS) + sum(map(mul, shape, self.weights))
         logit = self.intercept + self.slope * gain

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from proxy.exchange import Target
 
@@ -12,7 +12,8 @@ ENTRIES = 20_000
 MOST_KEY_CHARS = 256
 
 
-class Stay(NamedTuple):
+@dataclass(slots=True)
+class Stay:
     """Where a conversation is."""
 
     target: Target
@@ -49,3 +50,9 @@ class Sticky:
             self._stays.popitem(last=False)
         self._stays[key] = stay
         self._stays.move_to_end(key)
+
+    def touch(self, conversation: str, asked: str) -> None:
+        """It was heard of again."""
+        key = (conversation, asked)
+        if key in self._stays:
+            self._stays.move_to_end(key)

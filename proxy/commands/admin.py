@@ -90,6 +90,8 @@ def _said(error: urllib.error.HTTPError) -> str:
         if error.code == 401 and said["code"] == "admin_token_needed":
             given = "is another one" if _token() else "is needed"
             return f"the admin token {given}: set WEIR_ADMIN_TOKEN or WEIR_ADMIN_TOKEN_FILE to that of this Weir"
-        return str(said["message"])
+        message = str(said["message"])
+        of = said.get("param")  # (messages that begin so say of what only there)
+        return f"{of} {message}" if of and message.startswith("must ") else message
     except (ValueError, KeyError, TypeError):
         return f"the admin API answered {error.code}"

@@ -38,6 +38,8 @@ MEASURES = ("calls", "input", "uncached", "cached", "written", "output", "usd")
 BESIDE = frozenset({"cache_read_input_tokens", "cache_creation_input_tokens"})
 """Names under which Anthropic counts what is not in `input_tokens`."""
 DELIMITERS = ",;\t|"
+GROUPED = re.compile(r"-?[1-9]\d{0,2}(,\d{3})+(\.\d*)?")
+"""A number with commas between its thousands. Any other comma may be a decimal one, which is not guessed at."""
 DATED = re.compile(r"-(?:20\d{2}-\d{2}-\d{2}|20\d{6}|latest)$")
 
 
@@ -148,6 +150,8 @@ def _places(name: str, heads: Sequence[str], given: Mapping[str, str]) -> dict[s
         places[what] = found if what == "written" else found[:1]
     if "input" not in given and places["input"] and not places["uncached"] and not BESIDE.isdisjoint(plain):
         places["uncached"], places["input"] = places["input"], []
+    if not heads:
+        raise BadExport(f"{name} is empty: its first line names the columns")
     if not places["day"]:
         raise BadExport(f"{name} has no column with a day: name it with --columns day=...; it has: {', '.join(heads)}")
     if not any(places[what] for what in MEASURES if what != "calls"):
@@ -206,9 +210,12 @@ class _Row:
     def _number(self, what: str) -> Decimal:
         total = Decimal(0)
         for text in self._texts(what):
-            plain = text.replace(",", "").removeprefix("$").strip()
+            plain = text.removeprefix("$").strip()
             if plain in ("", "-", "null", "None"):
                 continue
+            if "," in plain and not GROUPED.fullmatch(plain):
+                raise BadExport(f"{self._where}: write {text!r} with a decimal point ({what})")
+            plain = plain.replace(",", "")
             try:
                 number = Decimal(plain)
             except InvalidOperation:

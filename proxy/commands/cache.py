@@ -20,6 +20,7 @@ from proxy.commands.admin import Admin, AdminError, add_place
 
 CALL_S = 600.0
 MOST_AT_ONCE = 64
+KEY_ENV = "WEIR_KEY"
 DROPPING = (
     "Drop kept answers, in every worker and wherever else they are kept. What is named must all fit. That it was asked "
     "is noted in the audit trail. Needs a running Weir and its admin token, where it has one (WEIR_ADMIN_TOKEN)."
@@ -27,8 +28,9 @@ DROPPING = (
 WARMING = (
     "Send recorded calls through the running Weir, so that their answers are kept. FILE has a JSON object on each "
     'line: {"path": "/v1/chat/completions", "body": {...}, "headers": {...}}; path and headers may be left out. The '
-    "calls are real and cost what they cost; those whose answers are known already cost nothing. The credential is "
-    "that of --key-env."
+    "calls are real and cost what they cost; those whose answers are known already cost nothing. Answers are kept for "
+    "the agent (header x-weir-agent, or a path with /agents/NAME) and the tenant that asked: a caller who brings a key "
+    "finds only what was asked with that key (--key-env)."
 )
 
 
@@ -78,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     warm.add_argument(
         "--data", default=os.environ.get("WEIR_DATA_DIR") or ".weir", help="the data directory of the Weir"
     )
-    warm.add_argument("--key-env", default="WEIR_KEY", metavar="NAME", help="variable that has the caller's key")
+    warm.add_argument("--key-env", default=KEY_ENV, metavar="NAME", help="variable that has the caller's key")
     warm.add_argument("--at-once", type=int, default=4, metavar="N", help="calls at once (default: 4)")
     return parser
 
@@ -87,12 +89,15 @@ def _stats(found: dict[str, Any], as_json: bool) -> str:
     if as_json:
         return json.dumps(found, indent=2) + "\n"
     try:
-        asked = int(found["hit"]) + int(found["miss"])
-        share = f"{found['hit'] / asked:.1%}" if asked else "none asked yet"
+        other = int(found.get("semantic", 0))
+        hits = int(found["hit"]) + other
+        asked = hits + int(found["miss"])
+        share = f"{hits / asked:.1%}" if asked else "none asked yet"
+        worded = f", {other} of them in other words" if other else ""
         lines = (
             f"kept: {found['entries']} answers, {found['bytes'] / 2**20:.1f} of {found['most_bytes'] / 2**20:.0f} MiB"
             f" in {len(found['workers'])} workers; {found['evicted']} had to go",
-            f"hits: {found['hit']} of {asked} calls that may share answers ({share}); {found['stale']} given late",
+            f"hits: {hits} of {asked} calls that may share answers ({share}){worded}; {found['stale']} given late",
             f"passed by: {found['bypass']} calls",
         )
     except (KeyError, TypeError):
@@ -116,7 +121,10 @@ def _warmed(options: argparse.Namespace) -> int:
     if not 1 <= options.at_once <= MOST_AT_ONCE:
         raise ValueError(f"--at-once is a number from 1 to {MOST_AT_ONCE}")
     calls = list(_calls(options.file))
-    line = Line(options.to or _found(Path(options.data)), os.environ.get(options.key_env, ""))
+    key = os.environ.get(options.key_env, "")
+    if not key and options.key_env != KEY_ENV:
+        raise ValueError(f"--key-env names {options.key_env}, which is not set")
+    line = Line(options.to or _found(Path(options.data)), key)
     told: Counter[str] = Counter()
     with closing(line), ThreadPoolExecutor(options.at_once) as pool:
         for call, (status, state) in zip(calls, pool.map(line.send, calls), strict=True):

@@ -74,6 +74,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(arguments)
     try:
+        if not 0 <= options.tolerance <= 100:
+            raise BadExport("--tolerance is a number of percent, from 0 to 100")
         bill = read(Path(options.export), parsed_columns(options.columns))
         if not bill.charges:
             raise BadExport(f"{Path(options.export).name} has no usage in it")

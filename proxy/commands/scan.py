@@ -21,7 +21,8 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="weir scan",
         description="Read JSON lines with `text` (and `role`: user, tool, system), write them with the judgement "
-        "added. The plugin is taken as on and enforcing.",
+        "added; for cache they have `a` and `b` (two questions), for variants `unit` (a user or session). The plugin "
+        "is taken as on and enforcing.",
     )
     parser.add_argument("plugin")
     parser.add_argument("file", nargs="?", default="-")
@@ -56,6 +57,8 @@ async def _scan(given: argparse.Namespace, lines: Iterable[bytes]) -> None:
         overrides["pools"] = [{"asked": ["*"], "models": [{"target": name} for name in reversed(models)]}]
     async with opened(given.config, os.environ, only=given.plugin) as bench:
         plugin = bench.plugins[given.plugin]
+        if given.models is not None and not hasattr(type(plugin).Options, "pools"):
+            raise ConfigError(f"--models is for routing: leave it out, {given.plugin} chooses no models")
         entry = next(entry for entry in bench.snapshot.chain if entry.name == given.plugin)
         values = plugin_options.validate(type(plugin).Options, {**entry.options, **overrides}, "--options")
         options = registry.build(type(plugin).Options, values)

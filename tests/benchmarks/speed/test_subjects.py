@@ -67,7 +67,7 @@ def runs(pid: int) -> bool:
 
 def test_weir_is_configured_as_its_name_says(tmp_path: Path) -> None:
     made = {subject.key: subject for subject in subjects.weirs("https://127.0.0.1:1", "ca.pem", Path("/other"))}
-    assert set(made) == {"weir", "guarded", "unaudited", "looking", "watching", "beside"}
+    assert set(made) == {"weir", "guarded", "cached", "saving", "unaudited", "looking", "watching", "beside"}
     made["looking"].command(1, tmp_path)
     said = (tmp_path / "weir.yaml").read_text()
     assert said.count("benchmarks.speed.looking:Looking") == 10

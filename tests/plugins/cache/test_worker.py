@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 import orjson
@@ -15,13 +16,15 @@ import pytest
 from plugins.cache.plugin import Cache
 from proxy.errors import ConfigError
 from proxy.exchange import Target
-from proxy.live import Agent, CallerKey, Entry, Identity
+from proxy.live import Agent, CallerKey, Entry, Identity, Streams
 from proxy.plugin import Plugin
 from proxy.registry import check_order
 from tests import kit
 from tests.asking import FORMS, Asking, asking
 from tests.pairs import body
 from tests.plugins.cache.calls import call
+from tests.scripted import Scripted
+from tests.scripted import answer as whole
 from tests.worker import DEFAULT, weir
 
 
@@ -306,3 +309,98 @@ async def test_what_a_cache_saw_in_shadow_is_no_answer_once_it_acts() -> None:
         exchange.target = Target("sim", "gpt-4o-mini")
         assert await plugin.request(exchange) is None and exchange.cache == "MISS"
         assert not plugin._seen
+
+
+async def test_calls_under_way_whose_answers_repeat_something_of_their_own_share_none() -> None:
+    """Responses tell `user` and `metadata` again; what is shared are the provider's bytes."""
+    async with caching() as weir:
+        sent = [
+            asked("responses", model="gpt-4o-mini[[sim delay=0.5]]", **more)
+            for more in ({"metadata": {"k": "ann"}}, {"metadata": {"k": "bob"}}, {"user": "ann"}, {}, {"metadata": {}})
+        ]
+        came = await asyncio.gather(*(weir.ask("responses", raw=raw) for raw in sent))
+        assert [each.headers["x-weir-cache"] for each in came].count("COALESCED") == 1
+        assert weir.provider.total == 4
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("surface", ["chat", "messages", "responses", "completions"])
+async def test_callers_who_share_an_answer_under_way_find_their_own_values_in_it(surface: str, stream: bool) -> None:
+    async with caching(Entry("pii", "pii")) as weir:
+        names, sent = ("ann", "bob", "carla.with.a.longer.name"), []
+        for name in names:
+            text = f"[[sim delay=0.5 split=5]]Write to {name}@example.org."
+            said: Any = [{"role": "user", "content": text}]
+            place = {"responses": {"input": text}, "completions": {"prompt": text}}.get(surface, {"messages": said})
+            sent.append(asked(surface, stream, **place))
+        came = await asyncio.gather(*(weir.ask(surface, stream, raw=raw) for raw in sent))
+        came += [await weir.ask(surface, stream, raw=raw) for raw in sent]
+        states = [each.headers["x-weir-cache"] for each in came]
+        assert sorted(states) == ["COALESCED"] * 2 + ["HIT"] * 3 + ["MISS"]
+        for name, each in zip(names * 2, came, strict=True):
+            assert f"{name}@example.org" in each.text and not any(f"{one}@" in each.text for one in {*names} - {name})
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_what_is_forbidden_meanwhile_is_taken_out_of_a_kept_answer(stream: bool) -> None:
+    secret = "AKIA" + "QZ7XN4PLM2RT8VWB"
+    async with caching() as weir:
+        sent = asked("chat", stream, f"gpt-4o-mini[[sim text='the key is {secret}']]")
+        first, second = [await weir.ask("chat", stream, raw=sent) for _ in range(2)]
+        assert secret in first.text and second.headers["x-weir-cache"] == "HIT"
+        now = weir.running.worker.live.current
+        chain = (*DEFAULT, Entry("output_filter", "output_filter"), *now.chain[len(DEFAULT) :])
+        await weir.running.worker.swap(replace(now, version=now.version + 1, chain=chain, resolve=None))
+        third = await weir.ask("chat", stream, raw=sent)
+        assert third.headers["x-weir-cache"] == "HIT" and secret.encode() not in third.raw
+
+
+async def test_settings_that_change_while_calls_share_an_answer_leave_each_the_form_it_asked_for() -> None:
+    async with asking(cache(), streams=Streams(streaming="auto")) as weir:
+        sent = asked("chat", model="gpt-4o-mini[[sim delay=0.5]]")
+        first = asyncio.ensure_future(weir.ask("chat", raw=sent))
+        await weir.provider.until(lambda: weir.provider.total == 1)
+        now = weir.running.worker.live.current
+        await weir.running.worker.swap(replace(now, version=now.version + 1, streams=Streams(), resolve=None))
+        second = await weir.ask("chat", raw=sent)
+        assert second.headers["x-weir-cache"] == "COALESCED" and weir.provider.total == 1
+        assert second.headers["content-type"] == "application/json" and second.text == (await first).text
+
+
+async def test_who_asks_for_itself_after_all_pays_for_it() -> None:
+    """`streaming: auto`, and a provider that does not stream: what was shared is a refusal."""
+    async with asking(cache(), streams=Streams(streaming="auto")) as weir:
+        sent = asked("chat", model="gpt-4o-mini[[sim delay=0.5 status=400 times=1]]")
+        came = await asyncio.gather(*(weir.ask("chat", raw=sent) for _ in range(4)))
+        assert {each.status for each in came} == {200}
+        records = await weir.running.sink.wait_for(4)
+        assert [(record["cache"], record["usage_source"]) for record in records] == [("MISS", "provider")] * 4
+        assert weir.provider.total == 1 + 4 and all(record["cost_nano_usd"] > 0 for record in records)
+
+
+async def test_a_shadow_is_watched_beside_agents_for_which_the_cache_acts() -> None:
+    async with caching(agents={"watched": Agent(plugins={"cache": {"mode": "shadow"}})}) as weir:
+        for _ in range(3):
+            await weir.ask("chat", raw=asked("chat"), x_weir_agent="watched")
+            await weir.ask("chat", raw=asked("chat"), x_weir_agent="other", x_weir_cache="ttl=0")
+        records = await weir.running.sink.wait_for(6)
+        assert sum(bool(record.get("savings")) for record in records if record["agent"] == "watched") == 2
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [{"data": []}, {"object": "list"}, {"data": [{"index": 0, "embedding": None}]}, {"data": [{"embedding": []}]}],
+)
+async def test_embeddings_without_their_vectors_are_not_kept(answer: Any) -> None:
+    provider = Scripted()
+    async with provider, asking(cache(), provider=cast(Any, provider)) as weir:
+        provider.scripts += [(whole(orjson.dumps(answer)),)] * 2
+        states = [(await weir.ask("embeddings", raw=asked("embeddings"))).headers["x-weir-cache"] for _ in range(2)]
+        assert states == ["MISS", "MISS"] and len(provider.asked) == 2
+
+
+async def test_accounts_that_headers_name_share_no_answer() -> None:
+    async with caching() as weir:
+        keys = ("a", "b", "a")
+        came = [await weir.ask("chat", raw=asked("chat"), x_goog_api_key=key) for key in keys]
+        assert [each.headers["x-weir-cache"] for each in came] == ["MISS", "MISS", "HIT"]

@@ -8,6 +8,7 @@ import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
+from unittest.mock import ANY
 
 import orjson
 import pytest
@@ -131,6 +132,28 @@ async def test_calls_of_another_key_are_never_put_together() -> None:
             embed(weir, "two", headers={"authorization": "Bearer sk-two"}),
         )
         assert weir.provider.total == 2
+
+
+async def test_who_is_another_user_pays_for_their_own_inputs() -> None:
+    async with embedding(window_ms=20.0) as weir:
+        await asyncio.gather(
+            embed(weir, "one", headers={"x-weir-user": "ann"}), embed(weir, "two", headers={"x-weir-user": "bob"})
+        )
+        assert weir.provider.total == 2
+        records = await weir.running.sink.wait_for(2)
+        assert all(record["cost_nano_usd"] > 0 for record in records)
+
+
+async def test_an_input_that_the_provider_does_not_take_spoils_no_call_that_carried_it_along() -> None:
+    async with embedding(window_ms=300.0) as weir:
+        host = asyncio.create_task(embed(weir, "good"))
+        await soon(lambda: weir.plugin("embeddings")._open)
+        guest = asyncio.create_task(embed(weir, "bad [[sim status=400]]"))
+        assert (vectors(await host), (await guest).status) == ([ANY], 400)
+        assert inputs(weir)[1:] == [["good"], "bad [[sim status=400]]"] or inputs(weir)[1:] == [
+            "bad [[sim status=400]]",
+            ["good"],
+        ]
 
 
 async def test_when_the_provider_fails_who_waited_goes_on_alone() -> None:

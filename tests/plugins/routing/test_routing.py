@@ -381,12 +381,10 @@ def test_without_a_price_the_saving_is_not_known() -> None:
 
 
 def test_leaving_a_warm_cache_is_counted_against_the_saving() -> None:
-    bench = Bench(rules=(Rule("sim/cheap", Condition(hours="12:00-13:00")),))
+    bench = Bench(rules=(Rule("sim/cheap", Condition(hours="12:00-13:00")),), sticky_s=86_400.0)
     morning = bench.call(HARD, "c1", at_s=0.0)
     bench.out(morning)
     bench.back(morning, Usage(input=1000, cache_read=9000, output=100))
-    noon = bench.call(HARD, "c1", at_s=12 * 3600.0)
-    bench.options = replace(bench.options, sticky_s=86_400.0)
     noon = bench.call(HARD, "c1", at_s=12 * 3600.0)
     bench.out(noon)
     (saving,) = bench.back(noon, Usage(input=11_000, output=100)).savings
@@ -543,7 +541,7 @@ def test_where_all_models_fail_often_the_dearest_is_no_better() -> None:
 def test_only_so_many_calls_are_remembered_for_feedback() -> None:
     bench = Bench(sticky_s=0.0)
     call = bench.call()
-    plan = bench.plugin._plan(call)
+    plan = bench.plugin._plan(call, STRONG)
     assert plan is not None
     for number in range(RECENT + 10):
         bench.plugin._recall(replace_id(call, number), plan.candidates[0], ())

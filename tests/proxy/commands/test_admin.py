@@ -87,6 +87,8 @@ def test_the_token_comes_from_the_environment_or_a_file(
     ("said", "words"),
     [
         ((400, b'{"error": {"message": "there is no such option"}}'), "^there is no such option$"),
+        ((400, b'{"error": {"message": "must be a time", "param": "since"}}'), "^since must be a time$"),
+        ((400, b'{"error": {"message": "no such key", "param": "name"}}'), "^no such key$"),
         ((401, b"go away"), "the admin API answered 401"),
         (
             (401, b'{"error": {"message": "Bearer ...", "code": "admin_token_needed"}}'),

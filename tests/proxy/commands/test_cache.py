@@ -60,6 +60,9 @@ def test_figures_are_told_for_people_and_for_programs(
     ]
     assert main(["cache", "stats", "--json", *PLACE]) == 0
     assert json.loads(capsys.readouterr().out) == STATS
+    asked["found"] = {**STATS, "semantic": 4}
+    assert main(["cache", "stats", *PLACE]) == 0
+    assert "hits: 7 of 8 calls that may share answers (87.5%), 4 of them in other words" in capsys.readouterr().out
     asked["found"] = {"error": "x"}
     assert main(["cache", "stats", *PLACE]) == 1
 
@@ -141,3 +144,13 @@ def test_a_weir_that_is_not_there_is_told(tmp_path: Path, capsys: pytest.Capture
     assert main(["cache", "warm", str(file), "--to", "http://127.0.0.1:9"]) == 1
     assert "line 1: no answer" in capsys.readouterr().err
     assert main(["cache", "warm", str(file), "--to", "http://127.0.0.1:9", "--at-once", "0"]) == 1
+
+
+def test_a_key_that_is_named_has_to_be_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NOBODYS_KEY", raising=False)
+    file = tmp_path / "calls.jsonl"
+    file.write_text('{"body": {}}')
+    assert main(["cache", "warm", str(file), "--to", "http://127.0.0.1:9", "--key-env", "NOBODYS_KEY"]) == 1
+    assert capsys.readouterr().err == "weir cache: --key-env names NOBODYS_KEY, which is not set\n"

@@ -103,7 +103,7 @@ def test_columns_may_be_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("", "has no column with a day"),
+        ("", "is empty: its first line names the columns"),
         ("model,input_tokens\nm,1\n", "has no column with a day: name it with --columns"),
         ("date,model\n2025-11-21,m\n", "has neither tokens nor costs"),
         ("date,model,input_tokens\n2025-11-21,m,1\nyesterday,m,1\n", "export.csv:3: 'yesterday' is no day"),
@@ -172,6 +172,23 @@ def test_the_tolerance_is_the_operators(asked: Asked, tmp_path: Path, capsys: py
     asked.rows = [{**SAME, "output_tokens": 74}]
     assert main(["reconcile", export(tmp_path, OPENAI), *PLACE]) == 1
     assert main(["reconcile", export(tmp_path, OPENAI), "--tolerance", "5", *PLACE]) == 0
+
+
+@pytest.mark.parametrize("percent", ["-1", "101", "nan"])
+def test_a_tolerance_is_a_share(percent: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["reconcile", export(tmp_path, OPENAI), "--tolerance", percent, *PLACE]) == 2
+    assert "--tolerance is a number of percent" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("amount", ["0,004", "4,5", "1.234,56", "12,34"])
+def test_a_decimal_comma_is_not_guessed_at(amount: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["reconcile", export(tmp_path, f"day;usd\n2025-11-21;{amount}\n"), *PLACE]) == 2
+    assert f"write '{amount}' with a decimal point (usd)" in capsys.readouterr().err
+
+
+def test_thousands_may_be_grouped(asked: Asked, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asked.rows = [used("2025-11-21", "o3", nano_usd=1_234_500_000_000)]
+    assert main(["reconcile", export(tmp_path, "day;model;usd\n2025-11-21;o3;$1,234.50\n"), *PLACE]) == 0
 
 
 def test_a_price_that_is_not_known_is_no_zero(asked: Asked, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

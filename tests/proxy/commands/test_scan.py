@@ -84,6 +84,12 @@ def test_a_file_that_is_not_there_is_told(capsys: pytest.CaptureFixture[str]) ->
     assert capsys.readouterr().err == "weir scan: /no/such/file cannot be read: No such file or directory\n"
 
 
+def test_models_are_named_for_routing_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "rows").write_text(rows("a"))
+    assert main(["scan", "metering", str(tmp_path / "rows"), "--models", "big,small"]) == 1
+    assert "--models is for routing: leave it out" in capsys.readouterr().err
+
+
 def test_routing_chooses_between_the_models_that_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     hard = "Ann has 48 eggs and sells half as many in May for 3 dollars each. How much money does she have left in all?"
     (tmp_path / "rows").write_text(rows("hi", hard))
