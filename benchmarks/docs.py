@@ -10,6 +10,7 @@ import ast
 import gzip
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import takewhile
 from pathlib import Path
 from types import MappingProxyType
 
@@ -21,6 +22,7 @@ from proxy.telemetry.metrics import METRICS, WORDS
 
 ROOT = Path(__file__).resolve().parent.parent
 CARD = ROOT / "plugins" / "injection" / "MODEL_CARD.md"
+QUALITY = ROOT / "benchmarks" / "quality"
 MARKED = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 FOLDERS: Mapping[str, str] = MappingProxyType({"proxy/tables": "Token and price tables, shipped ready to use."})
 """Folders without Python in them."""
@@ -82,6 +84,33 @@ def injection() -> str:
     return "\n".join(["| texts | n | flagged |", *rows[1:]])
 
 
+def saving() -> str:
+    """How much is saved and how well, by the pages that `benchmarks.quality` wrote."""
+    (strong, _, saved, drawn, _, best), *_ = _told("ROUTING.md", "Routing: a strong and a weak model")
+    bar, moved, kept, others, spared = next(row for row in _told("ROUTING.md", "Routing: what") if "default" in row[0])
+    kinds = "; ".join(f"{row[0]} {row[3]}" for row in _told("COMPRESSION.md", "Compression: tokens saved"))
+    budget, _, needles, _ = _told("COMPRESSION.md", "Compression: needles")[-1]
+    rows = (
+        (f"`routing`, bar {bar}", f"{kept} of the strong model's quality, {spared} of its money spared, {moved} of the "
+         f"calls moved; as many drawn at random keep {others}", f"two models, {strong}, held out"),
+        ("`routing`, 95 % of that quality", f"{saved} of the money spared; at random "
+         f"{drawn.partition('; ')[2]}, at best {best.partition('; ')[2]}", "the same"),
+        ("`compression`, tokens spared", kinds, "60 made-up texts each; schemas where that is on"),
+        (f"extracts of a {budget}: sentences kept that the question asks for, in other words", needles,
+         "made-up pages of 70 paragraphs"),
+    )  # fmt: skip
+    return _table(("what", "figure", "on what"), rows)
+
+
+def _told(page: str, title: str) -> list[list[str]]:
+    """The rows of the table of a page of `benchmarks.quality` whose title begins so."""
+    _, found, rest = (QUALITY / page).read_text(encoding="utf-8").partition(f"**{title}")
+    if not found:
+        raise SystemExit(f"{page} has no table {title!r} any more: see benchmarks/docs.py")
+    lines = takewhile(lambda line: line.startswith("|"), rest.partition("\n")[2].strip().split("\n"))
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines][2:]
+
+
 def metrics() -> str:
     rows = (
         (f"`{metric.name}`", metric.kind, ", ".join(metric.labels) or "none", metric.help, metric.otel or "")
@@ -115,6 +144,7 @@ GENERATED: Mapping[str, Mapping[str, Callable[[], str]]] = MappingProxyType(
             {
                 "plugins": plugins,
                 "injection": injection,
+                "saving": saving,
                 "commands": commands,
                 "admin": admin,
                 "words": words,

@@ -1,4 +1,4 @@
-"""A plugin's whole answer on the short way: what a cache gives again, past the filters above it, and its head."""
+"""A plugin's whole answer on the short way: what a cache gives again, through the filters above it, and its head."""
 
 from __future__ import annotations
 

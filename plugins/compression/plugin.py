@@ -49,6 +49,7 @@ Asked = list[tuple[Segment, Rules]]
 class Compression(Plugin[CompressionOptions]):
     name = "compression"
     Options = CompressionOptions
+    after = frozenset({"pii"})
     seldom = frozenset({"request"})
     positions = frozenset({"request"})
 

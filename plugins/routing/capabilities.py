@@ -111,19 +111,20 @@ def needs(exchange: Exchange) -> Needs:
     )
 
 
-def modest(exchange: Exchange, context_tokens: int) -> bool:
-    """Whether it is plain at once that a call asks for nothing but text, and no more of it than this."""
+def modest(exchange: Exchange, context_tokens: int, *, walks: bool) -> bool:
+    """Whether it is plain at once that a call asks for nothing but text, and no more of it than this. `walks`: its
+    texts will be looked at anyway."""
     request = exchange.request
     doc = request.doc
-    if request.edits or type(doc) is not dict or not _DEMANDS.isdisjoint(doc) or not _textual(request):
+    if request.edits or type(doc) is not dict or not _DEMANDS.isdisjoint(doc) or not _textual(request, walks):
         return False
     room = ANSWER_TOKENS if _ROOMS.isdisjoint(doc) else _room(exchange)
     return len(request.body) // CHARS_PER_TOKEN + room <= context_tokens  # no text is longer than the body it is in
 
 
-def _textual(request: Request) -> bool:
+def _textual(request: Request, walks: bool) -> bool:
     """Whether it is plain that all is text. A body that names no kind of part has none: then nobody has to walk it."""
-    if request.walked or b'"type"' in request.body or b'"audio"' in request.body:
+    if walks or request.walked or b'"type"' in request.body or b'"audio"' in request.body:
         return not request.unread()
     return True
 

@@ -14,7 +14,7 @@ from types import MappingProxyType
 
 from proxy.exchange import Segment
 
-BEGINNING_CHARS, END_CHARS = 256, 256
+BEGINNING_CHARS, END_CHARS = 256, 128
 MOST_CHARS = BEGINNING_CHARS + END_CHARS + 1
 """Of a longer text its beginning and its end are read, a line's end between them."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from plugins.routing import cascade, ledger, targets
@@ -199,7 +200,7 @@ class Routing(Plugin[RoutingOptions]):
         able, tools = found.candidates, False
         if not able:
             return None
-        if not modest(exchange, found.context_tokens):
+        if not modest(exchange, found.context_tokens, walks=stay is None):
             if has_others(exchange):
                 return None
             wanted = needs(exchange)
@@ -211,26 +212,28 @@ class Routing(Plugin[RoutingOptions]):
             if one is not None:
                 each = NOTHING if stay.traits is None else {one.name: stay.traits}
                 return _decided(found, asked, Choice(one, stay.chance, "stays"), each)
-        elif True in [segment.sealed for segment in exchange.request.segments]:
+        segments = exchange.request.segments
+        if stay is None and True in [segment.sealed for segment in segments]:
             return None  # what another model has signed goes back to it
-        judged = self._prior.judge(asked_text(exchange.request.segments))
+        judged = self._prior.judge(asked_text(segments))
         each = {one.name: traits(one, judged, tools=tools) for one in able}
         return _decided(found, asked, self._taken(exchange, found, able, each), each)
 
     def _taken(self, exchange: Exchange, found: Plan, able: Sequence[Candidate], each: Mapping[str, Traits]) -> Choice:
         tenant = exchange.caller.tenant
-        bent = self._bent(tenant, found, able)
-
-        def correct(candidate: Candidate, one: Traits) -> float:
-            return self._learner.correction(tenant, candidate.name, one)
-
+        correct = partial(self._correction, tenant) if self._bent(tenant, found, able) else None
         if found.explore > 0.0:
             drawn = explored(exchange.conversation or exchange.id, found.explore, able)
             if drawn is not None:
-                return Choice(drawn, chance(each[drawn.name][0] + correct(drawn, each[drawn.name])), "explores")
+                return Choice(
+                    drawn, chance(each[drawn.name][0] + self._correction(tenant, drawn, each[drawn.name])), "explores"
+                )
         tries = found.cascade is not None and not exchange.request.stream
         bar = found.cascade.bar if tries and found.cascade is not None else found.bar
-        return choose(able, [each[one.name] for one in able], bar, correct if bent else None)
+        return choose(able, [each[one.name] for one in able], bar, correct)
+
+    def _correction(self, tenant: str, candidate: Candidate, one: Traits) -> float:
+        return self._learner.correction(tenant, candidate.name, one)
 
     def _bent(self, tenant: str, found: Plan, able: Sequence[Candidate]) -> bool:
         """Whether something of what is foretold is to be corrected. What the store knows of models that are met for the

@@ -135,6 +135,9 @@ class Variants(Plugin[VariantsOptions]):
         if not targets:
             exchange.step(self.name, "request", f"unserved {arm.label}")
             return False
+        if not _allowed(exchange, targets[0].model):
+            exchange.step(self.name, "request", f"not allowed {arm.label}")
+            return False
         exchange.notes[PINNED] = self.name
         if targets[0] != exchange.target:
             exchange.target, exchange.fallbacks = targets[0], list(targets[1:])
@@ -188,6 +191,14 @@ def _unit(exchange: Exchange, test: Trial) -> bytes | None:
 def _continues(exchange: Exchange) -> bool:
     request = exchange.request
     return request.dialect == "responses" and bool(request.get("previous_response_id") or request.get("conversation"))
+
+
+def _allowed(exchange: Exchange, model: str) -> bool:
+    """Whether the caller's key may use the model: a test widens no right, and nobody is refused for what it chose."""
+    if exchange.caller.key is None:
+        return True
+    key = exchange.snapshot.identity.key(exchange.caller.key)
+    return key is not None and _matches(tuple(key.models), model)
 
 
 def _concerns(test: Trial, agent: str, model: str, surface: str) -> bool:

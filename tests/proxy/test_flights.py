@@ -227,8 +227,9 @@ class Beside:
 
 
 def flying(key: str = "k") -> Any:
-    exchange = SimpleNamespace(flight=key, verdicts=[], cache="", timeline=SimpleNamespace(sent=0.0, headers=0.0))
-    return SimpleNamespace(exchange=exchange, withhold=False)
+    line = SimpleNamespace(sent=0.0, headers=0.0)
+    exchange = SimpleNamespace(flight=key, verdicts=[], cache="", attempts=0, timeline=line)
+    return SimpleNamespace(exchange=exchange, withhold=False, gather=False)
 
 
 async def test_a_reader_that_falls_behind_is_cut_off_and_the_other_is_not() -> None:

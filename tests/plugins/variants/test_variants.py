@@ -11,7 +11,7 @@ from plugins.variants.plugin import Variants
 from proxy import wire
 from proxy.coroutines import at_once
 from proxy.exchange import PINNED, RETRIEVED, Dialect, Exchange, Request, Target
-from proxy.live import Agent, Alias, Entry, Upstream
+from proxy.live import Agent, Alias, CallerKey, Entry, Identity, Upstream
 from proxy.route import Member
 from proxy.upstream import endpoint
 from proxy.wire.body import encode
@@ -169,6 +169,19 @@ def test_a_model_that_nobody_serves_leaves_the_call_out_of_the_test_and_says_so(
     assert exchange.variant == "other=x"
     assert not exchange.request.changed
     assert [(step.plugin, step.what) for step in exchange.steps] == [("variants", "unserved t=b")]
+
+
+@pytest.mark.parametrize(
+    ("models", "variant"), [(("m",), "other=x"), (("m", "big"), "t=b,other=x"), ((), "t=b,other=x")]
+)
+def test_a_model_that_the_key_may_not_use_leaves_the_call_out_of_the_test(
+    models: tuple[str, ...], variant: str
+) -> None:
+    identity = Identity(keys=(CallerKey(name="k", sha256="", models=models),))
+    exchange = Bench(only(model="big"), Trial("other", (Variant("x"),)), identity=identity).out(key="k")
+    assert exchange.variant == variant
+    assert exchange.target == (Target("one", "m") if variant == "other=x" else Target("two", "big"))
+    assert [step.what for step in exchange.steps] == (["not allowed t=b"] if variant == "other=x" else [])
 
 
 def test_a_call_that_builds_on_what_a_provider_keeps_stays_with_that_provider() -> None:

@@ -21,3 +21,12 @@ def test_a_word_keeps_those_that_name_it(capsys: pytest.CaptureFixture[str]) -> 
     assert capsys.readouterr().out.startswith("limits.depth = ")
     assert main(["options", "no-such-word-anywhere"]) == 0
     assert capsys.readouterr().out == ""
+
+
+def test_options_that_options_hold_are_found_as_well(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["options", "semantic"]) == 0
+    out = capsys.readouterr().out
+    assert "plugins.cache.options.semantic = {}  (SemanticOptions)" in out
+    assert 'plugins.cache.options.semantic.mode = "shadow"' in out
+    assert main(["options", "asked"]) == 0
+    assert "plugins.routing.options.pools[].asked = []" in capsys.readouterr().out
