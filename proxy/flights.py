@@ -12,9 +12,11 @@ cut off. A single reader may be as slow as it likes: the provider waits.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from inspect import CORO_CLOSED, getcoroutinestate
+from typing import Any
 
-from proxy.errors import StreamCut
+from proxy.errors import Overloaded, StreamCut
 from proxy.exchange import Exchange, Target
 from proxy.house import Trip
 from proxy.live import Upstream
@@ -67,7 +69,7 @@ class Flights:
                 if exchange.cache == "COALESCED":  # what was shared was not enough: this one it asks for, and pays
                     _charge(exchange)
                 return await send()
-            self._tasks.spawn("flight", led.run(send, trip))
+            self._begin(led, led.run(send, trip))
             return await led.board()
 
         return sent
@@ -93,7 +95,16 @@ class Flights:
                 raise error
             return arrival, target, upstream
 
-        self._tasks.spawn("flight", flight.run(given, None))
+        if not self._begin(flight, flight.run(given, None)):
+            arrival.close()
+
+    def _begin(self, flight: Flight, run: Coroutine[Any, Any, None]) -> bool:
+        """False, and the flight has ended: so much runs beside the calls that nothing more may."""
+        self._tasks.spawn("flight", run)
+        if getcoroutinestate(run) != CORO_CLOSED:
+            return True
+        flight.fail(Overloaded("Too much is under way here."))
+        return False
 
 
 class Flight:
@@ -233,6 +244,10 @@ class Flight:
         """A reader has read on."""
         if self._moved is not None and not self._moved.done():
             self._moved.set_result(None)
+
+    def fail(self, error: Exception) -> None:
+        """Nobody will bring the answer in."""
+        self._end(error)
 
     def leave(self, reader: Shared) -> None:
         if reader in self._readers:

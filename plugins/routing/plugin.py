@@ -37,6 +37,8 @@ OUTCOME_WEIGHT = 0.25
 """What the mere end of an answer counts, beside somebody's own word or a failed check."""
 RECENT = 4096
 """Calls that feedback can still be learnt from."""
+STAYS = "stays"
+"""Why a call goes where its conversation is."""
 WORTH_ANOTHER = frozenset({"provider_400", "provider_404", "provider_413", "provider_422"})
 """Refusals of a provider that may be the model's alone."""
 
@@ -177,8 +179,10 @@ class Routing(Plugin[RoutingOptions]):
             if stay.cached and stay.target != chosen:
                 decision.account.left_tokens = stay.prompt_tokens
         stays = chosen is asked or chosen == asked
-        if stays and found.cascade is None:
-            return
+        if stays:
+            decision.account.chosen = asked  # the same object is sooner known to be the same
+            if found.cascade is None:
+                return
         next_ones = [asked, *exchange.fallbacks]
         after = unlike(chosen, [*rule.fallbacks, *next_ones]) if rule is not None else ladder(found, chosen, next_ones)
         exchange.fallbacks = after
@@ -211,7 +215,7 @@ class Routing(Plugin[RoutingOptions]):
             one = at(able, stay.target)
             if one is not None:
                 each = NOTHING if stay.traits is None else {one.name: stay.traits}
-                return _decided(found, asked, Choice(one, stay.chance, "stays"), each)
+                return _decided(found, asked, Choice(one, stay.chance, STAYS), each)
         segments = exchange.request.segments
         if stay is None and True in [segment.sealed for segment in segments]:
             return None  # what another model has signed goes back to it
@@ -257,7 +261,7 @@ class Routing(Plugin[RoutingOptions]):
             prompt = usage.input + usage.cache_read + usage.cache_write
             cached = usage.cache_read > 0 or usage.cache_write > 0
         stay, model = decision.stay, exchange.request.model
-        if stay is not None and stay.target is served:
+        if stay is not None and decision.why == STAYS and served is decision.account.chosen:
             stay.at_s, stay.prompt_tokens, stay.cached = exchange.at_s, prompt, cached
             self._sticky.touch(exchange.conversation, model)
             return

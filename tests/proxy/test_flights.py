@@ -10,6 +10,7 @@ import aiohttp
 import orjson
 import pytest
 
+from proxy.errors import Overloaded
 from proxy.exchange import Exchange
 from proxy.flights import BEHIND_S, HELD_BYTES, Flights
 from proxy.live import Entry
@@ -280,3 +281,21 @@ async def test_a_single_slow_reader_makes_the_provider_wait() -> None:
     for _ in range(10):
         await asyncio.sleep(0)
     assert source.closed
+
+
+class Full(Beside):
+    """Takes nothing more."""
+
+    def spawn(self, name: str, work: Any) -> None:
+        work.close()
+
+
+async def test_where_nothing_more_may_run_beside_the_calls_nobody_waits_for_ever() -> None:
+    flights = Flights(lambda: 0.0, Full())  # type: ignore[arg-type]
+
+    async def send() -> Any:
+        raise AssertionError("nobody sends")
+
+    with pytest.raises(Overloaded):
+        await asyncio.wait_for(flights.ride(flying(), send)(), 1)
+    assert not flights._open

@@ -20,7 +20,7 @@ from proxy.live import Agent, CallerKey, Entry, Identity, Streams
 from proxy.plugin import Plugin
 from proxy.registry import check_order
 from tests import kit
-from tests.asking import FORMS, Asking, asking
+from tests.asking import FORMS, Asking, asking, soon
 from tests.pairs import body
 from tests.plugins.cache.calls import call
 from tests.scripted import Scripted
@@ -369,13 +369,19 @@ async def test_settings_that_change_while_calls_share_an_answer_leave_each_the_f
 
 async def test_who_asks_for_itself_after_all_pays_for_it() -> None:
     """`streaming: auto`, and a provider that does not stream: what was shared is a refusal."""
-    async with asking(cache(), streams=Streams(streaming="auto")) as weir:
-        sent = asked("chat", model="gpt-4o-mini[[sim delay=0.5 status=400 times=1]]")
-        came = await asyncio.gather(*(weir.ask("chat", raw=sent) for _ in range(4)))
-        assert {each.status for each in came} == {200}
+    provider, refused = Scripted(), asyncio.Event()
+    chain: Any = {"provider": provider, "streams": Streams(streaming="auto")}
+    async with provider, asking(cache(), **chain) as weir:
+        no = whole(b'{"error":{"message":"no streams"}}', status=b"400 Bad Request")
+        provider.scripts.append((refused, no))
+        calls = [asyncio.ensure_future(weir.ask("chat", raw=asked("chat"))) for _ in range(4)]
+        flights = weir.running.worker.pipeline.flights._open
+        await soon(lambda: any(flight._aboard == 4 for flight in flights.values()))
+        refused.set()
+        assert {(await call).status for call in calls} == {200}
         records = await weir.running.sink.wait_for(4)
         assert [(record["cache"], record["usage_source"]) for record in records] == [("MISS", "provider")] * 4
-        assert weir.provider.total == 1 + 4 and all(record["cost_nano_usd"] > 0 for record in records)
+        assert len(provider.asked) == 1 + 4 and not flights
 
 
 async def test_a_shadow_is_watched_beside_agents_for_which_the_cache_acts() -> None:
