@@ -69,8 +69,7 @@ class Flights:
                 if exchange.cache == "COALESCED":  # what was shared was not enough: this one it asks for, and pays
                     _charge(exchange)
                 return await send()
-            self._begin(led, led.run(send, trip))
-            return await led.board()
+            return await (led.board() if self._begin(led, led.run(send, trip)) else send())
 
         return sent
 

@@ -13,10 +13,10 @@ from collections.abc import Callable, Mapping, Sequence
 from benchmarks.quality.pairs import Pair, pairs
 from benchmarks.quality.report import Table, rate
 from plugins.cache.semantic.agree import agree
-from plugins.cache.semantic.embedder import MiniLM, Vector, cosine, installed
+from plugins.cache.semantic.embedder import MiniLM, Vector, cosine
 from plugins.cache.semantic.index import Index, Row
 from plugins.cache.semantic.lexicon import packaged
-from plugins.cache.semantic.options import SemanticOptions
+from plugins.cache.semantic.options import SemanticOptions, installed
 from plugins.cache.semantic.reading import read
 
 CUSTOMARY = (0.8, 0.9, 0.95)

@@ -65,8 +65,6 @@ class Cache(Plugin[CacheOptions]):
         given = _given(self.name, snapshot, agent)
         if given.get("ttl_s", DEFAULTS.ttl_s) == 0:
             return False
-        if hook == "finish":
-            return seen.in_shadow(self.name, snapshot, agent)
         return hook != "answer" or bool(given.get("stale_if_error_s"))
 
     async def start(self) -> None:
@@ -266,9 +264,14 @@ class Cache(Plugin[CacheOptions]):
         return found
 
     async def finish(self, exchange: Exchange) -> None:
-        """Asked in shadow only."""
+        """What a shared answer spared; in shadow, what would have been kept."""
         ticket: Ticket | None = exchange.state.get(self.name)
         response = exchange.response
+        if ticket is not None and exchange.cache == "COALESCED" and response is not None and response.usage is not None:
+            models, upstream = (response.model, ticket.target.model), ticket.target.upstream
+            spared = replay.saving_of(self.kit.prices, response.usage, upstream, models, exchange.at_s, self.name)
+            exchange.savings.append(replace(spared, kind="coalesced"))
+            return
         if ticket is None or response is None or not answered(exchange) or not seen.of_call(self.name, exchange):
             return
         if exchange.target == ticket.target and worth(exchange, response.body or b"", len(exchange.findings)):

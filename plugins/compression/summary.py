@@ -11,7 +11,7 @@ from typing import Any
 
 from plugins.compression.plan import Plan
 from proxy.errors import WeirError
-from proxy.exchange import Exchange, dumped
+from proxy.exchange import Exchange, Response, Saving, Target, dumped
 from proxy.plugin import Kit
 
 SUMMARIES = 1024
@@ -56,11 +56,22 @@ class Summariser:
                 answer = await self._kit.ask(exchange, target, call, "compression")
         except (WeirError, TimeoutError):
             return ""
+        self._account(exchange, target, answer)
         told = (answer.text or "").strip()[:SUMMARY_CHARS]
         self._told[key] = (exchange.caller.user or "", told)
         if len(self._told) > SUMMARIES:
             self._told.popitem(last=False)
         return told
+
+    def _account(self, exchange: Exchange, target: Target, answer: Response) -> None:
+        """What the summary took goes off what it spares."""
+        usage = answer.usage
+        if usage is None:
+            return
+        cost, _ = self._kit.prices.cost_nano_usd(target.upstream, answer.model or target.model, usage, exchange.at_s)
+        spent = None if cost is None else -cost
+        read, written = usage.output - usage.total, -usage.output
+        exchange.savings.append(Saving("compression", "summary asked for", read, written, spent))
 
     def forget(self, user: str) -> int:
         found = [key for key, (whose, _) in self._told.items() if whose == user]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
 
+from plugins.routing.options import fits
 from proxy.errors import UnknownModel
 from proxy.exchange import Caller, Dialect, Exchange, Request, Target
 from proxy.plugin import Kit
@@ -24,10 +25,21 @@ def resolver(kit: Kit, exchange: Exchange) -> Resolve:
         if kit.targets is None:
             return None
         with suppress(UnknownModel):
-            return next(iter(kit.targets(exchange, name)), None)
+            found = next(iter(kit.targets(exchange, name)), None)
+            return found if found is not None and _meant(exchange.snapshot, name, found) else None
         return None
 
     return resolve
+
+
+def _meant(snapshot: Any, name: str, found: Target) -> bool:
+    """Whether `upstream/model` leads to that upstream. One that takes every model would take a misspelt one as well."""
+    first, slash, _ = name.partition("/")
+    if not slash or name in snapshot.aliases:
+        return True
+    if first in snapshot.upstreams:
+        return found.upstream == first
+    return any(pattern != "*" and fits((pattern,), name) for pattern in snapshot.upstreams[found.upstream].models)
 
 
 def unserved(kit: Kit, names: Iterable[str]) -> str:

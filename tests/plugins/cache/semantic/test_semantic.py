@@ -119,7 +119,7 @@ async def test_a_tenants_answers_are_the_tenants() -> None:
 
 
 async def test_it_is_off_until_it_is_told_to_be_on() -> None:
-    async with semantic(typos=False) as weir:
+    async with semantic(typos=False, mode="shadow") as weir:
         await ask(weir, ASKED)
         assert (await ask(weir, LIKE)).headers["x-weir-cache"] == "MISS"
         assert weir.plugin("cache").semantic is None
