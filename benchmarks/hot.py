@@ -3,10 +3,11 @@
     python -m benchmarks.hot [KIND ...] [--calls 4000] [--rounds 5]
 
 KIND is `json`, `json-50k`, `burst` (a stream of 50 events), `looking` (`json` through ten more plugins whose hooks look
-at the segments), `guarded` (`json` through the usual chain, each call with a text never seen before) or `guarded-again`
-(the same text each time); `hit` is `json` answered from the cache, `miss` the same with a text never seen before, so
-that the cache looks in vain and keeps the answer. Prints the CPU time per call (median of rounds), and how many functions a call enters
-(Python and C), which no neighbour disturbs: `tests/benchmarks/test_hot.py` holds those to a bound.
+at the segments), `guarded` (`json` through the usual chain, each call with a text never seen before), `guarded-again`
+(the same text each time), `hit` (`json` answered from the cache) or `miss` (the same with a text never seen before, so
+that the cache looks in vain and keeps the answer). Prints the CPU time per call (median of rounds), and how many
+functions a call enters (Python and C), which no neighbour disturbs: `tests/benchmarks/test_hot.py` holds those to a
+bound.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ def read(number: int, line: bytes, texts: Sequence[str] = ("text",)) -> dict[str
         raise BadRow(f"line {number} is not JSON: {error}") from error
     example = ", ".join(f'"{name}": "..."' for name in texts)
     if not isinstance(row, dict):
-        raise BadRow(f'line {number} is not an object; write one object a line, such as {{{example}}}')
+        raise BadRow(f"line {number} is not an object; write one object a line, such as {{{example}}}")
     for name in texts:
         if not isinstance(row.get(name), str):
             raise BadRow(f"line {number} has no `{name}`, or one that is no string")

@@ -57,6 +57,15 @@ LINES: dict[int, tuple[str, ...]] = {
         f"{HERE}/test_hardening_series.py::test_names_that_callers_make_up_make_no_more_series_than_are_allowed",
         "tests/proxy/telemetry/test_page.py::test_past_the_bound_of_a_metric_labels_become_other",
     ),
+    # the cache: isolation, what is never stored, garbage
+    8: (
+        "tests/plugins/cache/test_key.py::test_keys_never_collide_across_tenant_agent_prompt_tools_parameters_and_variant",
+        "tests/plugins/cache/test_key.py::test_one_field_that_differs_is_enough",
+        "tests/plugins/cache/test_worker.py::test_agents_and_tenants_never_meet",
+        "tests/plugins/cache/test_worker.py::test_what_went_wrong_was_refused_or_cut_short_is_never_kept",
+        "tests/plugins/cache/test_shelves.py::test_garbage_in_hot_state_is_a_miss",
+        "tests/plugins/cache/test_shelves.py::test_nothing_but_an_entry_is_read_as_one",
+    ),
     # a placeholder that a user types
     9: ("tests/plugins/pii/test_plugin.py::test_a_placeholder_of_nobody_stays",),
     # patterns that run away, the lag of the loop
@@ -152,7 +161,7 @@ LINES: dict[int, tuple[str, ...]] = {
         "tests/proxy/control/test_privacy.py::test_after_an_erasure_nothing_is_told_and_no_byte_has_the_name",
     ),
 }
-COMES_WITH = {8: "the cache", 13: "the dashboard", 15: "alerts"}
+COMES_WITH = {13: "the dashboard", 15: "alerts"}
 """Lines about what is not there yet."""
 
 
@@ -181,7 +190,6 @@ def test_a_test_that_holds_a_line_is_there(line: int, test: str) -> None:
 @pytest.mark.parametrize(("line", "about"), COMES_WITH.items())
 def test_a_line_about_what_is_not_there_yet_has_to_wait_for_it(line: int, about: str) -> None:
     places = {
-        "the cache": "plugins/cache",
         "the dashboard": "proxy/server/dashboard.py",
         "alerts": "proxy/control/alerts.py",
     }

@@ -18,8 +18,8 @@ import uvloop
 
 from proxy import boarding
 from proxy.clock import SystemClock
-from proxy.ride import Ride
 from proxy.live import CallerKey, Entry, Identity, Limits, Upstream
+from proxy.ride import Ride
 from proxy.server.connection import Connection
 from proxy.store.memory import MemoryStore
 from tests.prompt_plugins import prompt
@@ -223,7 +223,7 @@ class Waiting(MemoryStore):
 @pytest.mark.parametrize("how", ["close", "reset", "half", "stay"])
 async def test_an_answer_waits_until_it_is_remembered_and_is_recorded_once_if_its_caller_leaves(how: str) -> None:
     async with talking(first=respond()) as (running, provider, (reader, writer)):
-        store = cast(Any, running.worker.pipeline)._house.held._store = Waiting()
+        store = cast(Any, running.worker.pipeline).house.held._store = Waiting()
         provider.scripts.append(responding())
         writer.write(respond())
         await store.asked.wait()
