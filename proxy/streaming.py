@@ -166,7 +166,7 @@ class Streaming:
         exchange.timeline.upstream_end = self._now()
         response.segments, stream = own.said(codec_of(trip), exchange.request.doc, kept)
         response.usage, response.model, response.finish = stream.usage, stream.model, stream.finish
-        response.usage_source = "provider" if stream.usage else "none"
+        response.usage_source = own.source(exchange) if stream.usage else "none"
         response.events, response.complete = kept, stream.complete and not stream.failed
         replaced = await trip.chain.answer(exchange, route_of(trip), trip.below, None)
         response.segments, response.events, response.complete = [], None, False

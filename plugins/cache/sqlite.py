@@ -88,7 +88,7 @@ class Sqlite:
             except sqlite3.OperationalError:  # locked, full, or not to be opened: the file is as good as before
                 raise
             except sqlite3.DatabaseError:
-                LOG.error("the cache's file is damaged and is begun anew")
+                LOG.error("the cache's file is damaged: it is set aside as %s.damaged, and begun anew", self.path.name)
                 self._drop()
                 return work(self._opened(), what)
 
@@ -179,7 +179,9 @@ class Sqlite:
             with suppress(sqlite3.Error):
                 self._open.close()
             self._open = None
-        for name in ("", "-wal", "-shm"):
+        with suppress(FileNotFoundError):  # set aside: what the operator named may be another file
+            self.path.replace(f"{self.path}.damaged")
+        for name in ("-wal", "-shm"):
             with suppress(FileNotFoundError):
                 Path(f"{self.path}{name}").unlink()
 

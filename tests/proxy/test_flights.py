@@ -270,7 +270,7 @@ async def test_a_single_slow_reader_makes_the_provider_wait() -> None:
         return source, None, None
 
     answering, *_ = await flights.ride(flying(), send)()
-    chunks = answering.chunks()
+    chunks: Any = answering.chunks()
     await anext(chunks)
     for _ in range(100):
         await asyncio.sleep(0)
@@ -295,5 +295,5 @@ async def test_where_nothing_more_may_run_beside_the_calls_each_asks_for_itself(
     async def send() -> Any:
         return source, None, None
 
-    answering, *_ = await asyncio.wait_for(flights.ride(flying(), send)(), 1)
+    answering: Any = (await asyncio.wait_for(flights.ride(flying(), send)(), 1))[0]
     assert answering is source and not flights._open

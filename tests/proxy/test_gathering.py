@@ -21,7 +21,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "responses": {"model": "m-1", "input": SAID},
 }
 OWN = frozenset({"id", "created", "created_at", "completed_at", "usage"})
-AUTO = {"streams": Streams(streaming="auto")}
+AUTO: dict[str, Any] = {"streams": Streams(streaming="auto")}
 
 
 async def post(running: Running, path: str, body: dict[str, Any], agent: str = "") -> tuple[int, Any, Any]:

@@ -374,7 +374,13 @@ def responses(**more: Any) -> dict[str, Any]:
 
 async def test_an_answer_that_repeats_its_user_is_told_to_another_with_theirs() -> None:
     made = cache()
-    told = {"id": "resp_1", "user": "ann", "metadata": {"team": "a"}, "safety_identifier": None, "output": []}
+    told: dict[str, Any] = {
+        "id": "resp_1",
+        "user": "ann",
+        "metadata": {"team": "a"},
+        "safety_identifier": None,
+        "output": [],
+    }
     first = call(responses(user="ann", metadata={"team": "a"}), "responses")
     await ask(made, first, orjson.dumps(told), finish="completed")
     same = await ask(made, call(responses(user="ann", metadata={"team": "a"}), "responses"))
@@ -455,7 +461,8 @@ async def test_when_the_provider_fails_an_old_answer_is_better_than_none(
     assert (found is not None) is given
     if isinstance(found, Response):
         assert found.headers == [("age", "100"), ("warning", '110 - "Response is Stale"')]
-        assert found.body == chat_answer() and found.usage_source == "cached" and exchange.cache == "HIT"
+        assert found.body == chat_answer() and found.usage_source == "cached"
+        assert str(exchange.cache) == "HIT"
 
 
 def test_hooks_that_have_nothing_to_do_are_not_needed() -> None:

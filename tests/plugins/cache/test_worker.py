@@ -74,7 +74,7 @@ async def test_an_identical_call_is_answered_byte_for_byte_and_the_provider_hear
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_calls_on_the_short_way_are_kept_and_answered_too(stream: bool) -> None:
-    more = {"stream_options": {"include_usage": True}} if stream else {}
+    more: dict[str, Any] = {"stream_options": {"include_usage": True}} if stream else {}
     async with caching() as weir:
         states = []
         for letter in "aabbccabc":
@@ -123,7 +123,8 @@ async def test_usage_is_given_again_to_who_asked_for_it_and_to_nobody_else(surfa
     """Also where a filter stands above, so that the cache sees what Weir alone asked the provider for."""
     for above in ((), (Entry("pii", "pii"),)):
         async with caching(*above) as weir:
-            for options in ({}, {"stream_options": {"include_usage": True}}):
+            choices: list[dict[str, Any]] = [{}, {"stream_options": {"include_usage": True}}]
+            for options in choices:
                 first, second = [await weir.ask(surface, True, raw=asked(surface, True, **options)) for _ in range(2)]
                 assert (first.headers["x-weir-cache"], second.headers["x-weir-cache"]) == ("MISS", "HIT")
                 assert second.raw == first.raw
@@ -149,10 +150,11 @@ async def test_what_one_caller_gets_differs_from_anothers_in_their_own_values_on
 async def test_agents_and_tenants_never_meet() -> None:
     async with caching() as weir:
         states = []
-        for headers in (
+        callers: list[dict[str, Any]] = [
             {"x_weir_agent": "a"}, {"x_weir_agent": "b"}, {"x_weir_agent": "a"},
             {"x_weir_agent": "a", "authorization": "Bearer sk-another"},
-        ):  # fmt: skip
+        ]  # fmt: skip
+        for headers in callers:
             came = await weir.ask("chat", raw=asked("chat"), **headers)
             states.append(came.headers["x-weir-cache"])
         assert states == ["MISS", "MISS", "HIT", "MISS"]
@@ -314,10 +316,10 @@ async def test_what_a_cache_saw_in_shadow_is_no_answer_once_it_acts() -> None:
 async def test_calls_under_way_whose_answers_repeat_something_of_their_own_share_none() -> None:
     """Responses tell `user` and `metadata` again; what is shared are the provider's bytes."""
     async with caching() as weir:
-        sent = [
-            asked("responses", model="gpt-4o-mini[[sim delay=0.5]]", **more)
-            for more in ({"metadata": {"k": "ann"}}, {"metadata": {"k": "bob"}}, {"user": "ann"}, {}, {"metadata": {}})
-        ]
+        own: list[dict[str, Any]] = [
+            {"metadata": {"k": "ann"}}, {"metadata": {"k": "bob"}}, {"user": "ann"}, {}, {"metadata": {}},
+        ]  # fmt: skip
+        sent = [asked("responses", model="gpt-4o-mini[[sim delay=0.5]]", **more) for more in own]
         came = await asyncio.gather(*(weir.ask("responses", raw=raw) for raw in sent))
         assert [each.headers["x-weir-cache"] for each in came].count("COALESCED") == 1
         assert weir.provider.total == 4

@@ -48,7 +48,8 @@ async def test_a_wish_that_is_none_is_told_and_nobody_hears_it(wish: dict[str, A
     workers = Workers({"dropped": 0})
     with pytest.raises(BadRequest):
         await caches(workers).invalidate(wish, "ops")
-    assert workers.heard == workers.noted == []
+    assert workers.heard == []
+    assert workers.noted == []
 
 
 async def test_where_there_is_no_cache_that_is_said() -> None:
