@@ -219,6 +219,16 @@ class Plugin(Generic[OptionsT]):
         needed costs such calls nothing."""
         return True
 
+    def given(self, snapshot: Any, agent: Any) -> dict[str, Any]:
+        """For `needed`: the options as they were written, an agent's own over the chain's."""
+        options: dict[str, Any] = {}
+        for entry in snapshot.chain:
+            if entry.name == self.name:
+                options.update(entry.options)
+        if agent is not None:
+            options.update(agent.plugins.get(self.name, {}).get("options", {}))
+        return options
+
     async def forget(self, user: str) -> int:
         """Erase whatever is held of this user, here and in `kit.store`; gives how many things that were. Every worker's
         plugin is asked; again, as often as somebody asks. Records and the audit trail are others' business."""

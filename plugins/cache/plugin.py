@@ -62,7 +62,7 @@ class Cache(Plugin[CacheOptions]):
         self._bytes = kit.metrics.gauge("weir_cache_bytes")
 
     def needed(self, hook: str, snapshot: Any, agent: Any) -> bool:
-        given = _given(self.name, snapshot, agent)
+        given = self.given(snapshot, agent)
         if given.get("ttl_s", DEFAULTS.ttl_s) == 0:
             return False
         return hook != "answer" or bool(given.get("stale_if_error_s"))
@@ -369,14 +369,3 @@ class Cache(Plugin[CacheOptions]):
             counter = self.kit.metrics.counter("weir_cache_lookups_total", agent=key[0], result=result)
             add = self._series[key] = counter.add
         add()
-
-
-def _given(name: str, snapshot: Any, agent: Any) -> dict[str, Any]:
-    """The options as they were written, an agent's own over the chain's."""
-    options: dict[str, Any] = {}
-    for entry in snapshot.chain:
-        if entry.name == name:
-            options.update(entry.options)
-    if agent is not None:
-        options.update(agent.plugins.get(name, {}).get("options", {}))
-    return options

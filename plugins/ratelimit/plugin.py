@@ -61,7 +61,7 @@ class RateLimit(Plugin[RateLimitOptions]):
         self._seeds = Seeds(kit)
 
     def needed(self, hook: str, snapshot: Any, agent: Any) -> bool:
-        options = _given(self.name, snapshot, agent)
+        options = self.given(snapshot, agent)
         limits = options.get("limits") or ()
         if hook == "response":
             return bool(options.get("headers") or options.get("warn_at") or any(map(_warns, limits)))
@@ -297,17 +297,6 @@ def _bounded(cost: int | None, tokens: int, options: RateLimitOptions) -> int:
     if options.unknown_price == "ignore":
         return 0
     return round(tokens * options.upper_bound_usd * NANO_PER_USD_OF_A_MILLION)
-
-
-def _given(name: str, snapshot: Any, agent: Any) -> dict[str, Any]:
-    """The options as they were written, an agent's own over the chain's."""
-    options: dict[str, Any] = {}
-    for entry in snapshot.chain:
-        if entry.name == name:
-            options.update(entry.options)
-    if agent is not None:
-        options.update(agent.plugins.get(name, {}).get("options", {}))
-    return options
 
 
 def _warns(limit: Any) -> bool:

@@ -69,7 +69,7 @@ class Routing(Plugin[RoutingOptions]):
         await self._learner.save_all()
 
     def needed(self, hook: str, snapshot: Any, agent: Any) -> bool:
-        options = _given(self.name, snapshot, agent)
+        options = self.given(snapshot, agent)
         if hook == "answer":
             return any(pool.get("cascade") is not None for pool in options.get("pools") or ())
         return bool(options.get("pools") or options.get("rules"))
@@ -325,14 +325,3 @@ def _named(options: RoutingOptions) -> list[str]:
     """All targets that options name."""
     rules = [name for rule in options.rules for name in (rule.target, *rule.fallbacks) if name != ASKED]
     return [*rules, *[model.target for pool in options.pools for model in pool.models]]
-
-
-def _given(name: str, snapshot: Any, agent: Any) -> dict[str, Any]:
-    """The options as they were written, an agent's own over the chain's."""
-    options: dict[str, Any] = {}
-    for entry in snapshot.chain:
-        if entry.name == name:
-            options.update(entry.options)
-    if agent is not None:
-        options.update(agent.plugins.get(name, {}).get("options", {}))
-    return options

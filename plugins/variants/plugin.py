@@ -66,13 +66,7 @@ class Variants(Plugin[VariantsOptions]):
         }
 
     def needed(self, hook: str, snapshot: Any, agent: Any) -> bool:
-        given: dict[str, Any] = {}
-        for entry in snapshot.chain:
-            if entry.name == self.name:
-                given.update(entry.options)
-        if agent is not None:
-            given.update(agent.plugins.get(self.name, {}).get("options", {}))
-        return bool(given.get("tests"))
+        return bool(self.given(snapshot, agent).get("tests"))
 
     async def request(self, exchange: Exchange) -> Response | None:
         request, caller = exchange.request, exchange.caller
