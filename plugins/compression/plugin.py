@@ -51,7 +51,6 @@ class Compression(Plugin[CompressionOptions]):
     Options = CompressionOptions
     after = frozenset({"pii"})
     seldom = frozenset({"request"})
-    positions = frozenset({"request"})
 
     def __init__(self, kit: Kit) -> None:
         super().__init__(kit)
