@@ -30,6 +30,7 @@ KIND_BYTES = 4096
 
 class Audit(Plugin[NoOptions]):
     name = "audit"
+    again = frozenset({"finish"})
 
     def __init__(self, kit: Kit) -> None:
         super().__init__(kit)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from proxy.exchange import RETRIEVED, Exchange, Response, Usage
+from proxy.exchange import RETRIEVED, Discarded, Exchange, Response, Target, Usage
 from proxy.plugin import Kit, Plugin
 from proxy.ports import Metrics
 
@@ -36,6 +36,7 @@ class MeteringOptions:
 class Metering(Plugin[MeteringOptions]):
     name = "metering"
     Options = MeteringOptions
+    again = frozenset({"response", "finish"})
 
     def __init__(self, kit: Kit) -> None:
         super().__init__(kit)
@@ -52,7 +53,9 @@ class Metering(Plugin[MeteringOptions]):
     def finish_waits(self, exchange: Exchange) -> bool:
         """Only tokens that have to be counted may take their time."""
         response = exchange.response
-        return response is None or response.usage is None or not response.usage.total or _cut_off(response)
+        if response is None or response.usage is None or not response.usage.total or _cut_off(response):
+            return True
+        return any(one.response.usage is None for one in exchange.discarded)
 
     async def finish(self, exchange: Exchange) -> None:
         response = exchange.response
@@ -61,9 +64,15 @@ class Metering(Plugin[MeteringOptions]):
         if response is not None:
             unknown = response.usage is None or not response.usage.total or _cut_off(response)
             if unknown and self._billable(exchange, response):
-                await self._estimate(exchange, response)
-            if exchange.price_source == "none":
+                await self._estimate(exchange, response, exchange.target)
+        for one in exchange.discarded:
+            if one.response.usage is None and exchange.options(self).estimate:
+                await self._estimate(exchange, one.response, one.target)
+        if exchange.price_source == "none":
+            if response is not None:
                 self._price(exchange, response)
+            if exchange.price_source == "none" and exchange.discarded:
+                exchange.cost_nano_usd, exchange.price_source = self._with_discarded(exchange, 0, "none")
         self._count(exchange)
 
     def scan(self, row: dict[str, Any], options: MeteringOptions) -> dict[str, Any]:
@@ -80,9 +89,9 @@ class Metering(Plugin[MeteringOptions]):
             return False
         return response.status < 400 and exchange.options(self).estimate
 
-    async def _estimate(self, exchange: Exchange, response: Response) -> None:
+    async def _estimate(self, exchange: Exchange, response: Response, target: Target | None) -> None:
         request, partial = exchange.request, response.usage
-        model = exchange.target.model if exchange.target else request.model
+        model = target.model if target else request.model
         sent = [] if partial else [segment.text for segment in request.segments]
         if response.text_sample is not None:
             got, scale = response.text_sample()
@@ -102,18 +111,36 @@ class Metering(Plugin[MeteringOptions]):
         response.usage_source = "estimated"
 
     def _price(self, exchange: Exchange, response: Response) -> None:
+        cost, source = self._cost(exchange, response, exchange.target)
+        if source == "none":
+            return
+        if exchange.discarded:
+            if None in [one.response.usage for one in exchange.discarded] and not exchange.timeline.ended:
+                return  # before the first byte: what was not told is counted at the end
+            cost, source = self._with_discarded(exchange, cost, source)
+        exchange.cost_nano_usd, exchange.price_source = cost, source
+
+    def _cost(self, exchange: Exchange, response: Response, target: Target | None) -> tuple[int | None, str]:
+        """Of this answer alone. `none`: nobody knows what it used."""
         if not exchange.attempts or response.usage_source == "cached":
-            exchange.cost_nano_usd, exchange.price_source = 0, "answered_by_weir"
-            return
+            return 0, "answered_by_weir"
         if response.usage is None or response.usage_source == "none":
-            return
-        target = exchange.target
+            return None, "none"
         model = response.model or (target.model if target else exchange.request.model)
         upstream = target.upstream if target else ""
         cost, source = self.kit.prices.cost_nano_usd(upstream, model, response.usage, exchange.at_s)
         if cost is None and target is not None and model != target.model:
             cost, source = self.kit.prices.cost_nano_usd(upstream, target.model, response.usage, exchange.at_s)
-        exchange.cost_nano_usd, exchange.price_source = cost, source
+        return cost, source
+
+    def _with_discarded(self, exchange: Exchange, cost: int | None, source: str) -> tuple[int | None, str]:
+        """The cost of an answer, and of those that were thrown away before it."""
+        for one in exchange.discarded:
+            one.cost_nano_usd, found = self._cost(exchange, one.response, one.target)
+            if source in ("none", "answered_by_weir"):
+                source = found
+            cost = None if cost is None or one.cost_nano_usd is None else cost + one.cost_nano_usd
+        return cost, source
 
     def _count(self, exchange: Exchange) -> None:
         line, request, response, target = exchange.timeline, exchange.request, exchange.response, exchange.target
@@ -156,10 +183,28 @@ class Metering(Plugin[MeteringOptions]):
         if response is not None and response.usage is not None and source not in ("none", "cached"):
             series.used(response.usage)
             cost = exchange.cost_nano_usd
+            if exchange.discarded:
+                cost = self._cost(exchange, response, target)[0]
             if cost is None:
                 self._add("weir_unknown_price_total", model=model)
             elif cost:
                 series.spent(cost / 1e9)
+        for one in exchange.discarded:
+            self._count_discarded(exchange, one)
+
+    def _count_discarded(self, exchange: Exchange, one: Discarded) -> None:
+        """Under the model that made it."""
+        agent, model, used = exchange.caller.agent, one.target.model, one.response.usage
+        if used is None:
+            return
+        counter, source = self.kit.metrics.counter, one.response.usage_source
+        for kind in ("input", "output", "cache_read", "cache_write"):
+            if tokens := getattr(used, kind):
+                counter("weir_tokens_total", agent=agent, model=model, type=kind, source=source).add(tokens)
+        if one.cost_nano_usd is None:
+            self._add("weir_unknown_price_total", model=model)
+        elif one.cost_nano_usd:
+            counter("weir_cost_usd_total", agent=agent, model=model).add(one.cost_nano_usd / 1e9)
 
     def _saved(self, exchange: Exchange) -> None:
         """What plugins spared. Where a call cost more for them, that is in no counter, but in its record."""

@@ -125,6 +125,8 @@ class Delivery:
                 exchange.error, exchange.outcome = None, "ok"
                 if isinstance(found, Response):
                     trip.below = below
+                    if found.usage is not None:
+                        own.discard(exchange)
                     own.inherit(found, exchange.response)
                     await self.own(trip, found)
                     return
@@ -301,6 +303,7 @@ class Delivery:
 
 def _start_over(exchange: Exchange, target: Target) -> None:
     """With another target, as if the one before had not been asked. Its fallbacks stay, if it is one of them."""
+    own.discard(exchange)
     left = exchange.fallbacks
     exchange.target, exchange.fallbacks = target, left[1:] if left and left[0] is target else []
     exchange.response, exchange.error, exchange.outcome = None, None, "ok"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
+from operator import add
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 import orjson
@@ -89,6 +90,9 @@ class Usage:
     @property
     def total(self) -> int:
         return self.input + self.cache_read + self.cache_write + self.output
+
+    def plus(self, more: Usage) -> Usage:
+        return Usage(*map(add, astuple(self), astuple(more)))
 
 
 class Request:
@@ -232,6 +236,9 @@ class Response:
     delivered_bytes: int = 0
     text_sample: Callable[[], tuple[str, float]] | None = None
     """Streams without a filter: the text of what was delivered first, and by how much to scale its count."""
+    again: Callable[[Exchange], Response | None] | None = None
+    """Of a plugin that answers at once: its answer to a call that is the same byte for byte, but for the body; None where
+    it does not stand any more."""
 
     @property
     def segments(self) -> list[Segment]:
@@ -243,6 +250,22 @@ class Response:
     @segments.setter
     def segments(self, texts: list[Segment]) -> None:
         self.said = texts
+
+
+@dataclass(slots=True)
+class Discarded:
+    """A provider's answer that nobody got, for another target was asked instead (a cascade, a fallback): what it used
+    is paid for all the same."""
+
+    target: Target
+    response: Response
+    cost_nano_usd: int | None = None
+    """Told by metering."""
+
+    @property
+    def model(self) -> str:
+        """That served, as the answer names it."""
+        return self.response.model or self.target.model
 
 
 DURABLE: Key[dict[str, Any]] = Key("durable")
@@ -274,10 +297,10 @@ class Exchange:
     """One call and its answer, from the first byte to the record."""
 
     __slots__ = (
-        "_options", "at_s", "attempts", "audit", "cache", "caller", "conversation", "cost_nano_usd", "error",
-        "fallbacks", "findings", "flight", "id", "notes", "outcome", "parent", "place", "price_source", "purpose",
-        "request", "response", "savings", "snapshot", "state", "steps", "target", "timeline", "variant", "verdicts",
-        "wants_text",
+        "_options", "at_s", "attempts", "audit", "cache", "caller", "conversation", "cost_nano_usd", "discarded",
+        "error", "fallbacks", "findings", "flight", "id", "notes", "outcome", "parent", "place", "price_source",
+        "purpose", "request", "response", "savings", "snapshot", "state", "steps", "target", "timeline", "variant",
+        "verdicts", "wants_text",
     )  # fmt: skip
 
     def __init__(self, id: str, caller: Caller, request: Request, *, at_s: float, start: float, snapshot: Any) -> None:
@@ -307,6 +330,8 @@ class Exchange:
         self.flight = ""
         """Calls with the same may share one upstream call while it is under way: set by the cache."""
         self.savings: list[Saving] = []
+        self.discarded: list[Discarded] = []
+        """Answers that were thrown away. Their usage and cost are part of the call's."""
         self.parent: str | None = None
         self.purpose = ""
         self.audit: AuditEntry | None = None

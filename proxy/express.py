@@ -20,6 +20,7 @@ from proxy.house import House
 from proxy.pipeline import Pipeline
 from proxy.ports import Incoming, ShortReply
 from proxy.reading import model_of, names_parts
+from proxy.repeats import Repeats
 from proxy.ride import Ride
 from proxy.tracks import Standing, Tracks
 from proxy.wire import sliced
@@ -34,6 +35,7 @@ class Express:
         self.house = house
         self.pipeline = pipeline
         self._tracks = Tracks(house, pipeline)
+        self._repeats = Repeats()
         self._now, self._wall = house.now, house.wall
 
     def depart(self, incoming: Incoming, reply: ShortReply) -> Ride | Boarding | None:
@@ -67,6 +69,9 @@ class Express:
         codec, chain, (at_s, start, read) = standing.codec, standing.chain, times
         if codec is None or len(body) > standing.body_bytes:
             return None
+        repeated = self._repeat(incoming, reply, standing, body, times)
+        if repeated is not None:
+            return repeated
         try:
             doc = codec.read(body) if len(body) < sliced.LONG_BYTES else codec.read_quickly(body)
             if doc is None:
@@ -105,5 +110,24 @@ class Express:
         incoming.taken()
         self.pipeline.began()
         ride = Ride(self.pipeline, exchange, incoming, reply, standing, track)
-        ride.context.run(ride.depart)
+        ride.context.run(ride.depart, self._repeats)
+        return ride
+
+    def _repeat(
+        self, incoming: Incoming, reply: ShortReply, standing: Standing, body: bytes, times: tuple[float, float, float]
+    ) -> Ride | None:
+        """The same call as one before, if the answer to that still stands."""
+        repeat = self._repeats.find(standing, body)
+        if repeat is None:
+            return None
+        exchange = repeat.exchange(self.pipeline.call_id(times[0]), times)
+        response = repeat.answer(exchange)
+        if response is None:
+            self._repeats.drop(repeat.key)
+            return None
+        exchange.timeline.plugins[response.source] = self._now() - times[2]
+        incoming.taken()
+        self.pipeline.began()
+        ride = Ride(self.pipeline, exchange, incoming, reply, standing, repeat.track)
+        ride.context.run(ride.repeat, response)
         return ride

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from proxy import record
 from proxy.errors import PluginFailed
-from proxy.exchange import Exchange, Json, Response, Segment, Usage, UsageSource
+from proxy.exchange import Discarded, Exchange, Json, Response, Segment, Usage, UsageSource
 from proxy.ports import Headers, Pairs
 from proxy.wire.codec import Answer, Codec, Stream
 from proxy.wire.sse import Reader
@@ -82,6 +82,15 @@ def inherit(made: Response, before: Response | None) -> None:
     if before is not None and made is not before and made.usage is None:
         made.usage, made.usage_source = before.usage, before.usage_source
         made.model = made.model or before.model
+
+
+def discard(exchange: Exchange) -> None:
+    """The answer that came is nobody's any more. What it used is kept, where its provider told, or it was whole."""
+    response, target = exchange.response, exchange.target
+    if response is None or target is None or response.source != "upstream" or response.status >= 400:
+        return
+    if response.usage_source != "cached" and (response.usage is not None or response.complete):
+        exchange.discarded.append(Discarded(target, response))
 
 
 def received(exchange: Exchange, response: Response, answer: Answer, body: bytes) -> None:

@@ -10,12 +10,12 @@ a hook raises is one, and the plugin's envelope (`on_error: open | closed`) says
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Literal, NamedTuple, Protocol, TypeVar
 
 from proxy.errors import BadRequest
-from proxy.exchange import Exchange, Response, Segment, Target
+from proxy.exchange import Dialect, Exchange, Response, Segment, Target
 from proxy.ports import Clock, Live, Metrics, Prices, Store, Tasks, Tokens
 
 OptionsT = TypeVar("OptionsT")
@@ -107,6 +107,30 @@ class TargetsKit(Protocol):
         ...
 
 
+class Named(NamedTuple):
+    """A model that options name."""
+
+    path: tuple[str, ...]
+    """Where it stands below the options."""
+    name: str
+    how: Literal["upstream", "target", "model", "asked"]
+    """upstream: `upstream/model`, asked there and nowhere else; target: a model as `kit.targets` finds it, where
+    `upstream/model` leads to that upstream; model: the same, as a caller would ask for it; asked: what callers ask for,
+    exact or ending in *."""
+    dialects: tuple[Dialect, ...] = ("chat", "messages", "responses", "completions")
+    """One of these must be spoken where it leads."""
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What stands around options that are judged before anything starts."""
+
+    timeout_ms: float
+    """For one hook of the plugin; 0: no limit."""
+    dialects: Callable[[str], frozenset[Dialect]]
+    """In which a model is served, as a target of options."""
+
+
 @dataclass(frozen=True, slots=True)
 class Kit:
     """All that a plugin may reach of the world."""
@@ -147,8 +171,14 @@ class Plugin(Generic[OptionsT]):
     seldom: ClassVar[frozenset[str]] = frozenset()
     """Hooks with an `await` in them that hardly ever wait, and before they do use nothing of asyncio but a future:
     like hooks without one they keep no call from the short way."""
+    again: ClassVar[frozenset[str] | None] = None
+    """The hooks that run for a call that is the same, byte for byte, as one that was answered without a finding, from the
+    same caller under the same settings (`proxy.repeats`); they edit nothing. All others find and decide the same once
+    more. None: that is not so, and such calls take the whole way."""
     rows: ClassVar[tuple[str, ...]] = ("text",)
     """The texts that `scan` wants in a row."""
+    whole: ClassVar[frozenset[str]] = frozenset()
+    """Options that count for the whole process: what is written for an agent or a variant says nothing."""
     positions: ClassVar[frozenset[str]] = frozenset()
     """What the plugin inspects (`request`, `answer`): the rows of the coverage matrix."""
 
@@ -173,6 +203,17 @@ class Plugin(Generic[OptionsT]):
         """Options that differ in the calls of a variant, of plugins that stand below: by the label that the plugin puts
         into `exchange.variant` (several joined by commas), by plugin, by option."""
         return {}
+
+    @classmethod
+    def named(cls, options: OptionsT) -> Iterable[Named]:
+        """The models that options name: `weir check` and every start say which of them nobody serves."""
+        return ()
+
+    @classmethod
+    def remarks(cls, options: OptionsT, around: Around) -> Iterable[tuple[tuple[str, ...], str]]:
+        """What will not do what is written, by path below the options: a sentence with what to write instead. What
+        cannot work at all is for the options to refuse."""
+        return ()
 
     async def start(self) -> None:
         """Load models, open files. Raise `ConfigError` where the configuration cannot work."""

@@ -13,7 +13,18 @@ from typing import Any, TypedDict
 import orjson
 
 from proxy.errors import PluginFailed, ProtocolViolation, Refused, StreamCut, WeirError
-from proxy.exchange import NOTHING, RETRIEVED, Exchange, Outcome, Response, Target, dumped
+from proxy.exchange import (
+    NOTHING,
+    RETRIEVED,
+    Discarded,
+    Exchange,
+    Outcome,
+    Response,
+    Target,
+    Usage,
+    UsageSource,
+    dumped,
+)
 
 
 class Record(TypedDict, total=False):
@@ -80,6 +91,9 @@ class Record(TypedDict, total=False):
     """HIT, SEMANTIC, COALESCED, MISS, BYPASS; empty: no cache was asked."""
     savings: list[dict[str, Any]]
     """What plugins spared of this call: plugin, kind, tokens, money, what it risked, mode."""
+    discarded: list[dict[str, Any]]
+    """Answers that were thrown away before this one (a cascade, a fallback): upstream, model, tokens, usage_source,
+    cost_nano_usd. The tokens and the cost of the call are the sum of all."""
     settings: int
     """Version of the settings snapshot."""
     audit: dict[str, Any]
@@ -129,7 +143,32 @@ def _extra(exchange: Exchange) -> dict[str, Any]:
         found["findings"] = exchange.findings
     if exchange.savings:
         found["savings"] = exchange.savings
+    if exchange.discarded:
+        found["discarded"] = [_thrown_away(one) for one in exchange.discarded]
     return found
+
+
+def _thrown_away(one: Discarded) -> dict[str, Any]:
+    response, used = one.response, one.response.usage or UNUSED
+    return {
+        "upstream": one.target.upstream, "model": one.model, "input_tokens": used.input,
+        "cache_read_tokens": used.cache_read, "cache_write_tokens": used.cache_write, "output_tokens": used.output,
+        "reasoning_tokens": used.reasoning, "usage_source": response.usage_source, "cost_nano_usd": one.cost_nano_usd,
+    }  # fmt: skip
+
+
+def _used(exchange: Exchange) -> tuple[Usage, UsageSource]:
+    """What a call used in all, with what was thrown away, and how that is known."""
+    response = exchange.response or NOTHING
+    used, source = response.usage, response.usage_source
+    if used is None or source in ("none", "cached"):  # (only what was thrown away is paid for)
+        used, source = Usage(), "provider"
+    for one in exchange.discarded:
+        if one.response.usage is not None:
+            used = used.plus(one.response.usage)
+        if one.response.usage_source == "estimated":
+            source = "estimated"
+    return used, source
 
 
 def outcome_of(error: WeirError) -> Outcome:
@@ -202,7 +241,9 @@ def line(exchange: Exchange) -> bytes:
     Control reads the head and keeps the other parts as they are, so none of it is written twice."""
     line, caller, request = exchange.timeline, exchange.caller, exchange.request
     response, error = exchange.response or NOTHING, exchange.error
-    target, usage = exchange.target or NOWHERE, response.usage or UNUSED
+    target, usage, usage_source = exchange.target or NOWHERE, response.usage or UNUSED, response.usage_source
+    if exchange.discarded:
+        usage, usage_source = _used(exchange)
     head = (
         exchange.id, exchange.at_s, caller.agent, exchange.outcome, request.model, target.model, response.model,
         request.path, None if error is None else str(error), response.status,
@@ -210,14 +251,14 @@ def line(exchange: Exchange) -> bytes:
         exchange.cost_nano_usd, usage.input, usage.output, caller.user, caller.session,
     )  # fmt: skip
     rest = (
-        _extra(exchange) if exchange.steps or exchange.findings or exchange.savings else None,
+        _extra(exchange) if exchange.steps or exchange.findings or exchange.savings or exchange.discarded else None,
         caller.tenant, exchange.conversation, caller.key, caller.credential, request.dialect, request.method,
         request.stream, target.upstream, exchange.variant, None if error is None else getattr(error, "code", None),
         exchange.attempts, response.source, response.finish, response.complete,
         round((line.first - line.start) * 1000, 3) if line.first and request.stream else None,
         round(line.queue_s * 1000, 3) if line.queue_s else 0.0,
         round((line.upstream_end - line.sent) * 1000, 3) if line.upstream_end else None, round(line.own_s * 1000, 3),
-        usage.cache_read, usage.cache_write, usage.reasoning, response.usage_source, exchange.price_source,
+        usage.cache_read, usage.cache_write, usage.reasoning, usage_source, exchange.price_source,
         len(request.body), response.delivered_bytes, exchange.parent, exchange.purpose, exchange.snapshot.version,
         {name: round(spent * 1e6) for name, spent in line.plugins.items()}, request.uninspected,
         exchange.cache,

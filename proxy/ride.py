@@ -21,6 +21,7 @@ from proxy.house import Trip
 from proxy.passage import Passage
 from proxy.pipeline import Pipeline
 from proxy.ports import Incoming, ShortReply
+from proxy.repeats import Repeats
 from proxy.tracks import SILENT_S, Standing, Track
 from proxy.upstream import endpoint
 from proxy.upstream.arrival import Arrival
@@ -67,7 +68,34 @@ class Ride:
         self.context = copy_context()
         """Of this call alone, on its way out and back."""
 
-    def depart(self) -> None:
+    def repeat(self, response: Response) -> None:
+        """Answers with what was answered before. Only who counts, or holds to a limit, has a word (`Plugin.again`)."""
+        exchange, route = self._exchange, self._track.route
+        self._below = place = exchange.place
+        try:
+            if route.stops["request"]:
+                out = self._out_again(response, place)
+                try:
+                    waiting = out.send(None)
+                except StopIteration:
+                    pass
+                else:
+                    self._hand_on(partial(self._pipeline.come_out, out=out, waiting=waiting))
+                    return
+            if not self._given(response):
+                self._hand_on(partial(self._pipeline.go_on, response=response))
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  it becomes an answer, on the regular way
+            exchange.cache = ""
+            exchange.savings.clear()
+            self._hand_on(partial(_raise, error=error))
+
+    async def _out_again(self, response: Response, place: int) -> tuple[Response, int]:
+        await self._standing.chain.out(self._exchange, self._track.route)
+        self._exchange.place = place
+        return response, place
+
+    def depart(self, repeats: Repeats) -> None:
+        """`repeats`: learn of calls that a plugin answers."""
         exchange, track = self._exchange, self._track
         line = exchange.timeline
         try:
@@ -82,7 +110,7 @@ class Ride:
             request, worn = exchange.request, track.dress
             turned = "model" in request.edits or (exchange.target is not track.target and not self._remodelled())
             changed = request.changed
-            if response is not None and self._given(response):
+            if response is not None and self._given(response, repeats):
                 return
             if response is not None or turned or request.headers is not self._headers:
                 self._hand_on(partial(self._pipeline.go_on, response=response))
@@ -117,7 +145,7 @@ class Ride:
         exchange.request.edits["model"] = target.model
         return True
 
-    def _given(self, response: Response) -> bool:
+    def _given(self, response: Response, repeats: Repeats | None = None) -> bool:
         """Answers with what a plugin has; False where the regular way has to."""
         made = given(self._standing.chain, self._exchange, response, self._track.route, (self._below, self._codec))
         if made is None:
@@ -128,6 +156,8 @@ class Ride:
         except ConnectionError:  # the caller has gone; its connection knows, or will be told
             self._left()
         else:
+            if repeats is not None and response.again is not None and self._exchange.request.headers is self._headers:
+                repeats.learn(self._standing, self._track, self._exchange, body)
             self._end()
         return True
 

@@ -102,9 +102,16 @@ class Route:
     """Nothing but its own waiting keeps a `finish` from running at once."""
     lingering: tuple[Member, ...]
     """Those whose `finish` may wait."""
+    again: Route | None
+    """What runs for a call that repeats one that was answered (`proxy.repeats`); None: it takes the whole way."""
 
     @classmethod
     def of(cls, members: list[Member]) -> Route:
+        """Top to bottom."""
+        return replace(cls._of(members), again=_again(members))
+
+    @classmethod
+    def _of(cls, members: list[Member]) -> Route:
         by_hook = {hook: tuple(member for member in members if hook in member.hooks) for hook in HOOKS}
         return cls(
             tuple(members),
@@ -121,7 +128,26 @@ class Route:
             short=all(member.short for member in members),
             prompt=all(member.prompt for member in by_hook["finish"]),
             lingering=tuple(member for member in by_hook["finish"] if "finish" not in member.still),
+            again=None,
         )
+
+
+def _again(members: list[Member]) -> Route | None:
+    once_more = []
+    for member in members:
+        hooks = _told_again(member.plugin) if member.hooks else frozenset()
+        if hooks is None or member.shadow or member.partial or member.entry.overlap:
+            return None
+        once_more.append(Member(member.plugin, member.entry, member.place, member.hooks & hooks))
+    return Route._of(once_more)
+
+
+def _told_again(plugin: Plugin[Any]) -> frozenset[str] | None:
+    """What the plugin says of it, if that was said of the hooks it has: those of a class made from it are another's."""
+    line = type(plugin).__mro__
+    told = next(place for place, one in enumerate(line) if "again" in vars(one))
+    made = (next(place for place, one in enumerate(line) if hook in vars(one)) for hook in HOOKS)
+    return plugin.again if all(place >= told for place in made) else None
 
 
 def _strict(members: list[Member], side: str) -> bool:

@@ -169,7 +169,8 @@ class Streaming:
         response.usage_source = own.source(exchange) if stream.usage else "none"
         response.events, response.complete = kept, stream.complete and not stream.failed
         replaced = await trip.chain.answer(exchange, route_of(trip), trip.below, None)
-        response.segments, response.events, response.complete = [], None, False
+        if replaced is None:
+            response.segments, response.events, response.complete = [], None, False
         return kept, replaced
 
     def _note(self, exchange: Exchange, response: Response, passage: Passage) -> None:

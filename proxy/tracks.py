@@ -36,7 +36,7 @@ class Track:
     """The operator, or a guard, lets nothing pass that cannot be read."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Standing:
     """What is known of every call with this head, from this caller, under these settings."""
 

@@ -26,16 +26,18 @@ PLAIN = Control()
 
 
 def control(said: str, options: CacheOptions) -> Control:
-    """Words with commas between, within what `options` allow."""
+    """Words with commas between, within what `options` allow. `no-store=...` and `no-cache=...` count as without what
+    follows: who says so wants the cache to keep off, and is not served from it because of a slip."""
     if not said:
         return PLAIN
     fresh, unkept, ttl_s, ignored = False, False, None, ""
-    for word in said.lower().split(","):
-        name, _, value = word.strip().partition("=")
+    for word in said.lower().replace(";", ",").split(","):
+        name, _, value = word.partition("=")
+        name, value = name.strip().replace("_", "-"), value.strip()
         allowed = name in options.callers
-        if name == "no-cache" and not value and allowed:
+        if name == "no-cache" and allowed:
             fresh = True
-        elif name == "no-store" and not value and allowed:
+        elif name == "no-store" and allowed:
             unkept = True
         elif name == "ttl" and allowed and value.isascii() and value.isdigit() and len(value) <= TTL_DIGITS:
             ttl_s = min(float(value), options.most_ttl_s)

@@ -11,7 +11,7 @@ its way back. An answer is looked for in memory, then on the shelves beyond the 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 from importlib import import_module
@@ -31,7 +31,7 @@ from plugins.cache.seen import Seen
 from plugins.cache.tape import Recorder, answered, events, named_in, worth
 from proxy.errors import BadRequest, UpstreamFailed
 from proxy.exchange import Exchange, Json, Response, Target
-from proxy.plugin import Kit, Plugin, Tape
+from proxy.plugin import Kit, Named, Plugin, Tape
 
 DEFAULTS: Final = CacheOptions()
 LONGEST_BYTES: Final = 4 * 1024 * 1024
@@ -46,7 +46,9 @@ class Cache(Plugin[CacheOptions]):
     Options = CacheOptions
     after = frozenset({"injection", "pii", "output_filter", "variants", "fewshot", "routing"})
     seldom = frozenset({"request"})
+    again = frozenset()
     rows = ("a", "b")
+    whole = frozenset({"memory_bytes", "strategy", "shared", "sqlite", "sqlite_bytes"})
 
     def __init__(self, kit: Kit) -> None:
         super().__init__(kit)
@@ -66,6 +68,12 @@ class Cache(Plugin[CacheOptions]):
         if given.get("ttl_s", DEFAULTS.ttl_s) == 0:
             return False
         return hook != "answer" or bool(given.get("stale_if_error_s"))
+
+    @classmethod
+    def named(cls, options: CacheOptions) -> Iterable[Named]:
+        embedder = options.semantic.embedder
+        if "/" in embedder:
+            yield Named(("semantic", "embedder"), embedder, "upstream", ("embeddings",))
 
     async def start(self) -> None:
         self._follow(self.kit.live.current)
@@ -117,6 +125,8 @@ class Cache(Plugin[CacheOptions]):
         if entry is not None:
             found = self._found(exchange, ticket, entry)
             if found is not None:
+                if exchange.caller.session is None:
+                    found.again = partial(self._again, ticket.key, entry, ticket.within_s)
                 return found
         if self.semantic is not None:
             answer = await self.semantic.look(exchange, ticket)
@@ -190,6 +200,19 @@ class Cache(Plugin[CacheOptions]):
         if exchange.caller.session is not None:
             self._retries.given(ticket.key, exchange.conversation, self.kit.clock.monotonic_s())
         return replay.replayed(entry, ticket.named, age_s)
+
+    def _again(self, key: bytes, entry: Entry, within_s: float | None, exchange: Exchange) -> Response | None:
+        """For a call that repeats one which got `entry` (and would be no retry: it is in no session)."""
+        if self.far.there:
+            self.far.look_round(exchange.timeline.start)
+        age_s = entry.age_s(exchange.at_s)
+        left_s = entry.ttl_s if within_s is None else min(entry.ttl_s, within_s)
+        if age_s >= left_s or self.memory.find(key) is not entry:
+            return None
+        exchange.cache = "HIT"
+        exchange.savings.append(replay.saved(entry, self.kit.prices, exchange.at_s, self.name))
+        self._count(exchange, "hit")
+        return replay.head(entry, age_s)
 
     async def _fetched(self, exchange: Exchange, ticket: Ticket) -> Entry | None:
         entry = await self.far.get(self.keys.shared(ticket.canonical))

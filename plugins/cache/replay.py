@@ -22,10 +22,18 @@ def replayed(entry: Entry, mine: tuple[Any, ...] | None, age_s: float) -> Respon
     body = entry.body
     if mine is not None and mine != entry.named:
         body = echo.retold(body, entry.stream, mine)
+    found = head(entry, age_s)
+    if entry.stream:
+        found.events = _pieces(body)
+    else:
+        found.body = body
+    return found
+
+
+def head(entry: Entry, age_s: float) -> Response:
+    """The same without its body."""
     return Response(
         headers=[("age", str(int(age_s)))],
-        body=None if entry.stream else body,
-        events=_pieces(body) if entry.stream else None,
         usage=entry.usage,
         usage_source="none" if entry.usage is None else "cached",
         id=entry.id,

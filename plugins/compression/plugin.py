@@ -13,7 +13,7 @@ through the store. Over `max_context_tokens` a call is made to fit (`fit`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import orjson
@@ -29,14 +29,17 @@ from plugins.compression.repeats import again, note
 from plugins.compression.selection import extract
 from plugins.compression.shelf import NOTHING, Known, Shelf, settled
 from plugins.compression.shrink import Count, Rules, Shrunk, shrunk
+from plugins.compression.summary import OWN_SHARE
 from plugins.compression.turns import Turns
 from proxy.errors import StoreDown
 from proxy.exchange import Exchange, Response, Saving, Segment
-from proxy.plugin import Kit, Plugin
+from proxy.plugin import Around, Kit, Named, Plugin
 
 LOOP_CHARS = 6_000
 """More new text than this is worked on in a thread."""
 PLANS = 256
+SUMMARY_MS = 5000
+"""Of the plugin's `timeout_ms`: with less there will hardly ever be one."""
 TRIES = 3
 """For an extract within its budget."""
 USUAL_MODEL = "gpt-4o"
@@ -51,6 +54,7 @@ class Compression(Plugin[CompressionOptions]):
     Options = CompressionOptions
     after = frozenset({"pii"})
     seldom = frozenset({"request"})
+    again = frozenset()
 
     def __init__(self, kit: Kit) -> None:
         super().__init__(kit)
@@ -62,6 +66,25 @@ class Compression(Plugin[CompressionOptions]):
         self._turns = Turns(kit.store)
         self._decider = Decider(self._ledger, self._turns)
         self._fitter = Fitter(kit)
+
+    @classmethod
+    def named(cls, options: CompressionOptions) -> Iterable[Named]:
+        if options.summarise.target:
+            yield Named(("summarise", "target"), options.summarise.target, "upstream", ("chat", "messages", "responses"))
+
+    @classmethod
+    def remarks(cls, options: CompressionOptions, around: Around) -> Iterable[tuple[tuple[str, ...], str]]:
+        if not options.summarise.target:
+            return
+        if options.max_context_tokens is None:
+            yield ("summarise",), "does nothing without max_context_tokens: only calls that are longer than that lose turns"
+        wait_ms = min(options.summarise.timeout_s * 1000, OWN_SHARE * around.timeout_ms)
+        if around.timeout_ms and wait_ms < SUMMARY_MS and around.timeout_ms < SUMMARY_MS:
+            yield (
+                ("summarise",),
+                f"a summary takes a model seconds, and timeout_ms of the plugin leaves it {wait_ms:g} ms: old turns will "
+                f"mostly be dropped without one; write timeout_ms: {SUMMARY_MS} or more beside the options",
+            )
 
     async def request(self, exchange: Exchange) -> Response | None:
         plan = self._plan(exchange.options(self))

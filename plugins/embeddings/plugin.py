@@ -56,8 +56,10 @@ class Sent:
 class Embeddings(Plugin[EmbeddingsOptions]):
     name = "embeddings"
     Options = EmbeddingsOptions
+    whole = frozenset({"memory_bytes", "frequent"})
     paths = frozenset({"/v1/embeddings"})
     patience_s = 30.0
+    again = frozenset()
     after = frozenset({"injection", "pii", "variants", "routing", "cache"})
 
     def __init__(self, kit: Kit) -> None:

@@ -75,6 +75,7 @@ class Injection(Plugin[InjectionOptions]):
     name = "injection"
     Options = InjectionOptions
     seldom = frozenset({"request"})
+    again = frozenset()
     positions = frozenset({"request"})
 
     def __init__(self, kit: Kit) -> None:

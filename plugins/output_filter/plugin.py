@@ -32,6 +32,7 @@ class OutputFilter(Plugin[OutputFilterOptions]):
     Options = OutputFilterOptions
     positions = frozenset({"answer"})
     after = frozenset({"pii"})
+    again = frozenset()
 
     def __init__(self, kit: Kit) -> None:
         super().__init__(kit)

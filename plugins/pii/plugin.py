@@ -50,6 +50,7 @@ class Pii(Plugin[PiiOptions]):
     Options = PiiOptions
     positions = frozenset({"request", "answer"})
     seldom = frozenset({"request"})
+    again = frozenset()
 
     def __init__(self, kit: Kit) -> None:
         super().__init__(kit)

@@ -20,7 +20,7 @@ from plugins.ratelimit.pools import OF_KEYS, Kind, Plan, Pool, applying, model_o
 from plugins.ratelimit.reckoning import Reckoning, allowed, choices, clamp
 from plugins.ratelimit.seeds import Seeds
 from proxy.errors import Refused
-from proxy.exchange import BUDGET_LEFT, Exchange, Finding, Response, Usage
+from proxy.exchange import BUDGET_LEFT, Exchange, Finding, Response, Target, Usage
 from proxy.plugin import Kit, Plugin
 from proxy.ports import Taken
 
@@ -28,6 +28,7 @@ PLANS = 4096
 NANO_PER_USD_OF_A_MILLION = 1000
 """Nano-USD for a token, where a million of them cost a dollar."""
 CHARACTERS_PER_TOKEN = 4
+NO_USAGE = Usage()
 
 Amounts = dict[Kind, int]
 
@@ -51,6 +52,7 @@ class RateLimit(Plugin[RateLimitOptions]):
     name = "ratelimit"
     Options = RateLimitOptions
     seldom = frozenset({"request"})
+    again = frozenset({"request", "response", "finish"})
 
     def __init__(self, kit: Kit) -> None:
         super().__init__(kit)
@@ -172,7 +174,7 @@ class RateLimit(Plugin[RateLimitOptions]):
         answer = self._answer(exchange, options, model)
         hold.took["tokens"] = hold.prompt + answer
         if plan.money:
-            cost = self._price(exchange, Usage(input=hold.prompt, output=answer))
+            cost = self._price(exchange, Usage(input=hold.prompt, output=answer), exchange.target)
             if cost is None and options.unknown_price == "refuse" and any(one.kind == "money" for one in plan.pools):
                 sentence = "There is a budget, and the price of this model is not known."
                 raise Refused(self.name, sentence, code="price_unknown")
@@ -207,10 +209,9 @@ class RateLimit(Plugin[RateLimitOptions]):
         likely = self._reckoning.answer(exchange.caller.agent, model) * count
         return likely if most is None else min(most, likely)
 
-    def _price(self, exchange: Exchange, usage: Usage) -> int | None:
-        target = exchange.target
-        upstream = target.upstream if target is not None else ""
-        return self.kit.prices.cost_nano_usd(upstream, model_of(exchange), usage, exchange.at_s)[0]
+    def _price(self, exchange: Exchange, usage: Usage, target: Target | None) -> int | None:
+        upstream, model = ("", exchange.request.model) if target is None else (target.upstream, target.model)
+        return self.kit.prices.cost_nano_usd(upstream, model, usage, exchange.at_s)[0]
 
     def _refused(self, exchange: Exchange, plan: Plan, amounts: Sequence[int], taken: Taken) -> Exception:
         error = words.limited(plan.pools, amounts, taken, exchange.at_s)
@@ -252,25 +253,35 @@ class RateLimit(Plugin[RateLimitOptions]):
 
     def _came_to(self, exchange: Exchange, hold: Hold) -> tuple[int, int]:
         """Tokens and nano-USD that the call took in the end."""
-        response, options = exchange.response, exchange.options(self)
+        options = exchange.options(self)
         if not exchange.timeline.sent or not exchange.attempts:
             return 0, 0
+        used = [(exchange.target, self._used(exchange, hold))]
+        for one in exchange.discarded:
+            used.append((one.target, one.response.usage or self._guess(exchange, hold, one.response)))
+        used = [(target, usage) for target, usage in used if usage.total]
+        total = sum(usage.total for _, usage in used)
+        if exchange.price_source != "none":
+            return total, _bounded(exchange.cost_nano_usd, total, options) if total else 0
+        return total, sum(
+            _bounded(self._price(exchange, usage, target), usage.total, options) for target, usage in used
+        )
+
+    def _used(self, exchange: Exchange, hold: Hold) -> Usage:
+        """By the answer that the call came to."""
+        response = exchange.response
         if response is not None and response.usage_source == "cached":  # (what a provider counted another time)
-            return 0, 0
+            return NO_USAGE
         usage = response.usage if response is not None else None
         if usage is None or not usage.total:
-            usage = self._guess(exchange, hold)
-        elif response is not None and response.usage_source == "provider":
+            return self._guess(exchange, hold, response)
+        if response is not None and response.usage_source == "provider":
             prompt = usage.input + usage.cache_read + usage.cache_write
             self._reckoning.learn(exchange, model_of(exchange), prompt, usage.output)
-        if not usage.total:
-            return 0, 0
-        cost = exchange.cost_nano_usd if exchange.price_source != "none" else self._price(exchange, usage)
-        return usage.total, _bounded(cost, usage.total, options)
+        return usage
 
-    def _guess(self, exchange: Exchange, hold: Hold) -> Usage:
-        """Of a call whose provider did not say: what it read, and what it was seen to write."""
-        response = exchange.response
+    def _guess(self, exchange: Exchange, hold: Hold, response: Response | None) -> Usage:
+        """Of an answer whose provider did not say: what it read, and what it was seen to write."""
         if response is None:
             return Usage(input=hold.prompt if exchange.outcome == "cancelled" else 0)
         if response.status >= 400 or response.source != "upstream":

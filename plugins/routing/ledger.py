@@ -33,6 +33,8 @@ class Account:
 
 def tried(account: Account, exchange: Exchange, prices: Prices) -> None:
     """Takes down an answer that is thrown away."""
+    if exchange.response is not None and exchange.response.usage_source == "cached":  # another call pays for it
+        return
     usage = exchange.response.usage if exchange.response is not None else None
     if usage is None or exchange.target is None:
         account.tried_nano_usd = None
@@ -48,11 +50,9 @@ def saving(account: Account, exchange: Exchange, prices: Prices) -> Saving | Non
     nothing was asked of another model, or nobody knows what it took."""
     response, shadow = exchange.response, not exchange.attempts
     served = account.chosen if shadow else exchange.target
-    if served is None or response is None or response.usage is None:
-        return None
+    if served is None or response is None or response.usage is None or not billed(exchange, response):
+        return _lost(account)
     if account.tried_tokens == (0, 0) and (served is account.asked or served == account.asked):
-        return None
-    if not billed(exchange, response):
         return None
     usage = response.usage
     asked_usage, served_usage = (usage, usage) if served == account.asked else _usages(account, usage, shadow=shadow)
@@ -60,6 +60,16 @@ def saving(account: Account, exchange: Exchange, prices: Prices) -> Saving | Non
     cost = _cost(prices, served, served_usage, exchange.at_s)
     known = asked is not None and cost is not None and account.tried_nano_usd is not None
     spared = (asked or 0) - (cost or 0) - (account.tried_nano_usd or 0) if known else None
+    return _told(account, spared)
+
+
+def _lost(account: Account) -> Saving | None:
+    """Nothing was asked after an answer that was thrown away, or failed: that one was for nothing."""
+    tried = account.tried_nano_usd
+    return None if account.tried_tokens == (0, 0) else _told(account, None if tried is None else -tried)
+
+
+def _told(account: Account, spared: int | None) -> Saving:
     tokens_in, tokens_out = account.tried_tokens
     risk = account.risk or f"{account.name} is good enough with {account.likely:.0%}"
     return Saving("routing", "routed", -tokens_in, -tokens_out, spared, risk)

@@ -7,7 +7,7 @@ from there on the options of plugins are those of the variant.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -16,7 +16,7 @@ from plugins.variants.assignment import Arm, Assignment, unit_of
 from plugins.variants.options import Trial, VariantsOptions
 from proxy.errors import UnknownModel
 from proxy.exchange import PINNED, RETRIEVED, Exchange, Response, Target
-from proxy.plugin import Kit, Plugin
+from proxy.plugin import Kit, Named, Plugin
 from proxy.ports import Counter
 
 PLANS, KINDS = 256, 1024
@@ -48,6 +48,7 @@ class Variants(Plugin[VariantsOptions]):
     name = "variants"
     Options = VariantsOptions
     rows = ("unit",)
+    again = frozenset({"finish"})
 
     def __init__(self, kit: Kit) -> None:
         super().__init__(kit)
@@ -64,6 +65,16 @@ class Variants(Plugin[VariantsOptions]):
             for variant in test.variants
             if variant.options
         }
+
+    @classmethod
+    def named(cls, options: VariantsOptions) -> Iterable[Named]:
+        for place, test in enumerate(options.tests):
+            here = ("tests", str(place))
+            for at, pattern in enumerate(test.models):
+                yield Named((*here, "models", str(at)), pattern, "asked")
+            for at, variant in enumerate(test.variants):
+                if variant.model and test.active and test.share and variant.weight:
+                    yield Named((*here, "variants", str(at), "model"), variant.model, "model", test.surfaces)
 
     def needed(self, hook: str, snapshot: Any, agent: Any) -> bool:
         return bool(self.given(snapshot, agent).get("tests"))

@@ -40,7 +40,7 @@ def made(options: argparse.Namespace) -> dict[str, Any] | int:
         for line in checking.failed(errors):
             say(line)
         return 2
-    for warning in loaded.warnings:
+    for warning in checking.notes(loaded, find):
         say(f"weir: note: {warning}")
     plan = loaded.settings.process()
     plan["valkey"] = _embedded() if loaded.settings.store == "auto" else None

@@ -12,6 +12,8 @@ from proxy.configuration.fields import SENSITIVE, refers
 from proxy.configuration.merge import wrong
 from proxy.configuration.options import faults as option_faults
 from proxy.configuration.refusals import leaves
+from proxy.configuration.remarks import faults as named_faults
+from proxy.configuration.remarks import remarks
 from proxy.configuration.sections import Agent, Upstream, When
 from proxy.configuration.sections import Plugin as Line
 from proxy.configuration.settings import STANDARD, Settings, base, style
@@ -38,6 +40,13 @@ def faults(loaded: Loaded, find: Find) -> list[ConfigError]:
     classes, errors = _classes(loaded, find)
     errors += [wrong(path, words, loaded.place(path)) for path, words in _judge(loaded.settings, classes)]
     return errors
+
+
+def notes(loaded: Loaded, find: Find) -> list[str]:
+    """What works and still deserves a second look: of the whole, and of what will not do what is written."""
+    classes, _ = _classes(loaded, find)
+    told = [str(wrong(path, words, loaded.place(path))) for path, words in remarks(loaded.settings, classes)]
+    return [*loaded.warnings, *told]
 
 
 def _classes(loaded: Loaded, find: Find) -> tuple[Classes, list[ConfigError]]:
@@ -73,6 +82,7 @@ def _judge(settings: Settings, classes: Classes) -> Iterator[tuple[Path, str]]:
     for name in classes:
         if varies(classes[name]):
             yield from _varied(settings, classes, name)
+    yield from named_faults(settings, classes)
     yield from _order(settings, classes)
 
 
@@ -137,7 +147,7 @@ def sentences(loaded: Loaded, find: Find, *, every: bool = False) -> list[str]:
         *_agents(settings),
         "Values and where they come from:" if every else "Values that were set, and where:",
         *(f"  {words}" for words in list(_values(loaded, every)) or ["none; everything is at its default"]),
-        *(f"Note: {words}" for words in loaded.warnings),
+        *(f"Note: {words}" for words in notes(loaded, find)),
     ]
 
 

@@ -361,8 +361,7 @@ def warnings(settings: Settings, given: frozenset[Path]) -> Iterator[str]:
 
 def _later(settings: Settings, given: frozenset[Path]) -> Iterator[str]:
     """What was set and is not used yet."""
-    by_plugins = {name for name in ("cache", "compression") if name in settings.plugins}
-    ready = {"content", "plugins", "streaming"} | by_plugins
+    ready = {"cache", "compression", "content", "plugins", "streaming"}
     waiting = sorted({path[2] for path in given if path[0] == "agents" and len(path) > 2} - ready)
     if waiting:
         yield f"agents: {', '.join(waiting)} of single agents is accepted, but used from a later release on"

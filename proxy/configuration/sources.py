@@ -113,6 +113,9 @@ def _read_file(merge: Merge, file: File | None, environ: Mapping[str, str]) -> b
             if known[: len(written)] == written
         })  # fmt: skip
     merge.lay((), values, lambda path: Origin("file", str(file), found.line(path)))
+    merge.places |= {  # of what stands in lists as well
+        path: Origin("file", str(file), line) for path, line in found.lines.items() if path not in merge.places
+    }
     return bool(values.get("upstreams"))
 
 

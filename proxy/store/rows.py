@@ -38,6 +38,8 @@ DETAIL = (
 )  # fmt: skip
 """The other fields: `detail` is a JSON array of them (`record.REST`), behind an object of what is neither (or null).
 Names may only be added at the end, for the rows on disk have none."""
+EXTRA = ("steps", "findings", "savings", "discarded")
+"""What that object has, where a call has it."""
 FIELDS = (*(name for name in COLUMNS if name != "detail"), *DETAIL)
 
 PRAGMAS = (
@@ -52,7 +54,7 @@ VIEW = ", ".join(
     (
         *('"' + name + '"' for name in COLUMNS if name != "detail"),
         *("json_extract(detail, '$[" + str(place) + "]') AS \"" + name + '"' for place, name in enumerate(DETAIL, 1)),
-        *("json_extract(detail, '$[0]." + name + "') AS \"" + name + '"' for name in ("steps", "findings", "savings")),
+        *("json_extract(detail, '$[0]." + name + "') AS \"" + name + '"' for name in EXTRA),
     )
 )
 # No index by agent: it would touch a page per agent in every batch and cost as much as the row. A page of one agent's

@@ -15,7 +15,7 @@ from proxy.record import HEAD, REST, Record, parsed
 from proxy.record import line_of as line
 from proxy.store.history import History
 from proxy.store.journal import EntryFilter
-from proxy.store.rows import COLUMNS, DETAIL
+from proxy.store.rows import COLUMNS, DETAIL, EXTRA
 from tests import kit
 from tests.proxy.control import records
 
@@ -38,7 +38,7 @@ def recorder(tmp_path: Path) -> Recorder:
 def test_the_places_of_a_line_are_the_columns_of_the_table() -> None:
     assert (*HEAD, "detail") == tuple(COLUMNS)
     assert REST == DETAIL
-    assert Record.__annotations__.keys() == {*HEAD, *REST, "findings", "steps", "savings", "audit"}
+    assert Record.__annotations__.keys() == {*HEAD, *REST, *EXTRA, "audit"}
 
 
 def test_the_places_on_disk_never_change() -> None:

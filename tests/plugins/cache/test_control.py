@@ -23,7 +23,14 @@ ANY = CacheOptions()
         (" ttl=0 ,no-cache", Control(fresh=True, ttl_s=0.0)),
         ("ttl=999999", Control(ttl_s=86_400.0)),
         ("max-age=3", Control(ignored="not understood")),
-        ("no-cache=1", Control(ignored="not understood")),
+        ("no-cache=1", Control(fresh=True)),
+        ("no-store=1", Control(unkept=True)),
+        ("no-store=false", Control(unkept=True)),
+        ('No-Cache="set-cookie"', Control(fresh=True)),
+        ("no-store = true, ttl = 60", Control(unkept=True, ttl_s=60.0)),
+        ("no-store; no-cache", Control(fresh=True, unkept=True)),
+        ("no_store", Control(unkept=True)),
+        ("nostore", Control(ignored="not understood")),
         *[
             (f"ttl={wrong}", Control(ignored="not understood"))
             for wrong in ("", "-1", "1.5", "x", "²", "9" * 10, "1e3")
@@ -37,6 +44,7 @@ def test_words_are_heard_one_by_one(said: str, wanted: Control) -> None:
 def test_what_the_operator_does_not_allow_is_not_heard() -> None:
     strict = CacheOptions(callers=("no-cache",), most_ttl_s=10)
     assert control("no-store", strict) == Control(ignored="not allowed")
+    assert control("no-store=1", strict) == Control(ignored="not allowed")
     assert control("ttl=5, no-cache", strict) == Control(fresh=True, ignored="not allowed")
     assert control("no-cache, ttl=5", CacheOptions(callers=())) == Control(ignored="not allowed")
 
