@@ -87,8 +87,8 @@ class Audit(Plugin[NoOptions]):
 
     def _said(self, exchange: Exchange) -> bytes:
         """The manifest behind its time. Calls of one kind that came off alike have the same."""
-        request, caller = exchange.request, exchange.caller
-        if exchange.steps or exchange.findings or request.uninspected:
+        request, caller, steps = exchange.request, exchange.caller, exchange.steps
+        if len(steps) > 1 or exchange.findings or request.uninspected:
             return dumped(_ended(exchange))[1:]
         said, target = exchange.response or NOTHING, exchange.target
         upstream = target.upstream if target is not None else ""
@@ -97,6 +97,8 @@ class Audit(Plugin[NoOptions]):
             request.stream, exchange.snapshot.version, exchange.outcome, said.status, said.source, upstream,
             said.model, said.finish, said.complete, *exchange.timeline.plugins,
         )  # fmt: skip
+        if steps:
+            kind += (0, steps[0].plugin, steps[0].hook, steps[0].what)
         usual = self._usual.get(kind)
         if usual is None:
             usual = dumped(_ended(exchange))[1:]

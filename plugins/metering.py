@@ -55,7 +55,7 @@ class Metering(Plugin[MeteringOptions]):
         response = exchange.response
         if response is None or response.usage is None or not response.usage.total or _cut_off(response):
             return True
-        return any(one.response.usage is None for one in exchange.discarded)
+        return bool(exchange.discarded) and any(one.response.usage is None for one in exchange.discarded)
 
     async def finish(self, exchange: Exchange) -> None:
         response = exchange.response
@@ -291,5 +291,7 @@ def _cut_off(response: Response) -> bool:
 
 def _word(what: str) -> str:
     """`edited 3` and `would edit 3` become one series each."""
+    if " " not in what:
+        return what
     words = what.split()
     return " ".join(words[:2]) if words[:1] == ["would"] else words[0]

@@ -29,9 +29,10 @@ from proxy.coroutines import Watched, in_a_task, resumed
 from proxy.errors import Limited, PluginFailed, Refused
 from proxy.exchange import Exchange, Request, Response, Target
 from proxy.live import Snapshot
-from proxy.plugin import HOOKS, Plugin, overrides
+from proxy.plugin import Plugin
 from proxy.ports import Now
 from proxy.route import Member, Route, applies, for_agent, skipped
+from proxy.wanted import Wanted
 
 T = TypeVar("T")
 SHADOW: ContextVar[bool] = ContextVar("weir_shadow", default=False)
@@ -81,6 +82,7 @@ class Chain:
 
     def _compile(self, agent: str, model: str, path: str) -> Route:
         own = self.snapshot.agents.get(agent)
+        wanted = Wanted(self.snapshot, self._plugins, agent)
         members = []
         for place, listed in enumerate(self.snapshot.chain):
             entry = for_agent(listed, own)
@@ -91,10 +93,7 @@ class Chain:
                 continue
             if self.snapshot.bypass and entry.name not in BYPASSED:
                 continue
-            hooks = frozenset(
-                hook for hook in HOOKS if overrides(plugin, hook) and plugin.needed(hook, self.snapshot, own)
-            )
-            members.append(Member(plugin, entry, place, hooks))
+            members.append(Member(plugin, entry, place, wanted.hooks(plugin)))
         return Route.of(members)
 
     async def out(self, exchange: Exchange, route: Route) -> tuple[Response | None, int]:

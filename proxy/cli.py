@@ -25,6 +25,8 @@ COMMANDS = {
     "audit": "verify, list or export the audit trail",
     "privacy": "tell or erase all that is held of a user",
     "cache": "tell how much the cache saves, drop what it keeps, warm it",
+    "feedback": "say how good the answer to a call was",
+    "embeddings": "tell which vectors are kept and which inputs come most often, make some in advance",
     "overlay": "list, set, undo or export what was changed at run time",
     "sbom": "write what this Weir is made of, as CycloneDX JSON",
     "key": "make, list, rotate and revoke callers' keys",

@@ -17,11 +17,14 @@ FEW = 4
 class Cork:
     """Of one event loop. Whoever writes to a transport by another way calls `pull` first, so that order is kept."""
 
-    __slots__ = ("_down", "_loop", "_up", "calls", "full", "turn")
+    __slots__ = ("_down", "_loop", "_up", "callers", "calls", "full", "turn")
 
     def __init__(self) -> None:
         self.calls: Sized = ()
         """Those under way: kept by the server."""
+        self.callers: Sized = ()
+        """Connections, kept by the server: where there are many, calls that are answered as soon as they come, of which
+        none is ever under way, may have come together."""
         self.full = False
         """Something waits to be written."""
         self.turn = 0
@@ -45,7 +48,7 @@ class Cork:
         """To a caller."""
         if self.full:
             self._down.append((transport, data))
-        elif len(self.calls) < FEW:
+        elif len(self.callers) < FEW and len(self.calls) < FEW:
             transport.write(data)
         else:
             self._down.append((transport, data))

@@ -275,6 +275,8 @@ MASK: Key[Mask] = Key("mask")
 
 PINNED: Key[str] = Key("pinned")
 """Left by the plugin of this name, which has chosen the model of the call: who stands below leaves it."""
+LESSONS: Key[dict[str, Any]] = Key("lessons")
+"""What plugins will want to know of the call when somebody judges its answer (`Exchange.lesson`), by plugin."""
 RETRIEVED: Key[str] = Key("retrieved")
 """Of a call that reads what a provider keeps, or adds to it: the id of that answer or conversation (empty: a list)."""
 BUDGET_LEFT: Key[float] = Key("budget_left")
@@ -289,8 +291,15 @@ def kept_key(tenant: str, id: str, plugin: str) -> str:
     return f"held:{tenant}:{id[:256]}:{plugin}"
 
 
+DEBUG = "x-weir-debug"
+DEBUG_SIZE = len(DEBUG)
 NOTHING = Response(status=0, source="")
 """Of a call that has no answer."""
+
+
+def asks_debug(headers: Pairs) -> bool:
+    """Whether the caller wants to be told (`x-weir-debug: 1`)."""
+    return any(len(name) == DEBUG_SIZE and value == "1" and name.lower() == DEBUG for name, value in headers)
 
 
 class Exchange:
@@ -298,9 +307,9 @@ class Exchange:
 
     __slots__ = (
         "_options", "at_s", "attempts", "audit", "cache", "caller", "conversation", "cost_nano_usd", "discarded",
-        "error", "fallbacks", "findings", "flight", "id", "notes", "outcome", "parent", "place", "price_source",
-        "purpose", "request", "response", "savings", "snapshot", "state", "steps", "target", "timeline", "variant",
-        "verdicts", "wants_text",
+        "error", "explained", "fallbacks", "findings", "flight", "id", "notes", "outcome", "parent", "place",
+        "price_source", "purpose", "request", "response", "savings", "snapshot", "state", "steps", "target",
+        "timeline", "variant", "verdicts", "wants_text",
     )  # fmt: skip
 
     def __init__(self, id: str, caller: Caller, request: Request, *, at_s: float, start: float, snapshot: Any) -> None:
@@ -340,6 +349,8 @@ class Exchange:
         self.price_source = "none"
         self.place = -1
         """How far down the chain the call has come: kept by the chain."""
+        self.explained = False
+        """It goes nowhere: `weir explain` wants to know what would become of it."""
         self.wants_text = False
         """A plugin wants the delivered text in `response.segments`, also of streams (audit with content)."""
         self.verdicts: list[Any] = []
@@ -354,8 +365,18 @@ class Exchange:
             found = self._options[name] = self.snapshot.options(name, self.caller.agent, self.variant)
         return cast("T", found)
 
+    @property
+    def tells(self) -> bool:
+        """Somebody asks what is done with this call, and why what is not done is not: worth steps that others lack."""
+        return self.explained or (self.caller.debug and asks_debug(self.request.headers))
+
     def find(self, finding: Finding) -> None:
         self.findings.append(finding)
+
+    def lesson(self, plugin: str, note: Any) -> None:
+        """Leaves what the plugin is to be told with a verdict on this call (`Plugin.feedback`): a few numbers and names
+        as JSON, no text. It goes into the record."""
+        self.notes.setdefault(LESSONS, {})[plugin] = note
 
     def step(self, plugin: str, hook: str, what: str) -> None:
         self.steps.append(Step(plugin, hook, what))

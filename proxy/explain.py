@@ -18,6 +18,7 @@ from proxy.live import Agent, Entry, Snapshot
 from proxy.plugin import Plugin
 from proxy.route import Member
 from proxy.upstream import endpoint
+from proxy.view import REASONS
 from proxy.wire.body import parse
 
 SHOWN_CHARS = 500
@@ -52,6 +53,7 @@ async def explain(
         doc=doc, model=doc.get("model", ""), stream=doc.get("stream") is True, walk=codec.walk, write=codec.write,
     )  # fmt: skip
     exchange = Exchange("explain", caller, request, at_s=SystemClock().wall_s(), start=now(), snapshot=snapshot)
+    exchange.explained = True
     targets = endpoint.resolve(snapshot, dialect, request.model)
     exchange.target, exchange.fallbacks = targets[0], list(targets[1:])
     made = Explanation(
@@ -87,10 +89,15 @@ async def _judged(chain: Chain, exchange: Exchange, member: Member, mode: str) -
             reasons.append(decision.message)
             raise
         texts.extend(_changed(view.request))
+        reasons.extend(step.what for step in view.steps if not step.what.startswith((*REASONS, "moved to ")))
+        if view.cache == "MISS":
+            reasons.append("it may be answered from the cache")
         return answer
 
     if "request" in member.hooks:
         await chain.call(exchange, member, "request", asked)
+    elif not member.hooks:
+        reasons.append("its options leave it nothing to do")
     return {
         "plugin": member.name,
         "runs": True,

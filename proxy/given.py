@@ -81,5 +81,11 @@ def _filtered(exchange: Exchange, passage: Passage, codec: Codec, body: bytes) -
 
 def _lines(exchange: Exchange, headers: Headers) -> bytes:
     ours = own.lines(exchange, theirs=True)
-    told = own.theirs(headers) + (own.headers(exchange, whole=True) if ours is None else [])
-    return "".join(f"{name}: {value}\r\n" for name, value in told).encode("latin-1") + (ours or b"")
+    if ours is None:
+        told = own.theirs(headers) + own.headers(exchange, whole=True)
+    elif len(headers) == 1:
+        name, value = headers[0]
+        return b"%b: %b\r\n%b" % (name.encode("latin-1"), value.encode("latin-1"), ours)
+    else:
+        told = headers
+    return "".join([f"{name}: {value}\r\n" for name, value in told]).encode("latin-1") + (ours or b"")

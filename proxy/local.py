@@ -1,9 +1,11 @@
-"""Weir's own endpoints on the data port: the merged model list, and what a caller's own call came to."""
+"""Weir's own endpoints on the data port: the merged model list, what a caller's own call came to, its word on it."""
 
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import deque
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import unquote
@@ -11,9 +13,9 @@ from urllib.parse import unquote
 import orjson
 
 from proxy import own
-from proxy.errors import BadRequest, UnknownModel, WeirError
+from proxy.errors import BadEncoding, BadRequest, Forbidden, MalformedBody, TooLarge, UnknownModel, WeirError
 from proxy.exchange import Exchange, Json, Response
-from proxy.house import Records, Trip
+from proxy.house import Local, Records, Trip
 from proxy.live import Upstream
 from proxy.record import parsed, summary_of
 from proxy.upstream import endpoint
@@ -25,6 +27,13 @@ KEPT = 256
 MOST_S = 1 << 37
 """Dates beyond it have five digits in their year."""
 JSON = [("content-type", "application/json")]
+WORDS_BYTES = 16 * 1024
+COMMENT_CHARS = 2000
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+CALL = re.compile(r"[A-Za-z0-9_-]{1,64}")
+WORDS = ("request_id", "score", "good", "name", "comment")
+NAMED = "answer"
+"""What is judged where nothing is named."""
 
 
 class Models:
@@ -153,11 +162,109 @@ class Calls:
         if found is None:
             summary = (await self._records.ask({"call": wanted, "credential": credential})).get("call")
         if summary is None:
-            raise _not_found()
+            raise _not_found("there is no call of yours with this id (or it has not ended yet)")
         await trip.reply.send(200, JSON, orjson.dumps(summary))
 
 
-def _not_found() -> BadRequest:
-    error = BadRequest("there is no call of yours with this id (or it has not ended yet)", code="call_not_found")
+def _not_found(words: str) -> BadRequest:
+    error = BadRequest(words, code="call_not_found")
     error.status = 404
     return error
+
+
+class Feedback:
+    """`POST /weir/feedback`, also `/v1/feedback`: a caller's word on the answer to a call of its tenant. One for each
+    call and name; the last one counts."""
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+
+    async def __call__(self, trip: Trip) -> None:
+        said = await _body(trip)
+        call, name, score = _call(said), _name(said), _score(said)
+        caller = trip.exchange.caller
+        wish = {"call": call, "name": name, "score": score, "tenant": caller.tenant, "credential": caller.credential}
+        if comment := _comment(said):
+            wish["comment"] = comment
+        found = (await self._records.ask({"verdict": wish})).get("verdict") or {}
+        if found.get("state") != "kept":
+            raise _not_kept(found.get("state"))
+        told = {"request_id": call, "name": name, "score": score, "before": found["before"], "taught": found["taught"]}
+        await trip.reply.send(200, JSON, orjson.dumps(told))
+
+
+async def _body(trip: Trip) -> dict[str, Json]:
+    incoming = trip.incoming
+    if any(name.lower() == "content-encoding" and value.lower() != "identity" for name, value in incoming.headers):
+        raise BadEncoding("send feedback without a content coding")
+    if (incoming.length or 0) > WORDS_BYTES:
+        raise TooLarge(f"feedback may have at most {WORDS_BYTES} bytes")
+    raw = await incoming.read()
+    if len(raw) > WORDS_BYTES:
+        raise TooLarge(f"feedback may have at most {WORDS_BYTES} bytes")
+    try:
+        said = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        raise MalformedBody("feedback is a JSON object, and this is no JSON") from None
+    if not isinstance(said, dict):
+        raise MalformedBody("feedback is a JSON object")
+    if unknown := sorted(said.keys() - set(WORDS)):
+        raise BadRequest(f"feedback has no such field; there are: {', '.join(WORDS)}", param=unknown[0][:40])
+    return said
+
+
+def _call(said: Mapping[str, Json]) -> str:
+    call = said.get("request_id")
+    if not isinstance(call, str) or not CALL.fullmatch(call):
+        raise BadRequest("request_id is the id of a call, as its x-weir-request-id says", param="request_id")
+    return call
+
+
+def _score(said: Mapping[str, Json]) -> float:
+    score, good = said.get("score"), said.get("good")
+    if (score is None) == (good is None):
+        raise BadRequest("say one of score (a number from 0 to 1) and good (true or false)", param="score")
+    if score is None:
+        if not isinstance(good, bool):
+            raise BadRequest("good is true or false", param="good")
+        return 1.0 if good else 0.0
+    if isinstance(score, bool) or not isinstance(score, int | float) or not 0 <= score <= 1:
+        raise BadRequest("score is a number from 0 (bad) to 1 (good)", param="score")
+    return float(score)
+
+
+def _name(said: Mapping[str, Json]) -> str:
+    name = said.get("name")
+    if name is None:
+        return NAMED
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise BadRequest("name has 1 to 64 letters, digits, dots, dashes or underscores", param="name")
+    return name
+
+
+def _comment(said: Mapping[str, Json]) -> str:
+    comment = said.get("comment")
+    if comment is None:
+        return ""
+    if not isinstance(comment, str) or len(comment) > COMMENT_CHARS:
+        raise BadRequest(f"comment is text of at most {COMMENT_CHARS} characters", param="comment")
+    return comment
+
+
+def _not_kept(state: Any) -> WeirError:
+    if state == "forbidden":
+        return Forbidden("this call was made by another tenant: it is not yours to judge", code="not_your_call")
+    if state == "full":
+        return BadRequest("this call is judged under as many names as may be", param="name", code="too_many_names")
+    return _not_found("there is no call with this id (or it has not ended yet, or is not kept any more)")
+
+
+def endpoints(models: Models, calls: Calls, feedback: Feedback) -> Mapping[str, Local]:
+    """By `METHOD /path`; a trailing `/` takes all below it."""
+    return {
+        "GET /v1/models": models,
+        "GET /v1/models/": models,
+        "GET /weir/calls/": calls,
+        "POST /weir/feedback": feedback,
+        "POST /v1/feedback": feedback,
+    }

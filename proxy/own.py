@@ -12,7 +12,7 @@ from urllib.parse import quote
 from proxy import record
 from proxy.errors import PluginFailed
 from proxy.exchange import Discarded, Exchange, Json, Response, Segment, Usage, UsageSource
-from proxy.ports import Headers, Pairs
+from proxy.ports import Headers
 from proxy.wire.codec import Answer, Codec, Stream
 from proxy.wire.sse import Reader
 
@@ -37,7 +37,7 @@ def headers(exchange: Exchange, *, whole: bool = False) -> Headers:
         if exchange.cost_nano_usd is not None:
             found.append(("x-weir-cost-usd", f"{exchange.cost_nano_usd / 1e9:.9f}"))
         found.append(("x-weir-overhead-ms", f"{exchange.timeline.own_s * 1000:.3f}"))
-    if exchange.caller.debug and asks_debug(exchange.request.headers):
+    if exchange.tells:
         found.append(("x-weir-debug", record.steps_line(exchange)))
     return found
 
@@ -49,7 +49,7 @@ def lines(exchange: Exchange, *, theirs: bool = False) -> bytes | None:
     response, spent_ms = exchange.response, exchange.timeline.own_s * 1000
     if target is None or exchange.variant or exchange.caller.debug:
         return None
-    if response is not None and response.headers and not (theirs and not _weirs(response.headers)):
+    if response is not None and response.headers and (not theirs or _weirs(response.headers)):
         return None
     paid = "" if cost is None else f"x-weir-cost-usd: {cost / 1e9:.9f}\r\n"
     cached = f"x-weir-cache: {exchange.cache}\r\n" if exchange.cache else ""
@@ -60,16 +60,15 @@ def lines(exchange: Exchange, *, theirs: bool = False) -> bytes | None:
 
 
 def _weirs(given: Headers) -> bool:
-    return any(name.lower().startswith("x-weir-") for name, _ in given)
+    for name, _ in given:  # noqa: SIM110  (a generator costs more than all the rest of it)
+        if name[:7].lower() == "x-weir-":
+            return True
+    return False
 
 
 @lru_cache(256)
 def _plain(model: str) -> str:
     return quote(model[:SHOWN_CHARS], safe=PLAIN)
-
-
-def asks_debug(headers: Pairs) -> bool:
-    return any(name.lower() == "x-weir-debug" and value == "1" for name, value in headers)
 
 
 def theirs(given: Headers) -> Headers:

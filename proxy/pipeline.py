@@ -18,7 +18,7 @@ from typing import Any
 import orjson
 import xxhash
 
-from proxy import gathering, own, record, wire
+from proxy import gathering, record, wire
 from proxy.bounds import bounds_of, hold
 from proxy.coroutines import resumed
 from proxy.delivery import Delivery
@@ -338,7 +338,7 @@ class Pipeline:
         request = exchange.request
         body, headers = faults.body(error, request.dialect, exchange.id)
         headers.append(("x-weir-request-id", exchange.id))
-        if exchange.caller.debug and own.asks_debug(request.headers):
+        if exchange.tells:
             headers.append(("x-weir-debug", record.steps_line(exchange)))
         if exchange.response is None:
             exchange.response = Response(source="weir")

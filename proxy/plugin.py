@@ -107,6 +107,22 @@ class TargetsKit(Protocol):
         ...
 
 
+class Verdict(NamedTuple):
+    """Somebody's word on the answer to a call."""
+
+    call: str
+    name: str
+    """What was judged of it, in the caller's word."""
+    score: float
+    """From 0 (bad) to 1 (good)."""
+    before: float | None
+    """The score that it takes the place of, where this plugin has heard that one; None: it is the first."""
+    tenant: str
+    agent: str
+    note: Any
+    """What the plugin left with the call (`Exchange.lesson`), as JSON."""
+
+
 class Named(NamedTuple):
     """A model that options name."""
 
@@ -172,9 +188,9 @@ class Plugin(Generic[OptionsT]):
     """Hooks with an `await` in them that hardly ever wait, and before they do use nothing of asyncio but a future:
     like hooks without one they keep no call from the short way."""
     again: ClassVar[frozenset[str] | None] = None
-    """The hooks that run for a call that is the same, byte for byte, as one that was answered without a finding, from the
-    same caller under the same settings (`proxy.repeats`); they edit nothing. All others find and decide the same once
-    more. None: that is not so, and such calls take the whole way."""
+    """The hooks that run for a call that is the same, byte for byte, as one that was answered without a finding, from
+    the same caller under the same settings (`proxy.repeats`); they edit nothing. All others find and decide the same
+    once more. None: that is not so, and such calls take the whole way."""
     rows: ClassVar[tuple[str, ...]] = ("text",)
     """The texts that `scan` wants in a row."""
     whole: ClassVar[frozenset[str]] = frozenset()
@@ -278,6 +294,11 @@ class Plugin(Generic[OptionsT]):
     async def export(self, user: str) -> list[dict[str, Any]]:
         """Whatever is held of this user here and in `kit.store`, as JSON objects, for who may ask what Weir knows."""
         return []
+
+    async def feedback(self, verdict: Verdict) -> None:
+        """Somebody has judged a call of which this plugin wanted to be told. Every worker's plugin hears the same
+        verdicts in the same order, the newest thousands of them once more after a start: what is learnt of nothing else
+        is the same in all workers, and need not be kept."""
 
     async def ordered(self, order: dict[str, Any]) -> dict[str, Any]:
         """What the admin port wants of this plugin, in every worker; gives what is told there. Raises WeirError."""

@@ -14,6 +14,7 @@ import orjson
 
 from proxy.errors import PluginFailed, ProtocolViolation, Refused, StreamCut, WeirError
 from proxy.exchange import (
+    LESSONS,
     NOTHING,
     RETRIEVED,
     Discarded,
@@ -91,6 +92,8 @@ class Record(TypedDict, total=False):
     """HIT, SEMANTIC, COALESCED, MISS, BYPASS; empty: no cache was asked."""
     savings: list[dict[str, Any]]
     """What plugins spared of this call: plugin, kind, tokens, money, what it risked, mode."""
+    lessons: dict[str, Any]
+    """What plugins are told with a verdict on this call, by plugin."""
     discarded: list[dict[str, Any]]
     """Answers that were thrown away before this one (a cascade, a fallback): upstream, model, tokens, usage_source,
     cost_nano_usd. The tokens and the cost of the call are the sum of all."""
@@ -143,6 +146,8 @@ def _extra(exchange: Exchange) -> dict[str, Any]:
         found["findings"] = exchange.findings
     if exchange.savings:
         found["savings"] = exchange.savings
+    if LESSONS in exchange.notes:
+        found["lessons"] = exchange.notes[LESSONS]
     if exchange.discarded:
         found["discarded"] = [_thrown_away(one) for one in exchange.discarded]
     return found
@@ -251,7 +256,9 @@ def line(exchange: Exchange) -> bytes:
         exchange.cost_nano_usd, usage.input, usage.output, caller.user, caller.session,
     )  # fmt: skip
     rest = (
-        _extra(exchange) if exchange.steps or exchange.findings or exchange.savings or exchange.discarded else None,
+        _extra(exchange)
+        if exchange.steps or exchange.findings or exchange.savings or exchange.discarded or LESSONS in exchange.notes
+        else None,
         caller.tenant, exchange.conversation, caller.key, caller.credential, request.dialect, request.method,
         request.stream, target.upstream, exchange.variant, None if error is None else getattr(error, "code", None),
         exchange.attempts, response.source, response.finish, response.complete,

@@ -12,7 +12,7 @@ from typing import Any, TypeGuard, get_args, get_origin, get_type_hints
 
 from proxy.errors import ConfigError
 from proxy.live import Entry, Snapshot
-from proxy.plugin import Kit, Plugin
+from proxy.plugin import Kit, Plugin, Verdict
 
 log = logging.getLogger("weir.plugins")
 
@@ -268,6 +268,17 @@ class Registry:
     async def export(self, user: str) -> list[dict[str, Any]]:
         """What the plugins hold of this user, each with the name of its plugin."""
         return [{"plugin": each.name, **held} for each in self._all() for held in await each.export(user)]
+
+    async def teach(self, verdict: Verdict, notes: Mapping[str, Any]) -> None:
+        """Tells the plugins that left a note with the call; one that fails keeps nobody from it."""
+        for name, note in notes.items():
+            plugin = self._plugins.get(name)
+            if plugin is None:
+                continue
+            try:
+                await plugin.feedback(verdict._replace(note=note))
+            except Exception:
+                log.exception("plugin %s did not take a verdict", name)
 
     async def order(self, order: dict[str, Any]) -> dict[str, Any] | None:
         """Hands it to the plugin that `order["plugin"]` names; None where there is none."""

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from proxy.exchange import MASK, Exchange
+from proxy.exchange import LESSONS, MASK, Exchange
+
+REASONS = ("bypass ", "stay: ")
+"""How steps begin that say why a plugin does nothing: in shadow it would do nothing for the same reason."""
 
 
 def of(exchange: Exchange) -> Exchange:
@@ -20,6 +23,7 @@ def of(exchange: Exchange) -> Exchange:
     view.target = exchange.target
     view.conversation = exchange.conversation
     view.variant = exchange.variant
+    view.explained = exchange.explained
     view.notes.update(exchange.notes)
     view.state = exchange.state
     view.findings = list(exchange.findings)
@@ -44,13 +48,27 @@ def note(exchange: Exchange, view: Exchange, plugin: str, hook: str, result: obj
     if len(view.request.inserts) > len(exchange.request.inserts):
         exchange.step(plugin, hook, f"would insert {len(view.request.inserts) - len(exchange.request.inserts)}")
     if view.target is not None and view.target != exchange.target:
-        exchange.step(plugin, hook, f"would move to {view.target.upstream}/{view.target.model}")
+        exchange.step(plugin, hook, _moved(view, f"{view.target.upstream}/{view.target.model}"))
+    if view.variant != exchange.variant:
+        exchange.step(plugin, hook, f"would assign {view.variant}")
+    for step in view.steps:
+        if step.what.startswith(REASONS):
+            exchange.step(plugin, hook, f"would {step.what}")
+
+
+def _moved(view: Exchange, where: str) -> str:
+    """With the reason, where the plugin gave one."""
+    told = f"moved to {where}"
+    reason = next((step.what.removeprefix(told) for step in view.steps if step.what.startswith(told)), "")
+    return f"would move to {where}{reason}"
 
 
 def carry_over(exchange: Exchange, view: Exchange) -> None:
     """What a shadow hook found and would have spared. What is kept of a call is masked, even where the call is not."""
     if MASK in view.notes:
         exchange.notes[MASK] = view.notes[MASK]
+    if LESSONS in view.notes:
+        exchange.notes[LESSONS] = view.notes[LESSONS]
     exchange.savings.extend(replace(saving, mode="shadow") for saving in view.savings)
     exchange.findings.extend(
         replace(finding, action=f"would {finding.action}") for finding in view.findings[len(exchange.findings) :]

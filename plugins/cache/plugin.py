@@ -31,7 +31,7 @@ from plugins.cache.seen import Seen
 from plugins.cache.tape import Recorder, answered, events, named_in, worth
 from proxy.errors import BadRequest, UpstreamFailed
 from proxy.exchange import Exchange, Json, Response, Target
-from proxy.plugin import Kit, Named, Plugin, Tape
+from proxy.plugin import Kit, Named, Plugin, Tape, Verdict
 
 DEFAULTS: Final = CacheOptions()
 LONGEST_BYTES: Final = 4 * 1024 * 1024
@@ -60,7 +60,7 @@ class Cache(Plugin[CacheOptions]):
         self._seen = Seen()
         self._version = -1
         self._series: dict[tuple[str, str], Callable[[], None]] = {}
-        self._counts = dict.fromkeys(("hit", "semantic", "miss", "bypass", "stale"), 0)
+        self._counts = dict.fromkeys(("hit", "semantic", "coalesced", "miss", "bypass", "stale"), 0)
         self._bytes = kit.metrics.gauge("weir_cache_bytes")
 
     def needed(self, hook: str, snapshot: Any, agent: Any) -> bool:
@@ -138,7 +138,7 @@ class Cache(Plugin[CacheOptions]):
         exchange.cache = "MISS"
         if not asked.unkept:
             exchange.flight = self._flight(ticket)
-        self._count(exchange, "miss")
+        ticket.missed = True
         return None
 
     def _ticket(self, exchange: Exchange, doc: Json, chosen: list[str] | None, asked: Control) -> Ticket:
@@ -290,6 +290,10 @@ class Cache(Plugin[CacheOptions]):
         """What a shared answer spared; in shadow, what would have been kept."""
         ticket: Ticket | None = exchange.state.get(self.name)
         response = exchange.response
+        if ticket is not None and ticket.missed:
+            self._count(exchange, "coalesced" if exchange.cache == "COALESCED" else "miss")
+        if self.semantic is not None and exchange.cache == "SEMANTIC":
+            exchange.lesson(self.name, self.semantic.lesson(exchange))
         if ticket is not None and exchange.cache == "COALESCED" and response is not None and response.usage is not None:
             models, upstream = (response.model, ticket.target.model), ticket.target.upstream
             spared = replay.saving_of(self.kit.prices, response.usage, upstream, models, exchange.at_s, self.name)
@@ -312,13 +316,13 @@ class Cache(Plugin[CacheOptions]):
 
     def _neighbour(self) -> Neighbour:
         """Loaded where it is wanted: it takes a tenth of a second and some megabytes."""
-        found: Neighbour = import_module("plugins.cache.semantic.semantic").Semantic(
-            self.kit,
-            self.keys.local,
-            lambda key: self.memory.find(key),
-            lambda exchange, ticket, entry: self._found(exchange, ticket, entry, "semantic"),
-        )
+        made, give = import_module("plugins.cache.semantic.semantic").Semantic, partial(self._found, result="semantic")
+        found: Neighbour = made(self.kit, self.keys.local, lambda key: self.memory.find(key), give)
         return found
+
+    async def feedback(self, verdict: Verdict) -> None:
+        if self.semantic is not None:
+            self.semantic.judged(verdict)
 
     async def forget(self, user: str) -> int:
         """Answers to calls of this user, here and on the shelves beyond."""

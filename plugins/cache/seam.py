@@ -10,6 +10,7 @@ from plugins.cache.entry import Entry
 from plugins.cache.options import CacheOptions
 from plugins.cache.semantic.options import SemanticOptions
 from proxy.exchange import Exchange, Json, Response, Target
+from proxy.plugin import Verdict
 
 
 @dataclass(slots=True)
@@ -35,6 +36,8 @@ class Ticket:
     """An answer whose time is over, good if the provider fails."""
     within_s: float | None = None
     """None older than this is to be given, where the caller says so."""
+    missed: bool = False
+    """Nothing was there; whether another call's answer is shared then is known at its end."""
 
 
 class Neighbour(Protocol):
@@ -47,6 +50,14 @@ class Neighbour(Protocol):
 
     def kept(self, exchange: Exchange, ticket: Ticket, entry: Entry) -> None:
         """An answer to this call has just been kept under `ticket.key`."""
+        ...
+
+    def lesson(self, exchange: Exchange) -> Any:
+        """Of a call that was answered: what is to be told with a verdict on it."""
+        ...
+
+    def judged(self, verdict: Verdict) -> None:
+        """Somebody has judged such a call, in whichever worker."""
         ...
 
     async def start(self, configured: Sequence[SemanticOptions]) -> None:

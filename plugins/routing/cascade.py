@@ -25,6 +25,9 @@ UNSURE = re.compile(
     re.IGNORECASE,
 )
 FENCE = re.compile(r"^\s*```(?:json)?\s*|\s*```\s*$")
+DECLINED = frozenset({"content_filter", "refusal"})
+SHORT_TOKENS = 120
+"""Refusals that are answers are short."""
 LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 
 
@@ -54,6 +57,19 @@ def cut_off(exchange: Exchange, response: Response) -> bool:
     return response.finish in CUT and not any(exchange.request.get(name) for name in LIMITS)
 
 
+def nothing(exchange: Exchange, response: Response) -> bool:
+    """An answer that is none, so far as that is seen without a search for its texts."""
+    if response.finish in DECLINED:
+        return True
+    usage = response.usage
+    if usage is None or usage.output > SHORT_TOKENS or response.finish in ACTING:
+        return False
+    if not usage.output:
+        return True
+    said = response.said if isinstance(response.said, list) else []
+    return any(one.kind == "refusal" or (one.kind == "text" and REFUSES.match(one.text)) for one in said)
+
+
 def _length(exchange: Exchange, response: Response, text: str, acts: bool) -> bool:
     return cut_off(exchange, response)
 
@@ -63,7 +79,7 @@ def _empty(exchange: Exchange, response: Response, text: str, acts: bool) -> boo
 
 
 def _refusal(exchange: Exchange, response: Response, text: str, acts: bool) -> bool:
-    if response.finish in ("content_filter", "refusal") or any(one.kind == "refusal" for one in response.segments):
+    if response.finish in DECLINED or any(one.kind == "refusal" for one in response.segments):
         return True
     return not acts and REFUSES.match(text) is not None
 

@@ -4,6 +4,9 @@ For each tenant and model a logistic regression over a few numbers of the call, 
 each with a precision of its own (a diagonal Laplace approximation; O. Chapelle and L. Li, 2011). What it knows is kept
 as precision and precision times weight: both are sums, so what several workers have learnt is added up in the store.
 What was learnt long ago counts less and less.
+
+Outcomes and people's words teach a learner each: what merely ended says that all is as foretold, and would outvote the
+few who say anything. What words teach is in no store: every worker hears them all, and again after a start.
 """
 
 from __future__ import annotations
@@ -73,9 +76,13 @@ class Known:
 class Learner:
     """Everything that was learnt, by tenant and model."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store | None) -> None:
+        """None: what is learnt here is this process's own."""
         self._store = store
         self._known: OrderedDict[tuple[str, str], Known] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._known)
 
     def correction(self, tenant: str, model: str, traits: Traits) -> float:
         """What to add to the log odds foretold."""
@@ -112,6 +119,14 @@ class Learner:
         known.settle()
         return known
 
+    def relearn(self, tenant: str, model: str, traits: Traits, good: float, before: float) -> None:
+        """What somebody said is `good` now and was `before`: no more is known than was, and something else."""
+        known = self._of(tenant, model, len(traits) - 1)
+        for at, trait in enumerate(traits[1:]):
+            known.moment[at] += (good - before) * trait
+            known.fresh_moment[at] += (good - before) * trait
+        known.settle()
+
     def ended(self, tenant: str, model: str) -> bool:
         """An answer merely ended, all is as foretold. Whether this is the one of `EACH` that teaches, for them all."""
         known = self._known.get((tenant, model))
@@ -123,6 +138,8 @@ class Learner:
     async def load(self, tenant: str, model: str, size: int) -> None:
         """What the store has of it. A store that is away has nothing."""
         known = self._of(tenant, model, size)
+        if self._store is None:
+            return
         try:
             found = _unpacked(await self._store.get(_key(tenant, model)), size)
         except WeirError:
@@ -137,26 +154,26 @@ class Learner:
         """Adds to the store what is new here, and takes over what others have learnt. Kept for later where the store
         is away."""
         known = self._known.get((tenant, model))
-        if known is None or known.saving or not known.fresh:
+        if self._store is None or known is None or known.saving or not known.fresh:
             return
         known.saving = True
         try:
-            await self._add(known, _key(tenant, model))
+            await self._add(self._store, known, _key(tenant, model))
         except WeirError:
             return
         finally:
             known.saving = False
 
-    async def _add(self, known: Known, key: str) -> None:
+    async def _add(self, store: Store, known: Known, key: str) -> None:
         size = len(known.weights)
         for _ in range(TRIES):
-            before = await self._store.get(key)
+            before = await store.get(key)
             precision, moment = _unpacked(before, size) or ([0.0] * size, [0.0] * size)
             added, count = (list(known.fresh_precision), list(known.fresh_moment)), known.fresh
             aged = KEPT**count
             precision = [aged * a + b for a, b in zip(precision, added[0], strict=True)]
             moment = [aged * a + b for a, b in zip(moment, added[1], strict=True)]
-            if await self._store.put_if(key, _packed(precision, moment), before, TTL_S):
+            if await store.put_if(key, _packed(precision, moment), before, TTL_S):
                 _taken_over(known, (precision, moment), added, count)
                 return
 

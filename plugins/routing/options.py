@@ -5,11 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from difflib import get_close_matches
+from types import MappingProxyType
+from typing import ClassVar, Literal
 
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 Check = Literal["length", "empty", "refusal", "unsure", "json"]
 HOURS = re.compile(r"([01]\d|2[0-4]):([0-5]\d)-([01]\d|2[0-4]):([0-5]\d)")
+LANGUAGES: Mapping[str, str] = MappingProxyType({
+    "ar": "arabic", "de": "german", "el": "greek", "en": "english", "es": "spanish", "fr": "french", "he": "hebrew",
+    "hi": "hindi", "it": "italian", "ja": "japanese", "ko": "korean", "nl": "dutch", "pt": "portuguese",
+    "ru": "russian", "th": "thai", "zh": "chinese",
+})  # fmt: skip
+"""Those that are told apart, by their codes."""
 ASKED = "asked"
 """As a rule's target: the model that was asked."""
 
@@ -18,6 +26,7 @@ ASKED = "asked"
 class Condition:
     """Which calls a rule is for: everything given must hold, what is not given holds."""
 
+    example: ClassVar[str] = "{models: [gpt-4o], tokens_below: 500}"
     agents: tuple[str, ...] = ()
     """Agents, exact or ending in *."""
     models: tuple[str, ...] = ()
@@ -48,6 +57,9 @@ class Condition:
     def __post_init__(self) -> None:
         if self.hours and not HOURS.fullmatch(self.hours):
             raise ValueError(f"hours is {self.hours!r}; write two times of day in UTC, such as 22:00-06:00")
+        for code in self.languages:
+            if code not in LANGUAGES:
+                raise ValueError(f"languages has {code!r}, which is none; {_meant(code)}")
         if self.budget_below is not None and not 0 < self.budget_below <= 1:
             raise ValueError("budget_below is a share: above 0 and at most 1")
         if (self.tokens_from or 0) < 0 or (self.tokens_below is not None and self.tokens_below < 1):
@@ -120,6 +132,7 @@ class Cascade:
 class Pool:
     """Models of which one answers: the cheapest that is likely good enough."""
 
+    example: ClassVar[str] = "{asked: [gpt-4o], models: [{target: openai/gpt-4o-mini}, {target: openai/gpt-4o}]}"
     asked: tuple[str, ...] = ()
     """The models that callers ask for and this pool stands in for, exact or ending in *. No other call is touched."""
     models: tuple[Model, ...] = ()
@@ -168,6 +181,16 @@ class RoutingOptions:
 def _shares(bar: float | None, explore: float | None) -> None:
     if not 0 <= (bar or 0) <= 1 or not 0 <= (explore or 0) <= 1:
         raise ValueError("bar and explore are shares: between 0 and 1")
+
+
+def _meant(word: str) -> str:
+    """The code of a language that somebody wrote in another way."""
+    low = word.strip().lower()
+    short = low.replace("_", "-").partition("-")[0]
+    named = next((code for code, name in LANGUAGES.items() if name == low), short if short in LANGUAGES else "")
+    near = get_close_matches(low, LANGUAGES.values(), 1, 0.75) if not named else []
+    named = named or next((code for code, name in LANGUAGES.items() if name in near), "")
+    return f"write {named}" if named else f"there are {', '.join(LANGUAGES)}"
 
 
 def fits(patterns: tuple[str, ...], value: str) -> bool:

@@ -7,8 +7,7 @@ upstream is not for its credential. In shadow nothing moves, and each call tells
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -16,17 +15,19 @@ from plugins.routing import cascade, ledger, targets
 from plugins.routing.capabilities import has_others, modest, needs
 from plugins.routing.choice import NOTHING, SIZE, Choice, Decision, choose, explored, ladder, traits, unlike
 from plugins.routing.features import asked_text
+from plugins.routing.idle import idle, named
 from plugins.routing.learner import EACH, SAVE_AFTER, Learner, Traits
 from plugins.routing.ledger import Account
 from plugins.routing.options import ASKED, RoutingOptions
 from plugins.routing.plans import Candidate, Plan, Ready, at, candidates, plan
 from plugins.routing.quality import Prior, chance
+from plugins.routing.reasons import reason
 from plugins.routing.rules import Facts
 from plugins.routing.sticky import Stay, Sticky
 from plugins.routing.targets import permitted, resolver
 from proxy.errors import ConfigError, UpstreamFailed
 from proxy.exchange import PINNED, RETRIEVED, Exchange, Response, Target
-from proxy.plugin import Kit, Plugin
+from proxy.plugin import Around, Kit, Named, Plugin, Verdict
 
 PLANS = 4096
 OFF_HEADER = "x-weir-route"
@@ -35,8 +36,8 @@ HELD = frozenset(("previous_response_id", "conversation", "background"))
 """Of calls that belong to what a provider keeps: they go where that is, to the model that was asked."""
 OUTCOME_WEIGHT = 0.25
 """What the mere end of an answer counts, beside somebody's own word or a failed check."""
-RECENT = 4096
-"""Calls that feedback can still be learnt from."""
+AGAIN_S = 120.0
+"""Who sends a call once more in its session so soon after it was answered wants another answer."""
 STAYS = "stays"
 """Why a call goes where its conversation is."""
 WORTH_ANOTHER = frozenset({"provider_400", "provider_404", "provider_413", "provider_422"})
@@ -50,11 +51,18 @@ class Routing(Plugin[RoutingOptions]):
     def __init__(self, kit: Kit) -> None:
         super().__init__(kit)
         self._prior = Prior.packaged()
-        self._learner = Learner(kit.store)
+        self._learner, self._words = Learner(kit.store), Learner(None)
         self._sticky = Sticky()
         self._plans: dict[tuple[Any, ...], Plan | None] = {}
         self._plans_of: Any = None
-        self._recent: OrderedDict[str, tuple[str, str, Traits]] = OrderedDict()
+
+    @classmethod
+    def named(cls, options: RoutingOptions) -> Iterable[Named]:
+        return named(options)
+
+    @classmethod
+    def remarks(cls, options: RoutingOptions, around: Around) -> Iterable[tuple[tuple[str, ...], str]]:
+        return idle(options, around.dialects)
 
     async def start(self) -> None:
         """Raises ConfigError where a target is served by nobody."""
@@ -79,8 +87,12 @@ class Routing(Plugin[RoutingOptions]):
         if asked is None:
             return None
         found = self._plan(exchange, asked)
-        if found is not None and not _pinned(exchange):
+        pinned = found is not None and _pinned(exchange)
+        if found is not None and not pinned:
             self._route(exchange, found, asked)
+        if exchange.target is asked and exchange.tells:
+            why = reason(exchange, found, exchange.state.get(self.name), pinned=pinned)
+            exchange.step(self.name, "request", f"stay: {why}")
         return None
 
     async def answer(self, exchange: Exchange, error: Exception | None) -> Response | Target | None:
@@ -116,7 +128,7 @@ class Routing(Plugin[RoutingOptions]):
         served = exchange.target if exchange.attempts else account.chosen
         if decision.plan.sticky_s and exchange.conversation and served is not None:
             self._stay(exchange, decision, served)
-        if decision.plan.learn and exchange.attempts:
+        if decision.plan.learn and (exchange.attempts or exchange.response is not None):
             self._conclude(exchange, decision)
 
     def scan(self, row: dict[str, Any], options: RoutingOptions) -> dict[str, Any]:
@@ -131,13 +143,15 @@ class Routing(Plugin[RoutingOptions]):
         found = choose(able, [traits(one, judged, tools=False) for one in able], bar, None)
         return {**told, "choice": found.candidate.name}
 
-    def learn(self, features: Traits, model: str, good: bool, *, tenant: str = "default") -> None:
-        """Somebody's own word on an answer. `features` as `recent` gives them, `model` as the options name it."""
-        self._learn(tenant, model, features, 1.0 if good else 0.0, 1.0)
-
-    def recent(self, id: str) -> tuple[str, str, Traits] | None:
-        """Tenant, model and features of a call that this process has served lately, for feedback that comes later."""
-        return self._recent.get(id)
+    async def feedback(self, verdict: Verdict) -> None:
+        """Somebody's own word on an answer. Of calls of another version nothing is learnt."""
+        model, *one = verdict.note
+        if len(one) != SIZE + 1:
+            return
+        if verdict.before is None:
+            self._words.learn(verdict.tenant, model, one, verdict.score)
+        else:
+            self._words.relearn(verdict.tenant, model, one, verdict.score, verdict.before)
 
     # On the way out
 
@@ -164,6 +178,8 @@ class Routing(Plugin[RoutingOptions]):
         stay = None
         if found.sticky_s and exchange.conversation:
             stay = self._sticky.find(exchange.conversation, exchange.request.model, exchange.at_s, found.sticky_s)
+            if stay is not None and stay.asked and found.learn:
+                self._look_for_retry(exchange, found, stay)
         rule = self._rule(exchange, found, asked) if found.rules else None
         if rule is not None:
             decision = Decision(Account(asked, rule.target or asked, f"rule {rule.name}"), found, rule.name, NOTHING)
@@ -237,12 +253,14 @@ class Routing(Plugin[RoutingOptions]):
         return choose(able, [each[one.name] for one in able], bar, correct)
 
     def _correction(self, tenant: str, candidate: Candidate, one: Traits) -> float:
-        return self._learner.correction(tenant, candidate.name, one)
+        by_outcome = self._learner.correction(tenant, candidate.name, one)
+        return by_outcome + self._words.correction(tenant, candidate.name, one)
 
     def _bent(self, tenant: str, found: Plan, able: Sequence[Candidate]) -> bool:
         """Whether something of what is foretold is to be corrected. What the store knows of models that are met for the
         first time is looked up; the call does not wait for it."""
-        bent = False
+        words = self._words
+        bent = bool(words) and any((said := words.known(tenant, one.name)) and said.bent for one in able)
         for one in able:
             known = self._learner.known(tenant, one.name)
             if known is not None:
@@ -251,6 +269,14 @@ class Routing(Plugin[RoutingOptions]):
                 self._learner.expect(tenant, one.name, SIZE)
                 self.kit.tasks.spawn("routing learnt", self._learner.load(tenant, one.name, SIZE))
         return bent
+
+    def _look_for_retry(self, exchange: Exchange, found: Plan, stay: Stay) -> None:
+        """The answer to the same call, a moment ago, was none that its caller could use."""
+        if exchange.at_s - stay.at_s < AGAIN_S and stay.asked == hash(exchange.request.body):
+            stay.asked = 0
+            answered = found.candidate(stay.target)
+            if answered is not None and stay.traits is not None:
+                self._learn(exchange.caller.tenant, answered.name, stay.traits, 0.0, OUTCOME_WEIGHT)
 
     # At the end
 
@@ -261,13 +287,16 @@ class Routing(Plugin[RoutingOptions]):
             prompt = usage.input + usage.cache_read + usage.cache_write
             cached = usage.cache_read > 0 or usage.cache_write > 0
         stay, model = decision.stay, exchange.request.model
+        ended = exchange.outcome == "ok" and exchange.caller.session is not None
+        said = hash(exchange.request.body) if ended else 0
         if stay is not None and decision.why == STAYS and served is decision.account.chosen:
+            stay.asked = said
             stay.at_s, stay.prompt_tokens, stay.cached = exchange.at_s, prompt, cached
             self._sticky.touch(exchange.conversation, model)
             return
         candidate = decision.served(served)
         judged = None if candidate is None else decision.traits.get(candidate.name)
-        stay = Stay(served, exchange.at_s, prompt, cached, decision.account.likely, judged)
+        stay = Stay(served, exchange.at_s, prompt, cached, decision.account.likely, judged, said)
         self._sticky.keep(exchange.conversation, model, stay)
 
     def _conclude(self, exchange: Exchange, decision: Decision) -> None:
@@ -278,19 +307,15 @@ class Routing(Plugin[RoutingOptions]):
         if served is None or one is None:
             return
         response = exchange.response
-        self._recall(exchange, served, one)
         if exchange.outcome == "provider_error":
-            self._observe(exchange, decision, served, 0.0, OUTCOME_WEIGHT)
+            if exchange.attempts:
+                self._observe(exchange, decision, served, 0.0, OUTCOME_WEIGHT)
         elif exchange.outcome == "ok" and response is not None and ledger.billed(exchange, response):
-            if cascade.cut_off(exchange, response):
+            exchange.lesson(self.name, (served.name, *one))
+            if cascade.cut_off(exchange, response) or cascade.nothing(exchange, response):
                 self._observe(exchange, decision, served, 0.0, OUTCOME_WEIGHT)
             elif self._learner.ended(exchange.caller.tenant, served.name):
                 self._observe(exchange, decision, served, chance(one[0]), OUTCOME_WEIGHT * EACH)
-
-    def _recall(self, exchange: Exchange, served: Candidate, one: Traits) -> None:
-        if len(self._recent) >= RECENT:
-            self._recent.popitem(last=False)
-        self._recent[exchange.id] = (exchange.caller.tenant, served.name, one)
 
     def _observe(self, exchange: Exchange, decision: Decision, served: Candidate, good: float, weight: float) -> None:
         one = decision.traits.get(served.name)

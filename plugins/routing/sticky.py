@@ -27,6 +27,8 @@ class Stay:
     """That its model is good enough, as it was judged at first."""
     traits: Sequence[float] | None = None
     """By which it was: later turns are not judged again."""
+    asked: int = 0
+    """The hash of its last call, where that was answered and its session has a name; 0: that is of no use."""
 
 
 class Sticky:

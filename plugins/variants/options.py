@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from math import isfinite
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 Unit = Literal["user", "session", "conversation"]
 Surface = Literal["chat", "responses", "messages", "completions", "embeddings"]
@@ -24,6 +24,7 @@ FIXED = frozenset({
 class Variant:
     """One arm of a test. What it does not name stays as the call has it."""
 
+    example: ClassVar[str] = "{name: new, model: gpt-4o-mini}"
     name: str
     """Letters, digits, '_', '.' and '-'."""
     weight: float = 1.0
@@ -54,6 +55,7 @@ class Variant:
 class Trial:
     """One test: a share of the units, divided among variants."""
 
+    example: ClassVar[str] = "{name: models, variants: [{name: old}, {name: new, model: gpt-4o-mini}]}"
     name: str
     """Letters, digits, '_', '.' and '-'."""
     variants: tuple[Variant, ...]

@@ -53,8 +53,7 @@ async def _control(options: argparse.Namespace) -> int:
     clock, run = SystemClock(), options.run
 
     def read(overlay: Overlay) -> Loaded:
-        loaded = sources.read(options.config, flags, os.environ, overlay)
-        checking.verify(loaded, find)
+        loaded = checking.verify(sources.read(options.config, flags, os.environ, overlay), find)
         write_whole(run / OWN_PRICES, json.dumps(pricelist.read(options.config, os.environ)).encode())
         return loaded
 

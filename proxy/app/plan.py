@@ -34,13 +34,12 @@ def main(arguments: list[str]) -> int:
 def made(options: argparse.Namespace) -> dict[str, Any] | int:
     """The plan, or the exit code where the configuration is wrong (said on stderr)."""
     try:
-        loaded = sources.read(options.config, given_flags(options), os.environ, None)
-        checking.verify(loaded, find)
+        loaded = checking.verify(sources.read(options.config, given_flags(options), os.environ, None), find)
     except sources.ConfigErrors as errors:
         for line in checking.failed(errors):
             say(line)
         return 2
-    for warning in checking.notes(loaded, find):
+    for warning in loaded.warnings:
         say(f"weir: note: {warning}")
     plan = loaded.settings.process()
     plan["valkey"] = _embedded() if loaded.settings.store == "auto" else None

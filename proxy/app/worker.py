@@ -21,6 +21,7 @@ from typing import Any
 import uvloop
 
 from proxy import snapshot
+from proxy.app.lessons import Lessons
 from proxy.app.parts import PRICES, SNAPSHOT, SOCKET, LazyPrices, open_store, read_facts
 from proxy.ask import Asker
 from proxy.chain import Chain
@@ -33,7 +34,7 @@ from proxy.express import Express
 from proxy.held import Held
 from proxy.house import House, Records
 from proxy.live import Live, Snapshot
-from proxy.local import Calls, Models
+from proxy.local import Calls, Feedback, Models, endpoints
 from proxy.memory import Memory
 from proxy.pipeline import Pipeline
 from proxy.plugin import Kit
@@ -117,6 +118,7 @@ class Worker:
                 targets=endpoint.targets_of,
             )
         )
+        self.lessons = Lessons(parts.records.ask, self.registry.teach)
         self.front: Front
         self.chains: Chains
         self.pipeline: Pipeline
@@ -127,7 +129,7 @@ class Worker:
         self.chains = Chains(await self._chain(self.live.current))
         pool = Pool(self.client, self._clock, parts.metrics)
         held = Held(parts.store)
-        calls, models = Calls(parts.records), Models(self.client)
+        calls = Calls(parts.records)
         house = House(
             now=now,
             wall=self._clock.wall_s,
@@ -143,7 +145,7 @@ class Worker:
             inflate=inflate,
             decode=self._tokens.decode,
             secret=parts.secret,
-            local={"GET /v1/models": models, "GET /v1/models/": models, "GET /weir/calls/": calls},
+            local=endpoints(Models(self.client), calls, Feedback(parts.records)),
             held=held,
             kept=calls.keep,
             relay=Relay(now, pool, self.client, held, tunnel),
@@ -348,7 +350,7 @@ class Process:
         what was forgotten, what is held."""
         self._newest = max(self._newest, message.get("snapshot", 0))
         if not self._started:
-            if message.keys() - {"snapshot"}:
+            if message.keys() - {"snapshot", "feedback"}:
                 raise Overloaded("this worker is only starting")
             return {"snapshot": 0}
         if "forget" in message:
@@ -357,11 +359,13 @@ class Process:
             return {"done": await self._worker.registry.order(dict(message["order"]))}
         if "export" in message:
             return {"held": await self._worker.registry.export(str(message["export"]))}
+        self._worker.tasks.spawn("verdicts", self._worker.lessons.follow())  # also of the time that control was away
         if self._newest > self._worker.live.current.version:
             await self._swap()
         return {"snapshot": self._worker.live.current.version}
 
     def _catch_up(self) -> None:
+        self._worker.tasks.spawn("verdicts", self._worker.lessons.follow())
         if self._newest > self._worker.live.current.version:
             self._worker.tasks.spawn("swap", self._swap())
 

@@ -124,7 +124,7 @@ def _warmed(options: argparse.Namespace) -> int:
     key = os.environ.get(options.key_env, "")
     if not key and options.key_env != KEY_ENV:
         raise ValueError(f"--key-env names {options.key_env}, which is not set")
-    line = Line(options.to or _found(Path(options.data)), key)
+    line = Line(options.to or address(Path(options.data)), key)
     told: Counter[str] = Counter()
     with closing(line), ThreadPoolExecutor(options.at_once) as pool:
         for call, (status, state) in zip(calls, pool.map(line.send, calls), strict=True):
@@ -154,7 +154,8 @@ def _calls(file: str) -> Iterator[Call]:
         yield Call(number, path, json.dumps(body).encode(), headers)
 
 
-def _found(data: Path) -> str:
+def address(data: Path) -> str:
+    """Where the Weir of this data directory takes calls. Raises AdminError."""
     try:
         facts = json.loads((data / "weir.lock").read_text())
         return f"http://127.0.0.1:{int(facts['port'])}"

@@ -9,10 +9,13 @@ import sys
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from proxy.commands.serving import add_flags, flags_of
-from proxy.configuration import checking, overlay, pricelist, sources
+from proxy.configuration import blame, checking, overlay, pricelist, sources
+from proxy.configuration.overlay import Overlay
+from proxy.configuration.sources import Loaded
 from proxy.errors import ConfigError
 from proxy.registry import find
 from proxy.snapshot import secret
@@ -30,12 +33,8 @@ def main(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     file = options.file or options.config
     try:
-        data = Path(options.data_dir or os.environ.get("WEIR_DATA_DIR") or ".weir")
-        loaded = sources.read(
-            Path(file) if file else None, flags_of(options), os.environ, overlay.read(data / overlay.NAME)
-        )
+        loaded = _loaded(Path(file) if file else None, flags_of(options))
         lines = checking.sentences(loaded, find, every=options.all)
-        checking.verify(loaded, find)
         prices = pricelist.read(Path(file) if file else None, os.environ)
     except ConfigError as error:
         sys.stderr.write(f"weir check: {error}\n")
@@ -50,6 +49,20 @@ def main(arguments: list[str]) -> int:
         lines.append(f"{len(prices)} {'price' if len(prices) == 1 else 'prices'} of your own, from {pricelist.NAME}.")
     sys.stdout.write("\n".join(lines) + "\n")
     return 0
+
+
+def _loaded(file: Path | None, flags: dict[str, Any]) -> Loaded:
+    """With what was changed at run time in the data directory. Raises ConfigError or ConfigErrors."""
+    try:
+        place = sources.read(file, flags, os.environ, None).settings.data_dir
+    except sources.ConfigErrors:  # what is wrong is told below
+        place = flags.get("data_dir") or os.environ.get("WEIR_DATA_DIR") or ".weir"
+    data = Path(place).expanduser()
+
+    def judged(changed: Overlay) -> Loaded:
+        return checking.verify(sources.read(file, flags, os.environ, changed), find)
+
+    return blame.read(judged, overlay.read(data / overlay.NAME), data)
 
 
 def _unreached(store: str) -> Iterator[str]:

@@ -1,4 +1,7 @@
-"""`weir overlay`: what was changed at run time. Through the admin API of the running Weir, so that it is audited."""
+"""`weir overlay`: what was changed at run time. Through the admin API of the running Weir, so that it is audited.
+
+Where none runs, changes are listed, undone and exported in the data directory itself (`resting`).
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,11 @@ import json
 import sys
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from importlib import import_module
+from pathlib import Path
 from typing import Any
 
-from proxy.commands.admin import Admin, AdminError, add_place
+from proxy.commands.admin import Admin, AdminError, NobodyThere, add_place
 from proxy.commands.table import short, table
 
 HEADS = ("ID", "STATE", "PATH", "VALUE", "BY", "AT", "REASON")
@@ -32,16 +37,45 @@ def main(arguments: list[str]) -> int:
     setter.add_argument("key")
     setter.add_argument("value", help="JSON, or plain text")
     setter.add_argument("--reason", default="", help="kept with the change and in the audit trail")
-    undo = verbs.add_parser("undo", parents=[place], help="undo a change")
-    undo.add_argument("id", type=int)
+    undo = verbs.add_parser("undo", parents=[place], help="undo changes, also where no Weir runs")
+    undo.add_argument("id", type=int, nargs="+")
     verbs.add_parser("export", parents=[place], help="the changes in effect as YAML, to be moved into the file")
     options = parser.parse_args(arguments)
     try:
-        sys.stdout.write(_run(Admin.found(options), options))
+        sys.stdout.write(_told(options))
     except AdminError as error:
         sys.stderr.write(f"weir overlay: {error}\n")
         return 1
     return 0
+
+
+def _told(options: argparse.Namespace) -> str:
+    """Of the Weir that runs; where none does, of what it left."""
+    try:
+        return _run(Admin.found(options), options)
+    except NobodyThere as nobody:
+        if options.url:
+            raise
+        if options.verb == "set":
+            raise AdminError(f"{nobody}. Only a running Weir can judge a change: write it into the file") from None
+        return _resting(options)
+
+
+def _resting(options: argparse.Namespace) -> str:
+    resting, data = import_module("proxy.commands.resting"), Path(options.data).expanduser()
+    if options.verb == "undo":
+        done = resting.undo(data, options.id)
+        _note(f"no Weir runs in {data}: undone there, for the next start")
+        return "".join(map(_shown, done))
+    told = resting.export(data) if options.verb == "export" else resting.changes(data)
+    _note(f"no Weir runs in {data}: this is what the next start takes up")
+    if options.verb == "export":
+        return str(told)
+    return _shown(told) if options.json else _listed(told["changes"], every=options.all)
+
+
+def _note(words: str) -> None:
+    sys.stderr.write(f"weir overlay: {words}\n")
 
 
 def _run(admin: Admin, options: argparse.Namespace) -> str:
@@ -49,7 +83,7 @@ def _run(admin: Admin, options: argparse.Namespace) -> str:
         change = {"key": options.key, "value": _value(options.value), "reason": options.reason}
         return _shown(admin.call("POST", "/admin/v1/overlay", change))
     if options.verb == "undo":
-        return _shown(admin.call("DELETE", f"/admin/v1/overlay/{options.id}"))
+        return "".join(_shown(admin.call("DELETE", f"/admin/v1/overlay/{number}")) for number in options.id)
     if options.verb == "export":
         return admin.text("/admin/v1/overlay/export")
     found = admin.call("GET", "/admin/v1/overlay")

@@ -5,15 +5,15 @@ Plugin classes are found by a function that the caller gives, so nothing here im
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from proxy.configuration.fields import SENSITIVE, refers
 from proxy.configuration.merge import wrong
 from proxy.configuration.options import faults as option_faults
 from proxy.configuration.refusals import leaves
-from proxy.configuration.remarks import faults as named_faults
-from proxy.configuration.remarks import remarks
+from proxy.configuration.remarks import Remarks
 from proxy.configuration.sections import Agent, Upstream, When
 from proxy.configuration.sections import Plugin as Line
 from proxy.configuration.settings import STANDARD, Settings, base, style
@@ -27,26 +27,27 @@ Find = Callable[[str], type[Plugin[Any]]]
 Classes = Mapping[str, type[Plugin[Any]]]
 
 
-def verify(loaded: Loaded, find: Find) -> None:
-    """Judges what only the plugins' classes can say: they exist, their options are right, their order works. Raises
-    ConfigErrors with everything that is wrong."""
-    found = faults(loaded, find)
+def verify(loaded: Loaded, find: Find) -> Loaded:
+    """Judges what only the plugins' classes can say: they exist, their options are right, their order works, the models
+    that they name are served. Raises ConfigErrors with everything that is wrong; gives it with all that works and still
+    deserves a second look among its warnings."""
+    classes, errors = _classes(loaded, find)
+    remarks = Remarks(loaded.settings, classes)
+    found = errors + _told(loaded, _judge(loaded.settings, classes, remarks))
     if found:
         raise ConfigErrors(found)
+    idle = [str(error) for error in _told(loaded, remarks.idle())]
+    return replace(loaded, warnings=(*loaded.warnings, *idle))
 
 
 def faults(loaded: Loaded, find: Find) -> list[ConfigError]:
-    """As `verify`, as a list."""
+    """What is wrong, as a list."""
     classes, errors = _classes(loaded, find)
-    errors += [wrong(path, words, loaded.place(path)) for path, words in _judge(loaded.settings, classes)]
-    return errors
+    return errors + _told(loaded, _judge(loaded.settings, classes, Remarks(loaded.settings, classes)))
 
 
-def notes(loaded: Loaded, find: Find) -> list[str]:
-    """What works and still deserves a second look: of the whole, and of what will not do what is written."""
-    classes, _ = _classes(loaded, find)
-    told = [str(wrong(path, words, loaded.place(path))) for path, words in remarks(loaded.settings, classes)]
-    return [*loaded.warnings, *told]
+def _told(loaded: Loaded, found: Iterable[tuple[Path, str]]) -> list[ConfigError]:
+    return [wrong(path, words, loaded.place(path)) for path, words in found]
 
 
 def _classes(loaded: Loaded, find: Find) -> tuple[Classes, list[ConfigError]]:
@@ -64,7 +65,7 @@ def _classes(loaded: Loaded, find: Find) -> tuple[Classes, list[ConfigError]]:
     return classes, errors
 
 
-def _judge(settings: Settings, classes: Classes) -> Iterator[tuple[Path, str]]:
+def _judge(settings: Settings, classes: Classes, remarks: Remarks) -> Iterator[tuple[Path, str]]:
     for name, cls in classes.items():
         line = settings.plugins[name]
         here = ("plugins", name)
@@ -82,7 +83,7 @@ def _judge(settings: Settings, classes: Classes) -> Iterator[tuple[Path, str]]:
     for name in classes:
         if varies(classes[name]):
             yield from _varied(settings, classes, name)
-    yield from named_faults(settings, classes)
+    yield from remarks.faults()
     yield from _order(settings, classes)
 
 
@@ -147,7 +148,7 @@ def sentences(loaded: Loaded, find: Find, *, every: bool = False) -> list[str]:
         *_agents(settings),
         "Values and where they come from:" if every else "Values that were set, and where:",
         *(f"  {words}" for words in list(_values(loaded, every)) or ["none; everything is at its default"]),
-        *(f"Note: {words}" for words in notes(loaded, find)),
+        *(f"Note: {words}" for words in loaded.warnings),
     ]
 
 
@@ -155,7 +156,7 @@ def failed(errors: ConfigErrors) -> list[str]:
     """What is wrong, one sentence each."""
     count = len(errors.errors)
     head = "One thing is wrong:" if count == 1 else f"{count} things are wrong:"
-    return [head, *(f"  {error}" for error in errors.errors)]
+    return [head, *(f"  {error}" for error in errors.errors), *errors.advice]
 
 
 def _process(settings: Settings) -> Iterator[str]:

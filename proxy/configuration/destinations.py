@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from contextlib import suppress
 from difflib import get_close_matches
 from typing import get_args
@@ -75,7 +74,8 @@ class Destinations:
             return f"there is no upstream {upstream!r}{nearest(upstream, self._snapshot.upstreams)}"
         if any(speaks(known, dialect) for dialect in named.dialects):
             return ""
-        able = [one.name for one in self._snapshot.upstreams.values() if any(speaks(one, own) for own in named.dialects)]
+        upstreams = self._snapshot.upstreams.values()
+        able = [one.name for one in upstreams if any(speaks(one, dialect) for dialect in named.dialects)]
         instead = f"; name a model of {' or '.join(able)}" if able else ""
         wanted = " or ".join(named.dialects)
         return f"the upstream {upstream} does not speak {wanted} (it speaks {', '.join(known.dialects)}){instead}"
@@ -135,5 +135,3 @@ def _meet(one: str, other: str) -> bool:
     if one.endswith("*") and other.endswith("*"):
         return one[:-1].startswith(other[:-1]) or other[:-1].startswith(one[:-1])
     return _matches(one, other) if one.endswith("*") else _matches(other, one)
-
-

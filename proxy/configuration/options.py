@@ -11,11 +11,13 @@ import json
 import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any, get_args, get_origin, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
+from proxy.configuration.example import hint, shape
 from proxy.configuration.wording import Path, dotted, nearest, sentence
 from proxy.errors import ConfigError
 
@@ -28,7 +30,7 @@ def validate(options: type[Any], given: Mapping[str, Json], where: str = "option
     the chain's. Raises ConfigError for the first that is wrong; `where` is the key of the section."""
     for path, words in faults(options, given):
         raise ConfigError(words, key=".".join(part for part in (where, dotted(path)) if part))
-    made = TypeAdapter(options).validate_json(json.dumps(given), strict=True)
+    made = _adapter(options).validate_json(json.dumps(given), strict=True)
     hints = get_type_hints(options, include_extras=True)
     return {name: TypeAdapter(hints[name]).dump_python(getattr(made, name), mode="json") for name in given}
 
@@ -38,38 +40,60 @@ def faults(options: type[Any], given: Mapping[str, Json]) -> list[tuple[Path, st
     found = list(_unknown(options, given, ()))
     known = {name: value for name, value in given.items() if name in {item.name for item in fields(options)}}
     try:
-        TypeAdapter(options).validate_json(json.dumps(known), strict=True)
+        _adapter(options).validate_json(json.dumps(known), strict=True)
     except ValidationError as error:
         told = {path for path, _ in found}
+        said: dict[Path, list[str]] = {}
         for item in error.errors(include_url=False, include_input=False):
-            path = tuple(str(part) for part in item["loc"])
-            if path not in told:
-                told.add(path)
-                found.append((path, sentence(item)))
+            path = _written(options, tuple(str(part) for part in item["loc"]))
+            words = shape(item["type"], options, path, given) or sentence(item)
+            said.setdefault(path, []).append(words)
+        found += [(path, _either(words)) for path, words in said.items() if path not in told]
     return found
 
 
-def _unknown(hint: Any, value: Json, path: Path) -> Iterator[tuple[Path, str]]:
+@lru_cache(64)
+def _adapter(options: type[Any]) -> TypeAdapter[Any]:
+    """Milliseconds each, and hundreds of agents may have options of one class."""
+    return TypeAdapter(options)
+
+
+def _written(options: type[Any], loc: Path) -> Path:
+    """As it is written: where a value may be of several kinds, pydantic adds which one it tried."""
+    while loc and hint(options, loc) is None:
+        loc = loc[:-1]
+    return loc
+
+
+def _either(words: list[str]) -> str:
+    """One sentence for a value that is none of the kinds it may be."""
+    must = "must be "
+    if len(words) == 1 or not all(one.startswith(must) for one in words):
+        return words[0]
+    return must + " or ".join(dict.fromkeys(one.removeprefix(must).partition(" (")[0] for one in words))
+
+
+def _unknown(kind: Any, value: Json, path: Path) -> Iterator[tuple[Path, str]]:
     """Names that no dataclass has, at any depth: a dataclass by itself would ignore them."""
-    if isinstance(hint, type) and is_dataclass(hint) and isinstance(value, Mapping):
-        hints = get_type_hints(hint)
-        names = [item.name for item in fields(hint) if item.init]
+    if isinstance(kind, type) and is_dataclass(kind) and isinstance(value, Mapping):
+        hints = get_type_hints(kind)
+        names = [item.name for item in fields(kind) if item.init]
         for name, inner in value.items():
             if name not in names:
                 yield (*path, name), f"there is no such option{nearest(name, names)}"
             else:
                 yield from _unknown(hints[name], inner, (*path, name))
         return
-    inner_hints = [inner for inner in get_args(hint) if inner is not Ellipsis]
+    inner_hints = [inner for inner in get_args(kind) if inner is not Ellipsis]
     if not inner_hints:
         return
     if isinstance(value, list):
         for place, item in enumerate(value):
             yield from _unknown(inner_hints[0], item, (*path, str(place)))
-    elif isinstance(value, Mapping) and isinstance(get_origin(hint), type) and issubclass(get_origin(hint), Mapping):
+    elif isinstance(value, Mapping) and isinstance(get_origin(kind), type) and issubclass(get_origin(kind), Mapping):
         for name, item in value.items():
             yield from _unknown(inner_hints[-1], item, (*path, str(name)))
-    elif isinstance(value, Mapping):
+    elif isinstance(value, Mapping) and get_origin(kind) is not tuple:  # (a list is told to be one)
         for inner in inner_hints:
             if is_dataclass(inner):
                 yield from _unknown(inner, value, path)

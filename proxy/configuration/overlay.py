@@ -16,7 +16,8 @@ from typing import Any
 import orjson
 import yaml
 
-from proxy.configuration.settings import SECRETS
+from proxy.configuration.fields import SENSITIVE
+from proxy.configuration.settings import SECRETS, secret
 from proxy.configuration.wording import Path as Key
 from proxy.configuration.wording import dotted, parts
 from proxy.errors import ConfigError
@@ -35,6 +36,12 @@ TRUSTED: tuple[Key, ...] = (
     *(("agents", "*", "plugins", "*", "options", name) for name in OUTSIDE),
 )  # fmt: skip
 """Name secrets, addresses, callers and what is kept: whoever merely reaches the admin port must not change them."""
+
+
+OFFLINE = "(no Weir ran)"
+"""At the end of who undid a change in the file itself."""
+VEIL = "(secret)"
+PERSON = "(a user)"
 
 
 def reaches(path: Key, known: tuple[Key, ...]) -> bool:
@@ -105,6 +112,30 @@ class Overlay:
                 node = inner
             node[last] = change.new
         return yaml.safe_dump(tree, sort_keys=False, allow_unicode=True) if tree else "{}\n"
+
+
+def listed(overlay: Overlay) -> Json:
+    """`version`, and `changes` from the newest on, as they may be shown: each with `in_effect`."""
+    standing = {change.id for change in overlay.standing()}
+    rows = [{**shown(change), "in_effect": change.id in standing} for change in overlay.changes]
+    return {"version": overlay.version, "changes": rows[::-1]}
+
+
+def shown(change: Change) -> Json:
+    path = parts(change.key)
+    return {**asdict(change), "old": veiled(path, change.old), "new": veiled(path, change.new)}
+
+
+def veiled(path: Key, value: Json) -> Json:
+    """The value, unless it may be a secret; references to secrets are shown, for they hold none."""
+    if path[:2] == ("identity", "keys") and path[3:] == ("user",) and value:
+        return PERSON  # the trail is for ever, and this is a person's name
+    if isinstance(value, dict):
+        return {name: veiled((*path, name), inner) for name, inner in value.items()}
+    hidden = secret(path) or (path and SENSITIVE.search(path[-1]))
+    if isinstance(value, str) and hidden and not value.startswith(("env:", "file:")):
+        return VEIL
+    return value
 
 
 def _nobodys(key: str, value: Json, user: str) -> Json:

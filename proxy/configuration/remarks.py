@@ -44,29 +44,54 @@ class Spot:
         return self.at(path), f"{key}{words}"
 
 
-def faults(settings: Settings, classes: Classes) -> Iterator[Remark]:
-    """Models that nobody serves, of options that are right by themselves."""
-    known = Destinations(settings)
-    for spot in spots(settings, classes):
-        for named in _named(classes[spot.plugin], spot):
-            if words := known.fault(named):
-                yield spot.says(named.path, words)
+class Remarks:
+    """Of one configuration. Whoever asks for both pays once for what they share."""
+
+    def __init__(self, settings: Settings, classes: Classes) -> None:
+        self._settings = settings
+        self._classes = {name: cls for name, cls in classes.items() if _tells(cls)}
+        self._known = Destinations(settings)
+        self._spots = list(_spots(settings, self._classes, {name: cls for name, cls in classes.items() if varies(cls)}))
+
+    def faults(self) -> Iterator[Remark]:
+        """Models that nobody serves, of options that are right by themselves."""
+        for spot in self._spots:
+            for named in self._classes[spot.plugin].named(spot.options):
+                if (not spot.whose or named.path[0] in spot.written) and (words := self._known.fault(named)):
+                    yield spot.says(named.path, words)
+
+    def idle(self) -> Iterator[Remark]:
+        """What will not do what is written there."""
+        yield from _switches(self._settings)
+        for name, line in self._settings.plugins.items():
+            for place, pattern in enumerate(line.when.models):
+                if words := self._known.doubt(Named((), pattern, "asked")):
+                    yield ("plugins", name, "when", "models", str(place)), words
+        told = [(spot, list(self._told(self._classes[spot.plugin], spot))) for spot in self._spots]
+        for spot, found in told:
+            for path, words in found:
+                here = not path or path[0] in spot.written if spot.whose else _everywhere(spot, path, told)
+                if here:
+                    yield spot.says(path, words)
+
+    def _told(self, cls: type[Plugin[Any]], spot: Spot) -> Iterator[Remark]:
+        for named in cls.named(spot.options):
+            if words := self._known.doubt(named):
+                yield named.path, words
+        yield from cls.remarks(spot.options, Around(spot.timeout_ms, self._known.dialects))
+        for name in spot.written if spot.whose else ():
+            if name in cls.whole:
+                instead = dotted(("plugins", spot.plugin, "options", name))
+                yield (
+                    (name,),
+                    f"counts for the whole process, so for {spot.whose} it does nothing: write it as {instead}",
+                )
 
 
-def remarks(settings: Settings, classes: Classes) -> Iterator[Remark]:
-    """What will not do what is written there."""
-    known = Destinations(settings)
-    yield from _switches(settings)
-    for name, line in settings.plugins.items():
-        for place, pattern in enumerate(line.when.models):
-            if words := known.doubt(Named((), pattern, "asked")):
-                yield ("plugins", name, "when", "models", str(place)), words
-    told = [(spot, list(_told(classes[spot.plugin], spot, known))) for spot in spots(settings, classes)]
-    for spot, found in told:
-        for path, words in found:
-            here = not path or path[0] in spot.written if spot.whose else _everywhere(spot, path, told)
-            if here:
-                yield spot.says(path, words)
+def _tells(cls: type[Plugin[Any]]) -> bool:
+    """Whether there is anything to ask the plugin."""
+    own = (cls.named.__func__, cls.remarks.__func__)  # type: ignore[attr-defined]
+    return own != (Plugin.named.__func__, Plugin.remarks.__func__) or bool(cls.whole)  # type: ignore[attr-defined]
 
 
 def _everywhere(spot: Spot, path: Path, told: Sequence[tuple[Spot, Sequence[Remark]]]) -> bool:
@@ -76,7 +101,7 @@ def _everywhere(spot: Spot, path: Path, told: Sequence[tuple[Spot, Sequence[Rema
     return all(any(path == known for known, _ in found) for found in laid)
 
 
-def spots(settings: Settings, classes: Classes) -> Iterator[Spot]:
+def _spots(settings: Settings, classes: Classes, varying: Classes) -> Iterator[Spot]:
     """All places with options that are right, of plugins that run."""
     for name, cls in classes.items():
         line = settings.plugins[name]
@@ -91,14 +116,15 @@ def spots(settings: Settings, classes: Classes) -> Iterator[Spot]:
                 below = _below(("agents", agent, "plugins", name, "options"))
                 spot = Spot(name, own.options, below, limit_ms, f"the agent {agent}")
                 yield from _spot(cls, {**line.options, **own.options}, spot)
-    for name, cls in classes.items():
-        if varies(cls) and settings.plugins[name].enabled:
-            yield from _varied(settings, classes, name)
+    for name, cls in varying.items():
+        if settings.plugins[name].enabled:
+            yield from _varied(settings, classes, (name, cls))
 
 
-def _varied(settings: Settings, classes: Classes, name: str) -> Iterator[Spot]:
+def _varied(settings: Settings, classes: Classes, varying: tuple[str, type[Plugin[Any]]]) -> Iterator[Spot]:
     """The options that variants change, of plugins below."""
-    line, cls = settings.plugins[name], classes[name]
+    name, cls = varying
+    line = settings.plugins[name]
     places: list[tuple[Path, Mapping[str, Any]]] = [(("plugins", name, "options"), line.options)]
     for agent, own in settings.agents.items():
         if name in own.plugins and own.plugins[name].options:
@@ -125,27 +151,6 @@ def _below(above: Path) -> Callable[[Path], Path]:
 
 def _at(place: Path) -> Callable[[Path], Path]:
     return lambda path: place
-
-
-def _named(cls: type[Plugin[Any]], spot: Spot) -> Iterator[Named]:
-    for named in cls.named(spot.options):
-        if not spot.whose or named.path[0] in spot.written:
-            yield named
-
-
-def _told(cls: type[Plugin[Any]], spot: Spot, known: Destinations) -> Iterator[Remark]:
-    for named in cls.named(spot.options):
-        if words := known.doubt(named):
-            yield named.path, words
-    yield from cls.remarks(spot.options, Around(spot.timeout_ms, known.dialects))
-    if spot.whose:
-        for name in spot.written:
-            if name in cls.whole:
-                yield (name,), f"counts for the whole process, so for {spot.whose} it does nothing: {_whole(spot, name)}"
-
-
-def _whole(spot: Spot, name: str) -> str:
-    return f"write it as {dotted(('plugins', spot.plugin, 'options', name))}"
 
 
 def _switches(settings: Settings) -> Iterator[Remark]:

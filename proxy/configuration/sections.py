@@ -6,7 +6,7 @@ release, its help says so.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -45,6 +45,7 @@ class Log(Section):
 
 
 class Timeouts(Section):
+    example: ClassVar[str] = "{first_byte_s: 60}"
     connect_s: Seconds = 10.0
     """Until the connection stands, TLS included; 0: no limit."""
     first_byte_s: Seconds = 300.0
@@ -107,6 +108,7 @@ class When(Section):
 
 
 class Plugin(Section):
+    example: ClassVar[str] = "{mode: shadow}"
     uses: str | None = None
     """The class: an entry point's name or package.module:Class; without it the plugin's own name."""
     enabled: bool = True
@@ -126,6 +128,7 @@ class Plugin(Section):
 
 
 class Override(Section):
+    example: ClassVar[str] = "{enabled: false}"
     enabled: bool | None = None
     """Whether it runs for this agent."""
     mode: Literal["enforce", "shadow"] | None = None
@@ -158,6 +161,7 @@ class Agent(Section):
 
 
 class CallerKey(Section):
+    example: ClassVar[str] = "{sha256: DIGEST, agent: billing}"
     sha256: Annotated[str, AfterValidator(fields.digest_or_none)] = ""
     """The sha256 of the key in hex; the key itself is known to its caller only."""
     certificate: Annotated[str, Field(max_length=1024)] = ""
@@ -222,6 +226,7 @@ class Identity(Section):
 
 
 class Limits(Section):
+    example: ClassVar[str] = "{output_tokens: 4096}"
     body_bytes: Bytes = 32 * 1024 * 1024
     """Largest call that a codec reads, after inflating; more is answered 413."""
     relay_bytes: Bytes = 512 * 1024 * 1024

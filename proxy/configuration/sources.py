@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 from pydantic import ValidationError
 
 from proxy.configuration import document, environment, refusals
+from proxy.configuration.example import shape
 from proxy.configuration.merge import Merge, Origin, shaped, up
 from proxy.configuration.overlay import Overlay
 from proxy.configuration.sections import Plugin
@@ -35,9 +36,10 @@ WATCHERS = frozenset({"audit", "metering"})
 
 
 class ConfigErrors(Exception):
-    """Everything that is wrong, in the order of the file."""
+    """Everything that is wrong, in the order of the file. `advice`: lines about what is to be done."""
 
-    def __init__(self, errors: Iterable[ConfigError]) -> None:
+    def __init__(self, errors: Iterable[ConfigError], advice: tuple[str, ...] = ()) -> None:
+        self.advice = advice
         self.errors = tuple(sorted(errors, key=lambda error: (error.file is None, error.line or 0)))
         super().__init__("\n".join(str(error) for error in self.errors))
 
@@ -274,7 +276,8 @@ def _validate(merge: Merge) -> Settings | None:
             for item in error.errors(include_url=False, include_input=False):
                 path = tuple(str(part) for part in item["loc"] if part != "[key]")
                 unknown = item["type"] == "extra_forbidden"
-                words = LISTED if path == ("plugins",) else sentence(item)
+                words = shape(item["type"], Settings, path, merge.values) or sentence(item)
+                words = LISTED if path == ("plugins",) else words
                 merge.complain(path, f"there is no such option{_near(path)}" if unknown else words)
                 _cut(merge, path)
     return None

@@ -12,18 +12,17 @@ import hashlib
 import logging
 import os
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import orjson
 
 from proxy import snapshot
+from proxy.configuration import blame, pricelist
 from proxy.configuration import overlay as overlays
-from proxy.configuration import pricelist
-from proxy.configuration.fields import SENSITIVE
-from proxy.configuration.overlay import CODE, TRUSTED, Overlay, reaches
-from proxy.configuration.settings import AT_START, Settings, secret
+from proxy.configuration.overlay import CODE, TRUSTED, Overlay, reaches, veiled
+from proxy.configuration.settings import AT_START, Settings
 from proxy.configuration.sources import ConfigErrors, Loaded, frozen
 from proxy.configuration.wording import parts
 from proxy.errors import BadRequest, ConfigError, Forbidden, WeirError
@@ -33,9 +32,8 @@ Json = Any
 LOG = logging.getLogger("weir.settings")
 Read = Callable[[Overlay], Loaded]
 Note = Callable[[str, str, Mapping[str, Any]], Awaitable[Any]]
+OFFLINE_MOST = 20
 KEY_CHARS, REASON_CHARS, VALUE_BYTES = 512, 1_000, 64 * 1024
-VEIL = "(secret)"
-PERSON = "(a user)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +79,17 @@ class Configuration:
         """Reads everything and writes the first snapshot. Raises ConfigError or ConfigErrors."""
         self._seen = self._signature()
         self.overlay = overlays.read(self._path)
-        self.loaded = self._started = self._around.read(self.overlay)
+        self.loaded = self._started = blame.read(self._around.read, self.overlay, self._around.data)
         self.version = _version_on_disk(self._around.run)
         self._adopt(self.loaded)
 
     async def note_start(self) -> None:
         """What this process began with: whatever was changed while nothing ran shows here."""
-        await self._around.note("weir", "settings.start", {**self._mark(), "overlay": self.overlay.version})
+        offline = [change.id for change in self.overlay.changes if change.undone_by.endswith(overlays.OFFLINE)]
+        undone = {"undone_offline": offline[-OFFLINE_MOST:]} if offline else {}
+        await self._around.note("weir", "settings.start", {**self._mark(), "overlay": self.overlay.version, **undone})
+        if standing := len(self.overlay.standing()):
+            LOG.info("settings changed at run time are in effect: %d (weir overlay list shows them)", standing)
 
     async def poll(self) -> bool:
         """Reloads if the file was touched. True where something new took effect."""
@@ -102,13 +104,14 @@ class Configuration:
         async with self._lock:
             self._seen = self._signature()
             try:
-                loaded = await asyncio.to_thread(self._around.read, self.overlay)
+                loaded = await asyncio.to_thread(blame.read, self._around.read, self.overlay)
             except (ConfigErrors, ConfigError) as error:
                 self._reject(error)
                 return False
             self.rejection = None
             if waiting := frozen(self._started, loaded):
                 LOG.warning("read at start only, so it waits for the next one: %s", ", ".join(waiting))
+            _remind(self.loaded, loaded)
             changed = self._adopt(loaded)
             if changed:
                 LOG.info("settings version %d is in effect (%s)", self.version, why)
@@ -117,7 +120,7 @@ class Configuration:
 
     async def apply(self, key: str, value: Json, who: str, reason: str, action: str = "overlay.apply") -> Json:
         """Sets one option at run time. BadRequest says what is wrong; then nothing has changed. `action`: what the
-        audit trail calls it."""
+        audit trail calls it. Gives the change, with `notes` on what will not do what is written."""
         path = parts(key)
         if not path or len(key) > KEY_CHARS:
             raise BadRequest("names no option", param="key")
@@ -135,11 +138,13 @@ class Configuration:
                 "id": change.id,
                 "key": key,
                 "reason": reason,
-                "old": _veiled(path, old),
-                "new": _veiled(path, value),
+                "old": veiled(path, old),
+                "new": veiled(path, value),
             }
+            before = self.loaded
             await self._take(made, who, action, said)
-            return self._shown(change)
+            notes = _fresh(before, self.loaded)
+            return {**overlays.shown(change), **({"notes": notes} if notes else {})}
 
     async def undo(self, number: int, who: str) -> Json:
         """Takes a change back; an earlier one of the same option is in effect again."""
@@ -153,7 +158,7 @@ class Configuration:
             made = self.overlay.undo(number, who=who, at=self._around.clock.wall_s())
             change = next(each for each in made.changes if each.id == number)
             await self._take(made, who, "overlay.undo", {"id": number, "key": change.key})
-            return self._shown(change)
+            return overlays.shown(change)
 
     async def forget(self, user: str) -> None:
         """No caller's key names this user any more, nor does any change that once bound one to it."""
@@ -163,9 +168,7 @@ class Configuration:
                 await self._take(made, "weir", "overlay.forget", {})
 
     def changes(self) -> Json:
-        standing = {change.id for change in self.overlay.standing()}
-        rows = [{**self._shown(change), "in_effect": change.id in standing} for change in self.overlay.changes]
-        return {"version": self.overlay.version, "changes": rows[::-1]}
+        return overlays.listed(self.overlay)
 
     def export(self) -> str:
         return self.overlay.export()
@@ -181,9 +184,9 @@ class Configuration:
         for key, origin in sorted(origins.items()):
             path = parts(key)
             value, after = _leaf(in_use, path), _leaf(next_values, path)
-            values[key] = {"value": _veiled(path, value), "source": str(origin)}
+            values[key] = {"value": veiled(path, value), "source": str(origin)}
             if after != value:
-                values[key]["after_restart"] = _veiled(path, after)
+                values[key]["after_restart"] = veiled(path, after)
         return {"version": self.version, "file": self.loaded.file and Path(self.loaded.file).name, "values": values}
 
     def state(self) -> Json:
@@ -216,6 +219,7 @@ class Configuration:
             raise WeirError("the change could not be written", code="not_written") from error
         self.overlay = made
         self.rejection = None
+        _remind(self.loaded, loaded)
         self._adopt(loaded)
         LOG.info("settings version %d is in effect (%s by %s)", self.version, action, who)
 
@@ -246,9 +250,16 @@ class Configuration:
     def _mark(self) -> Json:
         return {"version": self.version, "sha256": hashlib.sha256(self._snapshot).hexdigest()}
 
-    def _shown(self, change: overlays.Change) -> Json:
-        path = parts(change.key)
-        return {**asdict(change), "old": _veiled(path, change.old), "new": _veiled(path, change.new)}
+
+def _fresh(old: Loaded, new: Loaded) -> list[str]:
+    """What deserves a second look now and did not before; of files only the name is told."""
+    found = [words for words in new.warnings if words not in old.warnings]
+    return [words.replace(new.file, Path(new.file).name) for words in found] if new.file else found
+
+
+def _remind(old: Loaded, new: Loaded) -> None:
+    for words in _fresh(old, new):
+        LOG.warning("note: %s", words)
 
 
 def _stamp(file: Path) -> tuple[int, int, int]:
@@ -275,7 +286,8 @@ def _sentences(error: ConfigErrors | ConfigError) -> list[str]:
     for each in found:
         where = f"{Path(each.file).name}:{each.line}: " if each.file and each.line else ""
         said.append(f"{where}{f'{each.key}: ' if each.key else ''}{each.message}")
-    return said
+    advice = error.advice if isinstance(error, ConfigErrors) else ()
+    return [*said, " ".join(line.strip() for line in advice)] if advice else said
 
 
 def _version_on_disk(run: Path) -> int:
@@ -296,15 +308,3 @@ def _leaf(node: Json, path: tuple[str, ...]) -> Json:
             return None
         node = node[part]
     return node
-
-
-def _veiled(path: tuple[str, ...], value: Json) -> Json:
-    """The value, unless it may be a secret; references to secrets are shown, for they hold none."""
-    if path[:2] == ("identity", "keys") and path[3:] == ("user",) and value:
-        return PERSON  # the trail is for ever, and this is a person's name
-    if isinstance(value, dict):
-        return {name: _veiled((*path, name), inner) for name, inner in value.items()}
-    hidden = secret(path) or (path and SENSITIVE.search(path[-1]))
-    if isinstance(value, str) and hidden and not value.startswith(("env:", "file:")):
-        return VEIL
-    return value

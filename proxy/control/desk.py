@@ -44,6 +44,12 @@ class Caches(Protocol):
     async def stats(self) -> Json: ...
 
 
+class Vectors(Protocol):
+    """What is kept for embeddings. Raises `UnknownPath` where nothing is."""
+
+    async def stats(self) -> Json: ...
+
+
 class Coverage(Protocol):
     """What the guards see."""
 
@@ -122,3 +128,4 @@ class Desk:
     privacy: Privacy
     money: Money
     cache: Caches
+    embeddings: Vectors

@@ -1,8 +1,8 @@
 """What Weir holds of a person: all of it told, or forgotten, wherever it is.
 
-Records and security events (days' files), entries of the audit trail with their texts, keys bound to the user, and what
-plugins hold in hot state or memory: that the workers tell and erase, and confirm. An export is noted in the trail
-before a line of it is given, an erasure before anything is erased; neither note names the user.
+Records, verdicts and security events (days' files), entries of the audit trail with their texts, keys bound to the
+user, and what plugins hold in hot state or memory: that the workers tell and erase, and confirm. An export is noted in
+the trail before a line of it is given, an erasure before anything is erased; neither note names the user.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from proxy.control.erasure import Wish, erase
 from proxy.control.keys import Keys
 from proxy.control.queries import Trail, shown, told_time
 from proxy.control.recorder import Recorder
+from proxy.store import feedback
 from proxy.store.events import EventFilter
 from proxy.store.history import History, walk
 from proxy.store.rows import Filter
@@ -41,7 +42,7 @@ class Privacy:
         self._keys = keys
 
     async def everything(self, user: str, who: str) -> AsyncIterator[bytes]:
-        """Lines of JSON, each with its `kind`: about (first), key, record, event, audit, held."""
+        """Lines of JSON, each with its `kind`: about (first), key, record, feedback, event, audit, held."""
         recorder = self._recorder
         numbers = await recorder.in_writer(recorder.ledger.journal.of_user, user)
         days = await asyncio.to_thread(recorder.history.of_user, user)
@@ -54,6 +55,9 @@ class Privacy:
         async for rows in _steps(walk(recorder.history, Filter(user=user), STEP)):
             for row in rows:
                 yield _line("record", shown(row))
+        async for rows in _steps(_verdicts(recorder.history, user)):
+            for row in rows:
+                yield _line("feedback", row)
         async for rows in _steps(_events(recorder.history, user)):
             for row in rows:
                 yield _line("event", {**row, "time": told_time(row["at"])})
@@ -103,6 +107,13 @@ def _events(history: History, user: str) -> Iterator[dict[str, Any]]:
         if page.next is None:
             return
         cursor = page.next
+
+
+def _verdicts(history: History, user: str) -> Iterator[dict[str, Any]]:
+    for _, rows in history.sums(feedback.OF_USER, Filter(), (user,)):
+        for row in rows:
+            found = dict(row)
+            yield {**found, "time": told_time(found.pop("n") / 1e6)}
 
 
 async def _steps(rows: Iterator[dict[str, Any]]) -> AsyncIterator[list[dict[str, Any]]]:

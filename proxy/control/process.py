@@ -25,7 +25,9 @@ from proxy.control.configuration import Configuration, Read, Surroundings
 from proxy.control.coverage import Coverage
 from proxy.control.desk import Desk
 from proxy.control.doors import doors_at, port_of
+from proxy.control.embeddings import Embeddings
 from proxy.control.events import Events
+from proxy.control.feedback import Feedback
 from proxy.control.keys import Keys
 from proxy.control.ledger import Ledger, reason
 from proxy.control.money import Money
@@ -122,21 +124,22 @@ class Control:
         settings = self.configuration.loaded.settings
         key = load_key(paths.data, parts.environ)
         history = History(paths.data / "executions", parts.clock)
-        content_key = settings.audit.content_key
+        content_key, redact = settings.audit.content_key, Redactor()
         self._recorder = recorder = Recorder(
             history,
             Ledger(paths.data, key, parts.clock),
-            Redactor(),
+            redact,
             vault=Vault(secret(content_key, parts.environ)) if content_key else None,
             dropped=self._dropped.add,
         )
         await recorder.start()
         await self.configuration.note_start()
         executions = Executions(history, recorder)
+        feedback = Feedback(recorder, executions, parts.clock, redact, self._push)
         self._receiver = Receiver(
             str(paths.run / "control.sock"),
             recorder.write,
-            on_ask=_answering(executions, Spending(history)),
+            on_ask=_answering(executions, Spending(history), feedback),
             on_join=self._joined,
             on_error=_channel_failed,
         )
@@ -146,10 +149,11 @@ class Control:
         keys = Keys(self.configuration, parts.clock, self._reached)
         privacy = Privacy(recorder, trail, self._tell, configuration=self.configuration, keys=keys)
         money = Money(history)
-        caches = Caches(self._tell, self._note)
+        caches, vectors = Caches(self._tell, self._note), Embeddings(self._tell)
         desk = Desk(
-            executions, trail, self.configuration, self, Events(history), coverage, keys, privacy, money, caches
-        )
+            executions, trail, self.configuration, self, Events(history), coverage, keys, privacy, money, caches,
+            vectors,
+        )  # fmt: skip
         await self._listen(desk)
         loop = asyncio.get_running_loop()
         self._running.tasks += [
@@ -249,8 +253,11 @@ class Control:
     def _publish(self, loaded: Loaded, version: int) -> None:
         self._parts.published(loaded, version)
         self._parts.metrics.gauge("weir_settings_version")(version)
+        self._push({"snapshot": version})
+
+    def _push(self, message: dict[str, Any]) -> None:
         if self._receiver is not None:
-            self._receiver.push({"snapshot": version})
+            self._receiver.push(message)
 
     def _joined(self, peer: Peer) -> None:
         """A worker that was away may have missed a push."""
@@ -303,10 +310,14 @@ class Control:
         return said
 
 
-def _answering(executions: Executions, spending: Spending) -> Callable[[Peer, dict[str, Any]], Any]:
+def _answering(executions: Executions, spending: Spending, feedback: Feedback) -> Callable[[Peer, dict[str, Any]], Any]:
     async def on_ask(peer: Peer, question: dict[str, Any]) -> dict[str, Any]:
         if "spent" in question:
             return {"spent": await spending.answer(question["spent"])}
+        if "verdict" in question:
+            return {"verdict": await feedback.told(question["verdict"])}
+        if "lessons" in question:
+            return {"lessons": await feedback.after(question["lessons"])}
         call, credential = question.get("call"), question.get("credential")
         if not isinstance(call, str) or not isinstance(credential, str):
             raise BadRequest("a question names a call and a credential")

@@ -60,12 +60,17 @@ class Executions:
         only(query, {"agent", "outcome", "model", "since", "until"})
         return {"data": await asyncio.to_thread(self._history.counts, _filter(query))}
 
-    async def own(self, id: str, credential: str) -> Json | None:
-        """What a call came to, for the credential that made it and for no other."""
+    async def ended(self, id: str) -> dict[str, Any] | None:
+        """The record of a call, also of one that has ended a moment ago."""
         row = await asyncio.to_thread(self._history.find, id)
         if row is None:  # on its way; or it came while this was looking, and then nobody tells
             await self._recorder.next_commit(ARRIVING_S)
             row = await asyncio.to_thread(self._history.find, id)
+        return row
+
+    async def own(self, id: str, credential: str) -> Json | None:
+        """What a call came to, for the credential that made it and for no other."""
+        row = await self.ended(id)
         if row is None or not compare_digest(str(row.get("credential") or "").encode(), credential.encode()):
             return None
         return summary_of(row)

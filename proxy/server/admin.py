@@ -92,6 +92,8 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/admin/v1/cache", "cache_stats", "admin", "What is kept of answers, and how often it was of use."),
     Route("POST", "/admin/v1/cache/invalidate", "invalidate", "admin",
           "Drops kept answers: {tenant, agent, model, id (of an answer or call)}, or {all: true}."),
+    Route("GET", "/admin/v1/embeddings", "embeddings", "admin",
+          "What is kept of vectors, of what use it was, and which inputs come most often."),
     Route("GET", "/admin/v1/workers", "workers", "admin", "The workers that are connected."),
 )  # fmt: skip
 
@@ -245,6 +247,9 @@ class Admin:
     async def invalidate(self, request: web.Request) -> web.Response:
         body = await _body(request, required=set(), known={"tenant", "agent", "model", "id", "all"})
         return _json(await self._desk.cache.invalidate(body, self._guard.who(request)))
+
+    async def embeddings(self, request: web.Request) -> web.Response:
+        return _json(await self._desk.embeddings.stats())
 
     async def workers(self, request: web.Request) -> web.Response:
         return _json({"data": self._desk.condition.workers()})

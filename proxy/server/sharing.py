@@ -70,7 +70,7 @@ class Server:
         self.busy: set[Connection] = set()
         """Those that answer a call, also when its caller has gone."""
         self.cork = Cork() if cork is None else cork
-        self.cork.calls = self.busy
+        self.cork.calls, self.cork.callers = self.busy, self.connections
         self.empty = asyncio.Event()
         """No connection is left."""
         self.empty.set()

@@ -23,7 +23,7 @@ import orjson
 
 from proxy.findings import dumped
 from proxy.ports import Clock
-from proxy.store import events, savings
+from proxy.store import events, feedback, savings
 from proxy.store import rows as sql
 from proxy.store.events import EventFilter, Events
 from proxy.store.rows import COLUMNS, DETAIL, FIELDS, Cursor, Filter, Page, conditions, is_day
@@ -49,7 +49,7 @@ Row = Mapping[str, Any] | list[Any]
 
 
 class History:
-    """`write`, `sweep`, `erase` and `close` belong to one thread; the rest may be called from any."""
+    """`write`, `sweep`, `erase`, `judge` and `close` belong to one thread; the rest may be called from any."""
 
     def __init__(self, directory: Path, clock: Clock) -> None:
         self.directory = directory
@@ -118,6 +118,7 @@ class History:
             with file:
                 file.execute("BEGIN IMMEDIATE")
                 file.execute(sql.REWRITE)
+                file.execute(feedback.ERASE, (user,))
                 calls = file.execute(sql.ERASE, (errors, user)).rowcount
                 file.execute(events.ERASE, (user,))
             file.execute("VACUUM")
@@ -125,6 +126,14 @@ class History:
                 raise sqlite3.OperationalError("somebody is reading them")
             file.execute(sql.REWRITTEN)
         return calls
+
+    def judge(self, told: feedback.Told) -> float | None:
+        """Keeps a verdict beside its call, in the place of an earlier one, whose score it gives. Raises feedback.Full,
+        KeyError where the day of the call is not kept any more, and sqlite3.Error."""
+        day = day_of(told.at)
+        if not self._path(day).exists():
+            raise KeyError(day)
+        return feedback.put(self._file(day), told)
 
     def close(self) -> None:
         for day in list(self._files):
@@ -323,7 +332,7 @@ def _open(path: Path) -> sqlite3.Connection:
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     file = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     try:
-        for statement in (*sql.PRAGMAS, *sql.CREATE, *events.CREATE, *savings.CREATE):
+        for statement in (*sql.PRAGMAS, *sql.CREATE, *events.CREATE, *savings.CREATE, *feedback.CREATE):
             file.execute(statement)
         present = {row[1] for row in file.execute("PRAGMA table_info(executions)")}
         for name, kind in COLUMNS.items():

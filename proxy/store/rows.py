@@ -38,7 +38,7 @@ DETAIL = (
 )  # fmt: skip
 """The other fields: `detail` is a JSON array of them (`record.REST`), behind an object of what is neither (or null).
 Names may only be added at the end, for the rows on disk have none."""
-EXTRA = ("steps", "findings", "savings", "discarded")
+EXTRA = ("steps", "findings", "savings", "discarded", "lessons")
 """What that object has, where a call has it."""
 FIELDS = (*(name for name in COLUMNS if name != "detail"), *DETAIL)
 

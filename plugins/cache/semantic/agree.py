@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from plugins.cache.semantic import words
+from plugins.cache.semantic import gist, words
 from plugins.cache.semantic.lexicon import Lexicon, distance, misspelt, plain
 from plugins.cache.semantic.reading import Reading, Word, read
 from plugins.cache.semantic.synonyms import WEAK_PAIRS
@@ -57,6 +57,9 @@ def _compared(a: Reading, b: Reading) -> Verdict:
     if a.exact or b.exact:
         same = a.exact == b.exact
         return Verdict("same" if same else "differs", "repeat" if same else "exact text", float(same))
+    free = bool(a.quotes) or not (a.worded or b.worded)
+    if free and a.quotes == b.quotes and gist.same(a.gist, b.gist):
+        return Verdict("same", "gist", 1.0)
     left, right, near = _left_over(a.words, b.words)
     if a.quotes != b.quotes:
         return Verdict("differs", "quotes", near)

@@ -1,6 +1,7 @@
 """How often it was wrong: verdicts on answers that were or would have been given, and what follows from them.
 
-Every verdict is one bit: the provider, asked all the same, gave the answer that was about to be given, or another.
+Every verdict is one bit: the provider, asked all the same, gave the answer that was about to be given, or another; or
+somebody who was given it called it good, or bad.
 
   an answer     that was wrong once is given again only to texts nearer than that one was; wrong twice, to none
   an agent      is asked again once it is proven that more than the permitted share is wrong: by a likelihood ratio
@@ -83,8 +84,16 @@ class Learned:
         found = self._agents.get(agent)
         return found is None or found.wrong < 2 or found.evidence(permitted) < PROVEN
 
-    def tell(self, agent: str, key: bytes, near: float, right: bool | None) -> None:
-        """A verdict; None: nobody can say."""
+    def untell(self, agent: str, right: bool) -> None:
+        """A verdict is taken back. What it brought against an answer stays: others may be asked for it."""
+        tally = self.tally(agent)
+        if right:
+            tally.right = max(0, tally.right - 1)
+        else:
+            tally.wrong = max(0, tally.wrong - 1)
+
+    def tell(self, agent: str, key: bytes | None, near: float, right: bool | None) -> None:
+        """A verdict; None: nobody can say. `key`: None of an answer that another worker gave."""
         tally = self.tally(agent)
         if right is None:
             tally.unclear += 1
@@ -92,6 +101,8 @@ class Learned:
             tally.right += 1
         else:
             tally.wrong += 1
+            if key is None:
+                return
             times, before = self._least.pop(key, (0, 0.0))
             self._least[key] = (times + 1, max(near, before))
             if len(self._least) > ANSWERS:

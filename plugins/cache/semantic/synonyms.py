@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 SURE = """
-get obtain / buy purchase / begin start commence / fix repair mend / quick fast / quickest fastest / quicker faster
+get obtain receive / buy purchase / begin start commence / fix repair mend resolve solve troubleshoot / quick fast / quickest fastest / quicker faster
 quickly fast / inexpensive cheap / tell inform / change alter amend modify / phone telephone / mobile cellphone
 photo photograph picture pic / kid child children / holiday vacation / shipping delivery shipment / ship deliver
 price cost pricing / restart reboot / display show / automatic auto / automatically auto / yearly annual annually
@@ -16,7 +16,7 @@ book reserve / booking reservation / permit allow / permitted allowed / submit f
 repeat recurring / shop store / ask enquire inquire / quote quotation / dispute challenge contest
 previous earlier prior / advert advertisement ad / bike bicycle / fridge refrigerator / tv television telly
 plane aeroplane airplane / flat apartment / sofa couch / rubbish garbage trash / lift elevator / petrol gasoline
-autumn fall / postcode zipcode / lawyer solicitor attorney / error fault / erase delete / wrong incorrect
+autumn fall / postcode zipcode / lawyer solicitor attorney / error fault / wrong incorrect
 near nearby / require need / mandatory compulsory obligatory / illegal unlawful / legal lawful / whole entire
 happen occur / choose pick select / pupil student / toilet bathroom restroom / exam examination / lab laboratory
 info information / doc document paperwork / config configuration / repo repository / db database
@@ -34,7 +34,7 @@ therefore consequently thus hence / country nation / dangerous unsafe hazardous 
 diary journal / difficult hard tough / daily everyday / differentiate distinguish / easy simple / easily simply
 effect impact / mistake error / necessary essential / especially particularly / example instance / extra additional
 extremely very highly / frequently often regularly / huge immense vast enormous / illness sickness / ill sick unwell
-immediately instantly straightaway / significant important / improve enhance / instruct teach / likely probable
+immediately instantly straightaway / significant important / improve enhance boost / instruct teach / likely probable
 maybe perhaps possibly / mainly mostly / nearly almost / purpose goal aim objective / reject decline / search seek
 kind type sort / strange unusual odd weird / stop quit cease / topic subject / various several / verify confirm
 wealthy rich / global worldwide / cv resume / taxi cab / luggage baggage / mum mother mom / dad father
@@ -48,6 +48,27 @@ js javascript / ts typescript / postgres postgresql / k8s kubernetes / env envir
 prevent avert / stain mark / aid assist / smell odour odor / noise sound / tidy neat / trip excursion
 postpone defer / thief burglar / garment clothing / employment job / occupation profession / terminate cancel
 grow cultivate / broadband internet / pc computer / free complimentary / harder tougher / easier simpler
+remove delete erase eliminate / reduce lower decrease / skillet pan / tyre tire / dict dictionary / cmd command
+undo revert rollback / hubby husband / stats statistics / admin administrator / auth authentication / lang language
+lib library / perms permissions / creds credentials / dupe duplicate / py python / str string / int integer
+char character / var variable / bool boolean / async asynchronous / sync synchronize synchronise / execute run
+init initialize initialise / passwd password / pw password / acc account / vid video / prevent avoid / own possess
+protect secure / adjust change / extend lengthen / collect gather / main primary principal / present current
+brief short / tiny small / giant huge / clever smart / funny humorous / scared afraid / suitable appropriate
+enough sufficient / faulty defective / costly expensive pricey / cheap affordable / coworker colleague / yard garden
+truck lorry / candy sweets / frosting icing / stove cooker hob / closet wardrobe / line queue
+illness disease sickness / flu influenza / covid coronavirus / tummy stomach belly / company firm
+inhabitant resident / meaning definition / rule regulation / law legislation / contract agreement / question query
+photo image / teacher instructor / homework assignment / notification alert / securely safely / abroad overseas
+recently lately / now currently / best top / well-known famous / delicious tasty / operate use utilise utilize
+solve resolve / revenue turnover / inspect examine / forever permanently
+tasty yummy / 
+colour color / grey gray / programme program / grandma grandmother / grandpa grandfather
+mommy mother / daddy father / pup puppy / specs specification / convo conversation / 
+evidence proof / wifi wi-fi / regex regexp / tutorial walkthrough / repository repo / unregister deregister
+bug defect / spectacles eyeglasses / holiday vacation / rotate spin
+overview summary synopsis / beverage drink / cuisine food / feline cat / canine dog / automobile car
+create make / setup configure / see view / merge combine / lost misplaced / bug defect
 easiest simplest / closest nearest / km kilometre kilometer / kg kilogram kilogramme kilo / mg milligram
 metre meter / litre liter / appt appointment / acct account / msg message / qty quantity / vs versus
 govt government / dept department / pwd password / addr address / dollar usd / euro eur / pound gbp quid

@@ -187,6 +187,20 @@ async def test_frequent_inputs_are_told_without_their_texts() -> None:
         assert (told["vectors"], told["sent"], told["known"]) == (3, 3, 8)
 
 
+async def test_where_texts_are_kept_it_is_told_how_frequent_inputs_begin_masked() -> None:
+    async with asking(PII, Entry("embeddings", "embeddings", timeout_ms=5000), content="masked") as weir:
+        for _ in range(2):
+            await embed(weir, "from bob.miller@example.com about the weather and some more words than are told")
+        told = (await weir.plugin("embeddings").ordered({"do": "stats"}))["frequent"]
+        assert told[0]["begins"].startswith("from [")
+        assert "miller" not in str(told)
+        assert len(told[0]["begins"]) <= 40
+    async with asking(PII, Entry("embeddings", "embeddings", timeout_ms=5000)) as weir:
+        for _ in range(2):
+            await embed(weir, "some text")
+        assert (await weir.plugin("embeddings").ordered({"do": "stats"}))["frequent"][0]["begins"] == ""
+
+
 async def test_what_was_made_for_a_user_is_forgotten_with_the_user() -> None:
     async with embedding() as weir:
         await embed(weir, "mine", user="ann")

@@ -28,6 +28,22 @@ def test_none_are_watched_where_none_are_wanted() -> None:
     assert frequent.top() == []
 
 
+def test_of_a_text_that_may_be_kept_its_beginning_is_told_once_it_comes_again() -> None:
+    frequent, asked = Frequent(50), list[str]()
+
+    def begins() -> str:
+        asked.append("x")
+        return "Hello"
+
+    for _ in range(3):
+        frequent.add(b"a", 5, begins, b"ann")
+        frequent.add(b"b", 7)
+    assert {each["begins"] for each in frequent.top()} == {"Hello", ""}
+    assert len(asked) == 1
+    assert (frequent.forget(b"bob"), frequent.forget(b"ann")) == (0, 1)
+    assert {each["begins"] for each in frequent.top()} == {""}
+
+
 def test_inputs_are_one_by_one() -> None:
     assert listed("a") == ["a"]
     assert listed([1, 2]) == [[1, 2]]

@@ -11,15 +11,17 @@ from hypothesis import strategies as st
 from plugins.routing.capabilities import able
 from plugins.routing.learner import EACH
 from plugins.routing.options import Cascade, Condition, Model, Pool, RoutingOptions, Rule
-from plugins.routing.plugin import RECENT, Routing
+from plugins.routing.plugin import Routing
 from proxy.coroutines import at_once
 from proxy.errors import ConfigError
-from proxy.exchange import BUDGET_LEFT, PINNED, Exchange, Response, Target, Usage
+from proxy.exchange import BUDGET_LEFT, LESSONS, PINNED, Exchange, Response, Segment, Target, Usage
 from proxy.live import Alias, CallerKey, Entry, Identity, Upstream
+from proxy.plugin import Verdict
 from proxy.upstream.endpoint import resolve, targets_of
 from tests import kit
 
 EASY = "hi"
+REFUSAL = Segment("assistant", "text", "I'm sorry, but I can't help with that.")
 HARD = (
     "Natalia sold clips to 48 of her friends in April, and then she sold half as many clips in May. Each clip costs 3 "
     "dollars and she pays 20% of what she earns. How much money does Natalia have left altogether in April and May?"
@@ -465,10 +467,14 @@ def test_scan_says_which_model_with_what_chance_and_why() -> None:
     assert len(hard["reasons"]) == 5
 
 
-def _sent(bench: Bench, text: str, conversation: str = "") -> Exchange:
-    exchange = bench.call(text, conversation)
+def _sent(bench: Bench, text: str, conversation: str = "", at_s: float = 0.0, **doc: Any) -> Exchange:
+    exchange = bench.call(text, conversation, at_s, **doc)
     bench.out(exchange)
     return exchange
+
+
+def judged(bench: Bench, note: Any, score: float, tenant: str = "default", before: float | None = None) -> None:
+    at_once(bench.plugin.feedback(Verdict("wr_1", "answer", score, before, tenant, "default", note)))
 
 
 # ---- learning -------------------------------------------------------------------------------------------------------
@@ -478,11 +484,56 @@ def test_bad_words_about_the_cheap_model_keep_such_calls_from_it() -> None:
     bench = Bench(sticky_s=0.0)
     for number in range(40):
         exchange = bench.back(_sent(bench, EASY, f"c{number}"))
-        found = bench.plugin.recent(exchange.id)
-        assert found is not None
-        tenant, _, features = found
-        bench.plugin.learn(features, "sim/cheap", False, tenant=tenant)
+        judged(bench, exchange.notes[LESSONS]["routing"], 0.0)
     assert bench.to(EASY) == "strong"
+
+
+def test_words_of_one_tenant_are_not_held_against_a_model_elsewhere() -> None:
+    bench = Bench(sticky_s=0.0)
+    note = bench.back(_sent(bench, EASY)).notes[LESSONS]["routing"]
+    for _ in range(40):
+        judged(bench, note, 0.0, tenant="another")
+    assert bench.to(EASY) == "cheap"
+    assert bench.to(EASY, caller={"tenant": "another"}) == "strong"
+
+
+def test_a_word_that_takes_anothers_place_undoes_what_that_taught() -> None:
+    bench, other = Bench(sticky_s=0.0), Bench(sticky_s=0.0)
+    note = bench.back(_sent(bench, EASY)).notes[LESSONS]["routing"]
+    for _ in range(40):
+        judged(bench, note, 0.0)
+    assert bench.to(EASY) == "strong"
+    for _ in range(40):
+        judged(bench, note, 1.0, before=0.0)
+    assert bench.to(EASY) == "cheap"
+    for _ in range(40):
+        judged(other, note, 1.0)
+    assert other.to(EASY) == "cheap"
+
+
+def test_many_answers_that_merely_end_do_not_outvote_the_few_that_are_judged() -> None:
+    bench = Bench(sticky_s=0.0)
+    for number in range(400):
+        note = bench.back(_sent(bench, EASY)).notes[LESSONS]["routing"]
+        if number % 10 == 0 and note[0] == "sim/cheap":
+            judged(bench, note, 0.0)
+    assert bench.to(EASY) == "strong"
+
+
+def test_a_note_of_another_version_teaches_nothing() -> None:
+    bench = Bench(sticky_s=0.0)
+    judged(bench, ["sim/cheap", 1.0], 0.0)
+    assert not len(bench.plugin._words)
+
+
+def test_only_calls_that_a_provider_answered_are_to_be_judged() -> None:
+    bench = Bench(sticky_s=0.0)
+    failed = bench.back(_sent(bench, EASY), outcome="provider_error")
+    hit = _sent(bench, EASY)
+    hit.response = Response(source="cache", usage=Usage(1), usage_source="cached")
+    at_once(bench.plugin.finish(hit))
+    off = bench.back(_sent(Bench(learn=False), EASY))
+    assert all(LESSONS not in one.notes for one in (failed, hit, off))
 
 
 def test_good_words_bring_it_calls_that_it_did_not_have() -> None:
@@ -490,7 +541,7 @@ def test_good_words_bring_it_calls_that_it_did_not_have() -> None:
     bench.out(bench.call(HARD))
     decision = _sent(bench, HARD).state["routing"]
     for _ in range(60):
-        bench.plugin.learn(decision.traits["sim/cheap"], "sim/cheap", True)
+        judged(bench, ("sim/cheap", *decision.traits["sim/cheap"]), 1.0)
     assert bench.to(HARD) == "cheap"
 
 
@@ -511,11 +562,11 @@ def test_answers_that_merely_end_change_nothing() -> None:
     assert bench.plugin._prior.judge(HARD) == before
 
 
-def test_what_was_learnt_survives_a_restart() -> None:
+def test_what_outcomes_taught_survives_a_restart() -> None:
     first = Bench(sticky_s=0.0)
-    decision = _sent(first, EASY).state["routing"]
-    for _ in range(40):
-        first.plugin.learn(decision.traits["sim/cheap"], "sim/cheap", False)
+    for _ in range(200):
+        exchange = _sent(first, EASY)
+        first.back(exchange, finish="length" if exchange.target == CHEAP else "stop")
     at_once(first.plugin.stop())
     second = Bench(sticky_s=0.0, store=first.kit.store)
     second.to(EASY)  # the first call asks the store, and does not wait for it
@@ -559,18 +610,58 @@ def test_where_all_models_fail_often_the_dearest_is_no_better() -> None:
     traits = _sent(bench, EASY).state["routing"].traits
     for _ in range(400):
         for model in ("sim/cheap", "sim/strong"):
-            bench.plugin.learn(traits[model], model, False)
+            judged(bench, (model, *traits[model]), 0.0)
     assert bench.to(EASY) == "cheap"
 
 
-def test_only_so_many_calls_are_remembered_for_feedback() -> None:
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"finish": "content_filter"},
+        {"usage": Usage(input=100, output=0)},
+        {"usage": Usage(input=100, output=12), "said": [REFUSAL]},
+    ],
+)
+def test_answers_that_are_none_are_held_against_a_model(given: dict[str, Any]) -> None:
     bench = Bench(sticky_s=0.0)
-    call = bench.call()
-    plan = bench.plugin._plan(call, STRONG)
-    assert plan is not None
-    for number in range(RECENT + 10):
-        bench.plugin._recall(replace_id(call, number), plan.candidates[0], ())
-    assert len(bench.plugin._recent) == RECENT
+    for _ in range(200):
+        exchange = _sent(bench, EASY)
+        bench.back(exchange, **(given if exchange.target == CHEAP else {}))
+    assert bench.to(EASY) == "strong"
+
+
+def test_a_call_that_is_sent_once_more_in_its_session_is_held_against_the_model_that_answered() -> None:
+    bench = Bench(learn=True)
+    session = {"session": "s1"}
+
+    def observed() -> int:
+        known = bench.plugin._learner.known("default", "sim/cheap")
+        return 0 if known is None else known.observed
+
+    for number in range(EACH - 1):  # answers that merely end teach once in so many times
+        bench.back(_sent(bench, EASY, f"x{number}"))
+    bench.back(_sent(bench, EASY, "c1", 0.0, caller=session))
+    before = observed()
+    known = bench.plugin._learner.known("default", "sim/cheap")
+    assert known is not None
+    assert not known.bent
+    bench.out(bench.call(EASY, "c1", 10.0, caller=session))
+    assert (observed(), known.bent) == (before + 1, True)
+    bench.out(bench.call(EASY, "c1", 11.0, caller=session))  # nobody has answered that yet
+    bench.out(bench.call("another", "c1", 11.0, caller=session))
+    assert observed() == before + 1
+
+
+@pytest.mark.parametrize(("later", "named"), [({"at_s": 500.0}, True), ({"text": "something else"}, True), ({}, False)])
+def test_what_comes_later_or_asks_something_else_or_names_no_session_is_no_retry(
+    later: dict[str, Any], named: bool
+) -> None:
+    bench = Bench()
+    caller = {"session": "s1"} if named else {}
+    bench.back(_sent(bench, EASY, "c1", 0.0, caller=caller))
+    bench.out(bench.call(**{"text": EASY, "talk": "c1", "at_s": 10.0, "caller": caller, **later}))
+    known = bench.plugin._learner.known("default", "sim/cheap")
+    assert known is None or not known.bent
 
 
 # ---- what is kept by a provider -------------------------------------------------------------------------------------
@@ -582,11 +673,6 @@ async def test_answers_that_a_provider_keeps_are_kept_where_the_next_call_looks(
     exchange = bench.call(EASY, **stored)
     exchange.request.dialect = "responses"
     assert bench.out(exchange).model == model
-
-
-def replace_id(exchange: Exchange, number: int) -> Exchange:
-    exchange.id = f"wr_{number}"
-    return exchange
 
 
 # ---- whatever comes -------------------------------------------------------------------------------------------------

@@ -155,7 +155,7 @@ async def serving(app: web.Application, fake: FakeDesk) -> AsyncIterator[Port]:
 
 
 def desk(fake: FakeDesk) -> Desk:
-    return Desk(fake, fake, fake, fake, fake, fake, fake, fake, fake, fake)
+    return Desk(fake, fake, fake, fake, fake, fake, fake, fake, fake, fake, fake)
 
 
 @pytest.fixture

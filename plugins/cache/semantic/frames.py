@@ -1,0 +1,297 @@
+"""Ways to ask that ask the same, each brought to one form: what `gist` reads after `phrases`.
+
+The forms: `qhow VERB` (how something is done), `qwhat THING` (what it is), `qgive THING` (wants it), and the doing word
+of an order in front, as it is. What a sentence says beside what it asks stays.
+"""
+
+from __future__ import annotations
+
+import re
+
+from plugins.cache.semantic.lexicon import packaged
+from plugins.cache.semantic.words import listed
+
+NOUN = r"(?:(?:my|the|an?|our|your) )?((?:[\w#+.'-]+ ){0,2}?[\w#+.'-]+)"
+DEVICES = r"(?:phone|iphone|android|laptop|computer|pc|mac|browser|app)"
+SCREENS = (
+    r"(?:track|enter|change|update|cancel|download|reset|register|apply|submit|upload|pay|renew|redeem|activate|enable"
+    r"|disable|login|request|report|edit|manage|add)"
+)
+"""What is done somewhere on a screen: who asks where, asks how."""
+TECH = (
+    r"(?:python|javascript|typescript|js|java|rust|golang|bash|sql|ruby|php|kotlin|swift|css|html|git|pandas|"
+    r"numpy|react|vue|angular|django|flask|excel|docker|kubernetes|postgres|postgresql|mysql|linux|ubuntu|"
+    r"powershell|matlab|scala|perl|regex)"
+)
+MADE_OF = (
+    ("summary|summari[sz]ation|synopsis", "summarize"), ("translation", "translate"), ("comparison", "compare"),
+    ("explanation", "qwhat"), ("definition", "qwhat"), ("description", "describe"), ("overview", "summarize"),
+    ("list", "qgive"), ("review", "review"), ("calculation", "calculate"), ("analysis", "analyze"),
+)  # fmt: skip
+POLITE = r"(?:(?:can|could|would|will) (?:you|someone|anyone) )?(?:please )?(?:help me (?:to )?)?"
+TASKS = listed(
+    "write draft compose translate summarize list give create generate make rewrite suggest recommend compare describe"
+    " explain review fix convert extract classify count sort correct proofread shorten tell show find book schedule"
+    " order send call remind set play calculate solve design plan name outline improve analyze debug refactor format"
+    " brainstorm turn report optimize check test document comment paraphrase rephrase simplify expand continue edit"
+    " cite rank add remove delete update cancel implement build qgive qwhat"
+)
+"""What an assistant does itself when told to: how one does it is another question."""
+
+_THINGS = (
+    # (things and doings)
+    (rf"^({TECH}) ?[:,-] ?(.+)$", r"\2 in \1"),
+    (rf"^({TECH}) (?!vs\b|and\b|or\b|is\b|for\b|function\b|script\b|code\b|program\b|class\b|query\b)(.+)$", r"\2 in \1"),
+    (rf"\b(?:with|using|by using|through|via) (?=(?:the )?{TECH}\b)", " in "),
+    (r"\b(?:using|with the help of|by means of)\b", " with "),
+    (r"\bin (ascending|descending|alphabetical|reverse|numerical) order\b", r" \1 "),
+    (r"\b(?:make|do|perform|issue) (an? )?(http|get|post|api|rest|ajax) (request|call)", r" send \1\2 request"),
+    (r"\bspeed(?:ing)? up (.{3,30}?)(?=$| in | on )", r" make \1 faster"),
+    (r"\bi (?:have )?(lost|broke|missed|forgot|damaged)\b", lambda found: f" i {_NOW[found[1]]} "),
+    (r"\bget ((?:\w+ ){0,2}(?:stains?|smells?|odou?rs?|scratch(?:es)?|dents?|gum|wax|ink|grease|mould|mold|rust)) "
+     r"(?:out of|off(?: of)?|from) ", r" remove \1 from "), (r"\bstop (?:receiving|getting) ", " unsubscribe from "),
+    (r"\bopt out of ", " unsubscribe from "),
+    (r"\b(?:revert|roll back|rollback)\b", " undo "), (r"\bput in\b", " enter "), (r"\btype in\b", " enter "),
+    (r"\b(?:talk|speak|chat) (?:to|with) (?:an? )?(?:real |live |actual |human )*"
+     r"(?:human|person|agent|representative|rep|advisor|someone|operator)\b", " contact human "),
+    (r"\bcontact (?:an? )?(?:real |live |actual |human )*(?:person|agent|representative|rep|human)\b",
+     " contact human "),
+    (r"\b(?:running|listening) (?=on port)", " "), (r"\b(?:a )?phone number\b", " number "),
+    (r"\b(?:word|pdf|excel) (?:document|doc|file)\b", lambda found: f" {found[0].split()[0]} "),
+    (r"\b(csv|json|xml|yaml) file\b", r" \1 "), (r"\bthe (\w+) keyword\b", r" \1 "), (r"\bnew (?=branch|file|folder)", " "),
+    (r"\bcommand line\b", " cmd "), (r"\bcmd line\b", " cmd "), (r"\b(pro|premium|basic|free|plus) plan\b", r" \1 "),
+    (r"\bbig o(?: notation| complexity)?\b", " time complexity "), (r"\bcast iron (?:skillet|pan)\b", " cast iron pan "),
+    (r"\bmonthly\b", " per month "), (r"\b(?:yearly|annually)\b", " per year "),
+    (r"\bweekly\b", " per week "), (r"\bdaily\b", " per day "),
+    (r"\bwar ii\b", " war #2 "), (r"\bwar i\b", " war #1 "), (r"\b(?:ww2|wwii)\b", " world war #2 "),
+    (r"\b(?:ww1|wwi)\b", " world war #1 "),
+    (r"\bwhen was the end of (.+)$", r" when did \1 end"), (r"\bwhen was the (?:start|beginning) of (.+)$",
+     r" when did \1 start"),
+    (r"\b(?:ideal|right|correct|best|recommended) (?=temperature|size|time|distance|height|weight|age)", " ideal "),
+    (r"\bwhat (temperature|size|height|weight|distance) (?:should|must) (.+?)(?: be)?$", r" what ideal \1 for \2"),
+    (r"\b(?:at )?what temperature (?:do|does|will) (\w+) (boil|freeze|melt|evaporate)s?\b",
+     r" what \2 point of \1"),
+    (r"\bhow long (?:should|do|does|must|can) (?:i|we|you|it take to) (\w+) (.+)$", r" what \1 time for \2"),
+    (r"\bwhat (\w+ )?(\w+ing) time (?:for|of) (.+)$", r" what \2 time for \3 in \1"),
+    (r"\bdistance (?:from|between) (.+?) (?:to|and) (.+)$",
+     lambda found: " distance " + " . ".join(sorted((_bare(found[1]), _bare(found[2]))))),
+    (r"\b(?:compare|difference between|differences between|comparing) (.+?) (?:and|to|with|vs) (.+?)(?= in | for |$)",
+     lambda found: " difference " + " . ".join(sorted((_bare(found[1]), _bare(found[2])))) + " . "),
+    (r"\b(\S+) vs (\S+)\b", lambda found: " difference " + " . ".join(sorted((found[1], found[2])))),
+    (r"^how (?:is|are|does|do) (.+?) (?:different from|differ from|compare to|compare with) (.+)$",
+     lambda found: " difference " + " . ".join(sorted((_bare(found[1]), _bare(found[2]))))),
+    (r"^what makes (.+?) different from (.+)$",
+     lambda found: " difference " + " . ".join(sorted((_bare(found[1]), _bare(found[2]))))),
+)  # fmt: skip
+_RULES = (
+    # (beside the question)
+    (r"\b(?:what|which) (?:exactly |precisely )", " what "),
+    (r"^(?:according to|per|as per|based on) (?:the |our |my |your )?((?:\w+ ){0,2}?\w+) ?, ?(.+)$",
+     r"\2 according \1"),
+    (r" (?:according to|as per) (?:the |our |my |your )?((?:\w+ ){0,2}?\w+)$", r" according \1"),
+    (r"^as an? ([\w ]{3,30}?) ?, ?(.+)$", r"\2 as \1"),
+    (r"^i (?:am )?(?:an? )?((?:complete |total |absolute )?(?:beginner|novice|student|newbie))(?: and| so|,|\.)* (.+)$",
+     r"\2 as \1"),
+    (r"^in (?P<where>[\w#+.]+(?: [\w#+.]+)?) ?, ?(?P<rest>.+)$", r"\g<rest> in \g<where>"),
+    (rf"^i (?:have )?(?:forgot|forgotten|forget|lose|lost|cannot remember|can not remember|do not remember) {NOUN} ?[,.;-]*"
+     r" ?(?:and |so |but )?(?:i )?(?=how|qhow|where|what|can)(.*?)\b(?:it|that|this|one)\b", r"\2 \1 "),
+    (rf"^(?:i have |i got |there is |my |the ){NOUN} (?:is|are|has|have|got|that is) (\w{{3}})\w* ?[,.;-]+ ?(?:and |so )?"
+     r"((?:qhow|how) .*?\w*\2\w*) (?:it|them|that)\b", r"\3 \1 "),
+    (r"^(.{4,60}?) ?[-:,.]+ ?how (?:does (?:that|this|it) work|do i do (?:that|this|it)|is (?:that|this|it) done"
+     r"|to do (?:that|this|it)|can i do (?:that|this|it))$", r"qhow \1"),
+    (r"^(\w+ing .{4,60}?) ?[-:,.]+ ?how$", r"qhow \1"),
+    (r"^iwant (.+?) ?[,.;-]+ ?(?:and )?(?:how|qhow|where)(?: (?:do|can|should) i(?: do (?:that|this|it|so))?)?$",
+     r"qhow \1"),
+    (r" (?:if possible|at all|exactly|please|for me|to me|right now|currently|these days|for free of charge)$", ""),
+    # (how)
+    (r"\bhow (?:should|would|could|must|ought) (?:i|we|you|one)(?: to)? ", " qhow "),
+    (r"\bhow (?:do|does|can|could|would) (?:someone|anybody|people) ", " qhow "),
+    (rf"^{POLITE}(?:tell|show|teach|explain|walk|guide|advise)(?: to)? ?(?:me|us)?(?: through)?(?: on)? (?:qhow|how to) ",
+     " qhow "),
+    (rf"^{POLITE}(?:tell|show|teach|explain)(?: to)? ?(?:me|us)? (?=how|what|why|when|where|who)", " "),
+    (r"^(?:i (?:would like|want|need|wish) to (?:know|learn|find out)|iwant (?:know|learn|find out)) (?:how to |qhow )",
+     " qhow "),
+    (r"^(?:what (?:is|are|be) (?:the )?(?:(?:best|right|correct|proper|easiest) )?)?(?:some )?(?:good |the best )?"
+     r"(?:trick|tricks|tip|tips|steps?|instructions?|guide|guidelines|tutorial|advice|process|procedure|methods?"
+     r"|command|commands|syntax)"
+     r" (?:to|for|on|of|about)(?: how to)? (?=\w+)", " qhow "),
+    (r"^(?:any|give me|i need|need|got any) (?:some )?(?:tips?|advice|instructions|suggestions)"
+     r" (?:to|for|on|about)(?: how to)? ", " qhow "),
+    (r"^(?:the )?(?:best |right |correct |proper )?ways? (?:to|of) ", " qhow "),
+    (r"\bhow (?:is|are|was) (?:the |an? |my )?((?:\w+ ){1,3})(made|done|calculated|cooked|written|installed|cleaned)$",
+     r" qhow \2 \1"),
+    (r"^qhow (?:go about |best |properly |correctly |actually |quickly |easily )", " qhow "),
+    (r"^what (?:do|does|should|must|would|can) (?:i|we|one|you) (?:have to |need to )?do (?:in order )?to ", " qhow "),
+    (r"^what (?:has|have|needs?) to be done (?:in order )?to ", " qhow "),
+    (r"^is there (?:a|any|some) (?:way|method|possibility|option)s? (?:to|of|for) ", " can i "),
+    (r"^qhave (?:a |any |some )?(?:way|method|possibility|option)s? (?:to|of|for) ", " can i "),
+    (r"^can i know how to ", " qhow "),
+    (rf"^qwhere (?={SCREENS}\b)", " qhow "),
+    (rf"^where (?={SCREENS}\b)", " qhow "),
+    (r"^qwhere (?:see|view|access|look up|get to see|check) ", " where "),
+    (r"^where (?:is|are) ", " where "),
+    (r"\b(?:take|make|grab|capture|do) (?:an? )?(screenshot|backup|photo|payment|summary)\b", r" \1 "),
+    (r"\bperform (?:an? )?(\w+)", r" \1 "),
+    # (where something does not work)
+    (r"\b(?:am|is|are|was) (?:unable|not able) to ", " can not "),
+    (r"\bi can not seem to ", " i can not "), (r"\bi (?:am having|have) (?:trouble|problems|issues|difficulty) "
+     r"(?=\w+ing)", " i can not "),
+    (r"\b(?:keeps?|keep on|is constantly|constantly) (?=(?:crash|freez|restart|disconnect|fail|stopp))", " "),
+    (r"\b(?:when|whenever|every time|as soon as) i (?:open|start|launch|run) (?:it|the app|this)\b", " on launch "),
+    (r"\b(?:on|at|during) (?:startup|start|opening|launch|launching)\b", " on launch "),
+    (r"\b(?:does|do|did|will|would|is|are) not (?:seem to |appear to )?(?:be )?work(?:ing)?\b", " not work "),
+    (r"\b(?:has|have) not (?:yet )?(arrived|come|shipped)(?: yet)?\b", r" not \1 "),
+    (r"\b(?:has|have) (?:still )?not (?:been )?", " not "),
+    (r"^(.{6,50}?) ?[,.;] ?what (?:should|can|do|must|shall) i do$", r"qdo if \1"),
+    (r"\bwhat (?:should|can|do|shall) i do (?:if|when|about) ", " qdo if "),
+    (r"\bi was charged twice for\b|\byou charged me (?:twice|two times|#2 times) for\b"
+     r"|\b(?:got|been|have been|was|were) (?:double charged|charged double) for\b", " charged twice for "),
+    (r"\b(?:twice|#2 times|two times)\b", " twice "), (r"\b(?:the )?same\b(?= order| item| thing)", " "),
+    (r"\b(?<=twice for )(?:#1|one|an?) ", " "),
+    # (where one may)
+    (r"\bcan ((?:\w+ ){1,3})be (\w+?ed)\b", lambda found: f" can i {base(found[2])} {found[1]}"),
+    (r"^(?:are|is) ((?:\w+ ){1,4})(refund|return|exchange|recycl|wash|transfer|customiz|deduct|renew|cancel)(?:e?able|lable)$",
+     lambda found: f" can i {base(found[2] + 'ed')} {found[1]}"),
+    (r"^(?:is|are) it (?:safe|ok|okay|fine|alright) for (.+?) to ", r" can \1 "),
+    (r"^it (?:safe|ok|okay|fine|alright) for (.+?) to ", r" can \1 "),
+    (r"^(?:are|is) (?:the |my |an? )?(.+?) (covered|included|supported|accepted|caused|affected|owned|provided"
+     r"|required|needed) (?:by|in|under|with|for) (.+)$", r" qpass \2 \1 . \3"),
+    (r"^(?:do|does) (.+?) (cover|include|support|accept|cause|affect|own|provide|require|need) (.+)$",
+     r" qpass \2 \3 . \1"),
+    (r"^(.+?) (possible|allowed|permitted|okay|ok|fine)$", r" can i \1"),
+    (r"^do you (?:accept|take) (.+)$", r" can i pay with \1"),
+    (r"^you (?:accept|take) (.+)$", r" can i pay with \1"),
+    (r"^you (ship|deliver) ", r" can i \1 "), (r"^can i (?:ship|shipping|deliver) to ", " can i ship to "),
+    (r"\bafter (?:i )?(?:have )?(\w+)(?:ing|ed)\b|\bonce (?:i )?(?:have )?(\w+)(?:ing|ed)\b", r" after \1\2 "),
+    (r"\b(\w+) (?:that|which|who) (?:has been|have been|is|are|was|were|be) (\w+(?:ed|en))\b", r" \2 \1 "),
+    (r"\bneeds? (?:to be )?(\w+)(?:ing|ed)\b", r" \1 "),
+    # (what there is)
+    (r"^(?:what|which) ((?:\w+ ){1,3})(?:do you (?:accept|offer|provide|support|have|sell|take)"
+     r"|(?:are|is) (?:accepted|available|offered|supported|provided|possible)|can i choose from)$", r" what qhave \1"),
+    (r"^(?:what|which) (\w+s|\w+ \w+s) (?:do|does|can|will) (.+?) (?:have|has|offer|provide|cause|bring)$",
+     r" qgive \1 of \2"),
+    (r"^(?:tell me|give me|name|state|what would be|can i have) (?:the|your) (?!list|differences?\b)", " what is the "),
+    (r"^what (?:is|are) (?:the |your )?open(?:ing)? (?:times?|hours?)\b", " when open "),
+    (r"^what open(?:ing)? time\b", " when open "), (r"^when (?:are|is) you open\b", " when open "),
+    # (why)
+    (r"^what (?:makes|causes) ((?:\w+ ){1,3})(?:to be |to become )?(?=\w+$)", r" why \1"),
+    (r"^what (?:makes|causes) ((?:\w+ ){1,3})to ", r" why \1"), (r"^how come\b", " why "),
+    (r"^why (is|are|do|does|did|was|were) ", lambda found: f" why {found[1] if found[1] in _PAST else ''} "),
+    # (how long, how it is, when)
+    (r"\bhow much time (?:does it|will it|would it|do i|do you|is)(?: take| need)?(?: to| for| required to| needed to)?\b",
+     " how long does it take to "),
+    (r"\bhow long (?:does|will|would) it take (?:me |you |us )?(?:to|for) ", " how long to "),
+    (r"\bhow long (?:is|are) needed to ", " how long to "),
+    (r"^how (?:is|was|will be) the weather\b", " what is the weather "), (r"\bweather (?:be )?like\b", " weather "),
+    (r"^what (?:will|is) the weather be\b", " what is the weather "), (r"\bweather forecast\b", " weather "),
+    (r"^when is it (?:now |currently )?in ", " current time in "),
+    (r"^what is the (?:current |local |present )?time (?:now |currently )?in ", " current time in "),
+    # (units)
+    (r"^how many (\w+) (?:is |are )?(?:there )?(?:in |make )(#\S+ \w+)$", r" convert \2 to \1"),
+    (r"^what (?:is |are )?(#\S+ \w+) (?:in|to|as|into) (\w+)$", r" convert \1 to \2"),
+    (r"^(#\S+ \w+) (?:in|to|as|into) (\w+)$", r" convert \1 to \2"),
+    (r"^convert (#\S+ \w+) (?:in|as|into) (\w+)$", r" convert \1 to \2"),
+    # (what it is)
+    (r"^what (?:is|are|was|be) (?:meant by|the meaning of|the definition of) ", " qwhat "),
+    (r"^qmean ", " qwhat "), (r"^what does (?:the )?(.+?) mean(?: in (.+))?$", r" qwhat \1 in \2"),
+    (rf"^{POLITE}(?:explain|define)(?: to)?(?: me| us)? (?:what )?(.+?)(?: is| are| means?| does)?$", r" qwhat \1"),
+    (r"^(?:give|provide|tell) (?:me |us )?(?:the |an? )?(?:brief |short |quick |simple )?"
+     r"(?:explanation|definition|meaning|information|info|details) (?:of|for|about|on) ", " qwhat "),
+    (rf"^{POLITE}tell (?:me |us )?(?:more |something )?about ", " qwhat "),
+    (r"^what do you know about ", " qwhat "), (r"^what (?:can|could) you tell me about ", " qwhat "),
+    (r"^what (?:are|is) the (?:contents?|details|information) of ", " qwhat "),
+    (r"^(?:what|what is) (.+?) (?:all )?about$", r" qwhat \1"),
+    (r"\bthe (?:number|amount|count|quantity) of (\w+)(?: (?:that )?(?:there )?(?:are|is))?\b", r" how many \1 "),
+    (r"^(?:what (?:is|are|be) |what )(?=how many)", " "), (r"\bqhave in\b", " in "),
+    (r"^how (?:big|large) (?:is|are) the population of ", " what population of "),
+    (r"\b(how (?:many|much) \w+) (?:qhave|is there|are there|do we have|are|is)\b(?! (?:left|allowed))", r"\1 "),
+    (r"^(?:in )?(?:what|which) year (?:was|did|were|is|will|does)\b",
+     lambda found: f" when {found[0].split()[-1]}"),
+    (r"^(?:who was it that|which person|what person|which man|which woman) ", " who "),
+    (r"\bby whom (was|were|is|are) (.+?) (\w+(?:ed|en|itten|ade))$", r" who \3 \2"),
+    (r"^who (?:was|were|is|are) (.+?) (\w+(?:ed|itten|ade|ritten|ought|uilt)) by$", r" who \2 \1"),
+    (r"^(.+?) (?:was|were|is) (\w+(?:ed|itten|ade)) by (?:whom|who)$", r" who \2 \1"),
+    (r"^who (?:is|was) (?:the )?(?:author|writer) of ", " who wrote "),
+    (r"^who (?:is|was|be) (?:the )?(paint|design|compos|discover|creat|direct|invent|found)e?(?:r|or)s? of ",
+     lambda found: f" who {found[1]}ed "),
+    (r"\bcapital city\b", " capital "),
+    (r"^(?:what|which) (?:city|town) (?:is|be) (?:the )?(?=(?:\w+ )?capital\b)", " what "),
+    (r"^(?:what|which) (.+?) do (?:they|people|you) (speak|use|eat|drink|wear|celebrate) in ", r" what \1 \2 in "),
+    (r"^(?:what|which) (.+?) (?:is|are|be) (spoken|used|eaten|worn|celebrated) in ",
+     lambda found: f" what {found[1]} {_BARE[found[2]]} in "),
+    (r"\b(?:is |be )?(?:located|situated)\b", " "),
+    (r"^(?:what|which) (\w+) (?:is|are) (?:the )?(own|manag|lead|creat|mak|sell|teach)(?:er|or)s? of ",
+     lambda found: f" what {found[1]} {base(found[2] + 'ed')} "),
+    (r"^(?:what|which) (\w+) (own|manage|lead|create|make|sell|teach)s ", r" what \1 \2 "),
+    (r"^why (?:do i|am i|i) (?:get|getting|see|seeing|receive|receiving|keep getting) (?:this |the |an? )?",
+     " qcause "),
+    (r"^why (?:qhave|is there|are there) ", " qcause "),
+    (r"^what (?:is|was) the reason (?:for|behind|of|that|why)? ?", " why "),
+    (r"^what reason (?:for |of )?", " why "), (r"^(?:for what|what) reason ", " why "),
+    (r"\bgot (?=\w+ed\b)", " was "), (r"\bhave (?=(?:declined|rejected|refused|charged|blocked|denied)\b)", " was "),
+    # (what is wanted)
+    *((rf"^{POLITE}(?:give|write|provide|make|create|prepare|get|show|i need|i want|need|want)(?: me| us)? (?:an? |the )?"
+       rf"((?:[\w#]+ ){{0,3}}?)(?:{noun}) (?:of|for|on|about) ", rf" {verb} \1")
+      for noun, verb in MADE_OF),
+    (r"^(?:i (?:would like|want|need|am looking for|wish for)|iwant|can i (?:get|have)|can you (?:give|get|show|send)(?: me)?"
+     r"|give|get me|show|provide|list|name|qgive|tell|find|do you have|please list) "
+     r"(?:me |us |out )?(?:all (?:of )?)?(?:the )?(?:list of )?(?=(?:#\d+|names?|ideas?|examples?|some|\w+s\b))",
+     " qgive "),
+    (r"^(?:what are|what were) (?:some |the )?(?=\w+s\b)", " qgive "),
+    (r"\b(?:say|write) (?=.+ in (?:french|german|spanish|italian|english|japanese|chinese|portuguese|dutch|korean)$)",
+     " translate "),
+    (r"^qhow (?=translate )", " "),
+    (r"\bmake (this |the |my |that )(.{3,30}?) (shorter|longer|simpler|better|clearer|more concise|more formal"
+     r"|more professional|formal)$", lambda found: f" {_MADE.get(found[3], found[3])} {found[1]}{found[2]} "),
+    (r"^(?:what should|what could|what can) i (?:name|call) (?:my |the )?(.+)$", r" suggest name for \1"),
+    (r"^(?:draft|compose|create|generate|make)(?= (?:an? |the |me an? )(?:\w+ )?(?:poem|tweet|email|letter|story|essay|post"
+     r"|song|function|script|haiku|message|blog|paragraph|reply|response|note|speech|caption|report|text|article"
+     r"|limerick|invitation|announcement|press release|bio|tagline|slogan)\b)", " write "),
+    (r"^(?:an? )?(python|javascript|js|java|rust|go|c|bash|sql|typescript|ruby|php|kotlin) "
+     r"(function|script|code|program|class|query) (?:to|that|which|for) (.+)$", r"write \2 that \3 in \1"),
+    (r"\b(?:function|script|program|code|query) (?:to|which) (?=\w+)",
+     lambda found: f" {found[0].split()[0]} that "),
+    (r"^(?:turn|change|transform|rewrite|put) (.+?) (?:into|in|to|as) (json|yaml|xml|csv|html|markdown|sql|python"
+     r"|java|javascript|typescript)$", r" convert \1 to \2"),
+    (r"\b(?:and|then) (?:give|provide|show|include)(?: me)? (?:an? |some )?examples?\b", " with example "),
+    (r"\b(?:check|verify|determine|test|find out|see|tell|detect) (?:if|whether|that)\b", " check if "),
+    (r"\bif (?:an? |the )?(\w+) (?:exists|is) in (?:an? |the )?(\w+)", r" if \2 has \1"),
+    (r"\ba? ?more (formal|casual|professional|friendly|polite|academic) (?=tone|style|way|language|manner)", r" \1 "),
+    (r"\bthis (?:text|passage|content)\b", " this "),
+    (r"\b(convert|transform|turn|change)(?:ed|ing)? (.+?) into\b", r" convert \2 to "),
+    (r"\bconvert (?:from )?(.+?) (?:into|in) (?=\w+$)", r" convert \1 to "),
+    (r"\bpull (.+?) (?:out )?(?:of|from|out of) ", r" extract \1 from "),
+    (r"\b(?:of )?(?:the )?(?:following|below|above|attached|given)(?= \w)", " this "),
+    (r"\ball of\b", " all "),
+)  # fmt: skip
+_PAST = ("did", "was", "were")
+_NOW = {"lost": "lose", "broke": "break", "missed": "miss", "forgot": "forget", "damaged": "damage"}
+_BARE = {"spoken": "speak", "used": "use", "eaten": "eat", "worn": "wear", "celebrated": "celebrate"}
+_MADE = {
+    "shorter": "shorten", "more concise": "shorten", "longer": "lengthen", "simpler": "simplify", "better": "improve",
+    "clearer": "clarify", "more formal": "formalize", "formal": "formalize", "more professional": "formalize",
+}  # fmt: skip
+
+
+def base(word: str) -> str:
+    """Of a participle in -ed: charge of charged, stop of stopped."""
+    stem = word.removesuffix("ed")
+    if f"{stem}e" in packaged() and (stem not in packaged() or stem.endswith(("s", "c", "g", "v"))):
+        return f"{stem}e"
+    doubled = len(stem) > 3 and stem[-1] == stem[-2] and stem[-1] not in "lsfz"
+    return stem[:-1] if doubled else stem
+
+
+def _bare(thing: str) -> str:
+    """Without its article."""
+    return re.sub(r"^(?:the|an?|my|our|your) ", "", thing.strip())
+
+
+FRAMES = tuple((re.compile(pattern), written) for pattern, written in (*_THINGS, *_RULES))
+
+
+def framed(line: str) -> str:
+    """The line in one form; lower case, single spaces."""
+    for pattern, written in FRAMES:
+        line = " ".join(pattern.sub(written, line).split())
+    return line

@@ -1,0 +1,222 @@
+"""The gist of a text: what it asks for, in one form that does not depend on how it asks. Equal gists ask the same.
+
+The form has a kind (how, what, who wants a thing), the words of the main part in order, and beside them what hangs on a
+preposition that tells a direction or a condition: these may stand in any order. `the password of the guest`, `guest
+password` and `password for guests` are one; `from A to B` and `from B to A` are two.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from plugins.cache.semantic.frames import TASKS
+from plugins.cache.semantic.lexicon import plain
+from plugins.cache.semantic.words import FUNCTION, HEADS, LEFT_OUT, listed
+
+
+class Said(Protocol):
+    """A word of a text."""
+
+    @property
+    def said(self) -> str: ...
+    @property
+    def key(self) -> str: ...
+    @property
+    def owner(self) -> int: ...
+    @property
+    def phrase(self) -> int: ...
+
+
+WITHIN = listed("of for loc in on about")
+"""What hangs on these belongs to the word before."""
+NEAR_ALIKE = frozenset(
+    frozenset(pair) for pair in (("of", "for"), ("of", "loc"), ("of", "in"), ("of", "about"), ("on", "about"),
+                                 ("of", "on"), ("in", "loc"), ("for", "about"))
+)  # fmt: skip
+POINTING = listed("this that these those")
+TIMES = listed(
+    "week month year day morning afternoon evening night weekend quarter time season spring summer autumn winter hour"
+    " minute century decade term semester"
+)
+AUXILIARIES = listed("was did will would have been")
+"""Say when: wherever they stand."""
+KINDS = {"qhow": "how", "iwant": "how", "qwhat": "what", "what": "what", "qgive": "give", "how": "how"}
+MEASURES = listed("many much long often frequently far old tall big deep heavy fast soon")
+LEASTS = listed("only family apply reply supply early italy july ugly likely friendly elderly assembly anomaly butterfly")
+MOVED = listed("forever online offline again now abroad faster quicker together separately twice")
+DEFINITE = re.compile(
+    r"\b(?:my|the|this|that|our|your|his|her|their|last|first|next|latest|newest|each|every|one|an?)\s+(?:([a-z]+)\s+)?([a-z]+)"
+)
+NOT_DEFINITE = re.compile(r"^an? ")
+
+
+@dataclass(frozen=True, slots=True)
+class Gist:
+    """`words` in order; `beside`: what may stand in any order; `links`: what belongs to the word before, and how."""
+
+    kind: str = ""
+    words: tuple[str, ...] = ()
+    beside: tuple[tuple[str, ...], ...] = ()
+    links: tuple[tuple[str, str], ...] = ()
+    owners: tuple[tuple[str, int], ...] = ()
+    many: frozenset[str] = frozenset()
+    """Plain forms of the words that stand in the plural."""
+    single: frozenset[str] = frozenset()
+    """Of those that stand in their plain form."""
+    definite: frozenset[str] = frozenset()
+    """Plain forms of the words of which one is meant: there the plural is another question."""
+
+    def __bool__(self) -> bool:
+        return bool(self.words)
+
+    @property
+    def counted(self) -> bool:
+        """Whether it tells how many."""
+        return any(word.startswith("#") for word in self.words)
+
+    @property
+    def hanging(self) -> frozenset[str]:
+        return frozenset(word for word, _ in self.links)
+
+    @property
+    def whole(self) -> tuple[object, ...]:
+        return self.words, self.beside
+
+
+def gist(line: str, words: Sequence[Said]) -> Gist:
+    """`line` is framed, and `words` are those of it."""
+    kept = list(_kept(words))
+    kind, kept = _kind(kept)
+    main, groups = _groups(kept)
+    links: list[tuple[str, str]] = []
+    main, beside = _merged(main, groups, links)
+    moved = sorted(key for key in main if _moves(key))
+    main = [key for key in main if not _moves(key)]
+    if moved:
+        beside.append(("", *moved))
+    return Gist(
+        kind, tuple(main), tuple(sorted(beside)), tuple(sorted(links)),
+        tuple(sorted((word.key, word.owner) for word in words if word.owner)),
+        frozenset(plain(word.said) for word in words if _plural(word.said)),
+        frozenset(word.said for word in words if plain(word.said) == word.said),
+        _definite(line, kind, main),
+    )  # fmt: skip
+
+
+def same(one: Gist, other: Gist) -> bool:
+    """Whether the two ask the same; False where that is not certain."""
+    return (
+        bool(one) and one.whole == other.whole and alike(one.kind, other.kind, one.words)
+        and not conflict(one, other)
+    )  # fmt: skip
+
+
+def conflict(one: Gist, other: Gist) -> str:
+    """What is not the same although the words are: number, whose, place; empty: nothing."""
+    differing = (one.many & other.single) | (other.many & one.single)
+    if not one.counted and differing & (one.definite | other.definite) - one.hanging - other.hanging:
+        return "one or many"
+    theirs = dict(other.owners)
+    if any(theirs.get(word, owner) != owner for word, owner in one.owners):
+        return "whose"
+    linked = dict(other.links)
+    for word, link in one.links:
+        facing = linked.get(word, link)
+        if facing != link and frozenset((facing, link)) not in NEAR_ALIKE:
+            return "place"
+    return ""
+
+
+def alike(one: str, other: str, words: Sequence[str]) -> bool:
+    """Whether two kinds of questions may be one; who only names a thing may want it or ask what it is."""
+    if one == other:
+        return True
+    if {one, other} == {"", "how"}:
+        return words[0] not in TASKS
+    return {one, other} in ({"", "what"}, {"", "give"})
+
+
+def _kept(words: Iterable[Said]) -> Iterator[Said]:
+    said = list(words)
+    for at, word in enumerate(said):
+        after = said[at + 1].key if at + 1 < len(said) else ""
+        if word.said in POINTING and after not in TIMES and after:
+            continue
+        if word.said in LEFT_OUT:
+            continue
+        yield word
+
+
+def _kind(words: list[Said]) -> tuple[str, list[Said]]:
+    if not words:
+        return "", words
+    first = words[0].said
+    second = words[1].said if len(words) > 1 else ""
+    if first == "how" and second in MEASURES:
+        return f"how {words[1].key}", words[2:]
+    if first == "iwant" and words[1:] and words[1].key in TASKS:
+        return "", words[1:]
+    found = KINDS.get(first)
+    if found == "what" and second == "qhave":
+        return found, words[2:]
+    return (found, words[1:]) if found is not None else ("", words)
+
+
+def _groups(words: Sequence[Said]) -> tuple[list[str], list[list[str]]]:
+    """The main part, and every phrase that a preposition begins, that first. One that opens the text goes last."""
+    phrases: dict[int, list[str]] = {}
+    for word in words:
+        phrases.setdefault(word.phrase, []).append(word.key)
+    found = list(phrases.values())
+    main = [] if not found or _head(found[0]) else found.pop(0)
+    if not main and len(found) > 1 and not _head(found[1]):
+        first, main, found = found[0], found[1], found[2:]
+        found.append(first)
+    return main, found
+
+
+def _head(phrase: Sequence[str]) -> bool:
+    return phrase[0] in HEADS or phrase[0] == "loc" or phrase[0] == "."
+
+
+def _merged(
+    main: list[str], groups: list[list[str]], links: list[tuple[str, str]]
+) -> tuple[list[str], list[tuple[str, ...]]]:
+    chain = [list(main), *map(list, groups)]
+    for at in range(len(chain) - 1, 0, -1):
+        group, before = chain[at], chain[at - 1]
+        head, rest = group[0], group[1:]
+        if not rest or not before or (before[0] in HEADS and len(before) == 1):
+            continue
+        if head in ("and", "or") and len(rest) == 1 and before[-1] not in HEADS:
+            last = before.pop()
+            one, other = sorted((last, rest[0]))
+            before += [one, head, other]
+        elif head in WITHIN and (head == "in" or not rest[0].startswith("#")):
+            last = before.pop()
+            links.append((rest[0], head))
+            before += [*rest, last]
+        else:
+            continue
+        chain[at] = []
+    return chain[0], [tuple(group) for group in chain[1:] if group]
+
+
+def _moves(key: str) -> bool:
+    return key in MOVED or key in AUXILIARIES or (key.endswith("ly") and len(key) > 4 and key not in LEASTS)
+
+
+def _plural(said: str) -> bool:
+    return said.endswith("s") and said not in FUNCTION and plain(said) != said and not said.startswith("#")
+
+
+def _definite(line: str, kind: str, main: Sequence[str]) -> frozenset[str]:
+    if kind == "give" or (main and main[0] in TASKS and not kind):
+        return frozenset(map(plain, re.findall(r"[a-z]+", line.partition(" that ")[0])))
+    return frozenset(
+        plain(word) for found in DEFINITE.finditer(line) if not NOT_DEFINITE.match(found[0]) for word in found.groups()
+        if word and word not in FUNCTION
+    )  # fmt: skip
