@@ -4,10 +4,10 @@
 
 KIND is `json`, `json-50k`, `burst` (a stream of 50 events), `looking` (`json` through ten more plugins whose hooks look
 at the segments), `guarded` (`json` through the usual chain, each call with a text never seen before), `guarded-again`
-(the same text each time), `hit` (`json` answered from the cache) or `miss` (the same with a text never seen before, so
-that the cache looks in vain and keeps the answer). Prints the CPU time per call (median of rounds), and how many
-functions a call enters (Python and C), which no neighbour disturbs: `tests/benchmarks/test_hot.py` holds those to a
-bound.
+(the same text each time), `hit` (`json` answered from the cache), `hit-guarded` (the same through the usual chain) or
+`miss` (with a text never seen before, so that the cache looks in vain and keeps the answer). Prints the CPU time per
+call (median of rounds), and how many functions a call enters (Python and C), which no neighbour disturbs:
+`tests/benchmarks/test_hot.py` holds those to a bound.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ URL = "http://provider.invalid"
 DEFAULT = (Entry("audit", "audit"), Entry("metering", "metering"))
 CACHED = (*DEFAULT, Entry("cache", "cache"))
 GUARDED = tuple(Entry(name, name) for name in CHAIN)
+KINDS = ("json", "json-50k", "burst", "looking", "guarded", "guarded-again", "hit", "hit-guarded", "miss")
 OLD = b"A weir"
 """What stands in a text where another word makes a new text of it."""
 
@@ -117,13 +118,15 @@ def bodies(kind: str) -> bytes:
     match kind:
         case "json" | "looking" | "guarded" | "guarded-again":
             return body(1500, "json-1500")
-        case "hit" | "miss":
+        case "hit" | "hit-guarded" | "miss":
             return body(1500, "json-1500", temperature=0)
         case "json-50k":
             return body(50_000, "json-1500")
         case "burst":
             return body(1500, "burst-50", stream=True)
-    raise SystemExit(f"{kind} is not known here: json, json-50k, burst, looking, guarded, guarded-again, hit, miss")
+    raise SystemExit(
+        f"{kind} is not known here: json, json-50k, burst, looking, guarded, guarded-again, hit, hit-guarded, miss"
+    )
 
 
 class Bench:
@@ -201,7 +204,7 @@ def chain(kind: str) -> tuple[Entry, ...]:
         return (*DEFAULT, *(Entry(f"looking-{number}", "benchmarks.speed.looking:Looking") for number in range(10)))
     if kind in ("hit", "miss"):
         return CACHED
-    return GUARDED if kind.startswith("guarded") else DEFAULT
+    return GUARDED if "guarded" in kind else DEFAULT
 
 
 async def count(bench: Bench, data: bytes, calls: int) -> float:

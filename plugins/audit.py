@@ -88,7 +88,7 @@ class Audit(Plugin[NoOptions]):
     def _said(self, exchange: Exchange) -> bytes:
         """The manifest behind its time. Calls of one kind that came off alike have the same."""
         request, caller, steps = exchange.request, exchange.caller, exchange.steps
-        if len(steps) > 1 or exchange.findings or request.uninspected:
+        if (steps and len(steps) > 1) or exchange.findings or request.uninspected:
             return dumped(_ended(exchange))[1:]
         said, target = exchange.response or NOTHING, exchange.target
         upstream = target.upstream if target is not None else ""

@@ -53,7 +53,9 @@ class Metering(Plugin[MeteringOptions]):
     def finish_waits(self, exchange: Exchange) -> bool:
         """Only tokens that have to be counted may take their time."""
         response = exchange.response
-        if response is None or response.usage is None or not response.usage.total or _cut_off(response):
+        if response is None or response.usage is None or not response.usage.total:
+            return True
+        if response.text_sample is not None and _cut_off(response):
             return True
         return bool(exchange.discarded) and any(one.response.usage is None for one in exchange.discarded)
 

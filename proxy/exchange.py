@@ -99,7 +99,7 @@ class Request:
     """What goes out. The body as sent stays the truth: `doc` points into it, edits are written into it on encoding."""
 
     __slots__ = ("_read", "_segments", "_walk", "_write", "body", "dialect", "doc", "edits", "headers", "inserts",
-                 "method", "model", "path", "query", "stream", "uninspected")  # fmt: skip
+                 "known", "method", "model", "path", "query", "stream", "uninspected")  # fmt: skip
 
     def __init__(
         self,
@@ -136,6 +136,9 @@ class Request:
         """Parts that no codec reads (`image`, `audio`, `file`, ...): filled by the walk."""
         self._walk, self._write = walk, write
         self._segments: list[Segment] | None = None
+        self.known: dict[str, Any] | None = None
+        """What plugins have found in the headers, each under its name, where calls that have the same share it (all but
+        the length of the body); None: these have not come before."""
 
     @property
     def segments(self) -> list[Segment]:

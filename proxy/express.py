@@ -69,9 +69,10 @@ class Express:
         codec, chain, (at_s, start, read) = standing.codec, standing.chain, times
         if codec is None or len(body) > standing.body_bytes:
             return None
-        repeated = self._repeat(incoming, reply, standing, body, times)
-        if repeated is not None:
-            return repeated
+        if self._repeats.kept:
+            repeated = self._repeat(incoming, reply, standing, body, times)
+            if repeated is not None:
+                return repeated
         try:
             doc = codec.read(body) if len(body) < sliced.LONG_BYTES else codec.read_quickly(body)
             if doc is None:
@@ -94,6 +95,7 @@ class Express:
             codec.dialect, incoming.method, standing.known.path, incoming.query, tuple(incoming.headers), body,
             doc=doc, model=model, stream=stream is True, walk=self.pipeline.walk(codec), write=codec.write,
         )  # fmt: skip
+        request.known = standing.heard
         exchange = Exchange(
             self.pipeline.call_id(at_s),
             standing.known.caller,

@@ -12,7 +12,7 @@ where a filter's `Hold` is awaited: nothing behind it moves until it is released
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -317,3 +317,14 @@ def _texts(steps: Steps) -> Iterator[str]:
             piece = steps.send(piece.text)
     except StopIteration:
         return
+
+
+def taped(exchange: Exchange, members: Sequence[Member], below: int) -> list[Tape]:
+    """The tapes for an answer that no filter wants: of these members (bottom to top), which have them."""
+    found = []
+    for member in members:
+        if member.place < below and not member.shadow and not (member.partial and skipped(exchange, member)):
+            tape = member.plugin.tape(exchange)
+            if tape is not None:
+                found.append(tape)
+    return found

@@ -78,21 +78,16 @@ class Repeat:
 class Repeats:
     """One per worker."""
 
-    __slots__ = ("_chain", "_kept", "_seed", "_used_bytes")
+    __slots__ = ("_chain", "_seed", "_used_bytes", "kept")
 
     def __init__(self) -> None:
-        self._kept: dict[Key, Repeat] = {}
+        self.kept: dict[Key, Repeat] = {}
         self._used_bytes = 0
         self._seed = secrets.randbits(64)
         self._chain: object = None
 
-    def __len__(self) -> int:
-        return len(self._kept)
-
     def find(self, standing: Standing, body: bytes) -> Repeat | None:
-        if not self._kept:
-            return None
-        found = self._kept.get((standing, xxhash.xxh3_64_intdigest(body, self._seed)))
+        found = self.kept.get((standing, xxhash.xxh3_64_intdigest(body, self._seed)))
         return found if found is not None and found.sent(body) else None
 
     def learn(self, standing: Standing, track: Track, exchange: Exchange, given: bytes) -> None:
@@ -103,18 +98,18 @@ class Repeats:
         if len(request.body) > LONGEST_BYTES or len(given) > LONGEST_BYTES or request.changed:
             return
         if standing.chain is not self._chain:
-            self._kept.clear()
+            self.kept.clear()
             self._used_bytes, self._chain = 0, standing.chain
         key = (standing, xxhash.xxh3_64_intdigest(request.body, self._seed))
         repeat = Repeat(key, replace(track, route=route), exchange, response.again, given)
         self.drop(key)
-        self._kept[key] = repeat
+        self.kept[key] = repeat
         self._used_bytes += repeat.size_bytes
-        while len(self._kept) > MOST or self._used_bytes > MOST_BYTES:
-            self.drop(next(iter(self._kept)))
+        while len(self.kept) > MOST or self._used_bytes > MOST_BYTES:
+            self.drop(next(iter(self.kept)))
 
     def drop(self, key: Key) -> None:
-        gone = self._kept.pop(key, None)
+        gone = self.kept.pop(key, None)
         if gone is not None:
             self._used_bytes -= gone.size_bytes
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from contextvars import copy_context
 from functools import partial
@@ -18,8 +18,9 @@ from proxy.flights import Flight
 from proxy.given import given
 from proxy.held import is_kept
 from proxy.house import Trip
-from proxy.passage import Passage
+from proxy.passage import Passage, taped
 from proxy.pipeline import Pipeline
+from proxy.plugin import Tape
 from proxy.ports import Incoming, ShortReply
 from proxy.repeats import Repeats
 from proxy.tracks import SILENT_S, Standing, Track
@@ -280,9 +281,14 @@ class Ride:
         exchange, raw = self._exchange, arrival.rest
         response, line, body = exchange.response, exchange.timeline, raw
         assert response is not None
-        passage, chain, route = None, self._standing.chain, self._track.route
+        chain, route = self._standing.chain, self._track.route
+        tapes: Sequence[Tape] = taped(exchange, route.tapes, self._below) if route.tapes else ()
+        passage = None
         try:
-            if route.reads_answers:
+            if tapes:
+                for tape in tapes:
+                    tape.write(raw)
+            elif route.reads_answers and not route.tapes:
                 passage = Passage(chain, exchange, route, self._below, self._codec)
                 filtered = self._filtered(passage, arrival, answer)
                 if filtered is None:
@@ -292,6 +298,9 @@ class Ride:
             if passage is not None:
                 passage.close(True)
                 passage = None
+            for tape in tapes:
+                tape.close(True)
+            tapes = ()
             line.first = now = self._house.now()
             line.close(now)
             response.delivered_bytes = len(body)
@@ -307,6 +316,8 @@ class Ride:
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  it becomes an answer, on the regular way
             if passage is not None:
                 passage.close(False)
+            for tape in tapes:
+                tape.close(False)
             self._hand_on(partial(_raise, error=error))
         else:
             self._end()

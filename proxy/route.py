@@ -92,6 +92,8 @@ class Route:
     """`request` top to bottom, `response` and `finish` bottom to top."""
     reads_answers: bool
     """Somebody looks into the texts or bytes of an answer on its way."""
+    tapes: tuple[Member, ...]
+    """Those that take answers down, bottom to top, where nobody else looks into them."""
     refuses_unread: bool
     """A guard of calls that must not fail cannot let pass what it cannot read."""
     refuses_answers: bool
@@ -123,6 +125,7 @@ class Route:
                 "finish": tuple(member.stop("finish") for member in by_hook["finish"][::-1]),
             },
             reads_answers=bool(by_hook["filter"] or by_hook["tape"]),
+            tapes=() if by_hook["filter"] else by_hook["tape"][::-1],
             refuses_unread=_strict(members, "request"),
             refuses_answers=_strict(members, "answer"),
             short=all(member.short for member in members),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from proxy import gathering, wire
 from proxy.bounds import Bounds, bounds_of
@@ -50,6 +51,8 @@ class Standing:
     bounds: Bounds = ()
     """What goes over one of them the regular way refuses."""
     tracks: dict[str, Track | None] = field(default_factory=dict)
+    heard: dict[str, Any] = field(default_factory=dict)
+    """`Request.known` of its calls."""
 
 
 class Tracks:

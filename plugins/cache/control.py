@@ -1,12 +1,14 @@
-"""What a caller says of the cache in one call: `x-weir-cache: no-cache | no-store | ttl=SECONDS`."""
+"""What a caller says of the cache in one call: `x-weir-cache: no-cache | no-store | only-if-kept | ttl=SECONDS`."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 from plugins.cache.options import CacheOptions
+from proxy.errors import Refused
 
 TTL_DIGITS = 9
+KEPT = "only-if-kept"
 
 
 class Control(NamedTuple):
@@ -41,6 +43,15 @@ def control(said: str, options: CacheOptions) -> Control:
             unkept = True
         elif name == "ttl" and allowed and value.isascii() and value.isdigit() and len(value) <= TTL_DIGITS:
             ttl_s = min(float(value), options.most_ttl_s)
-        elif name:
+        elif name and name != KEPT:
             ignored = "not allowed" if name in ("no-cache", "no-store", "ttl") and not allowed else "not understood"
     return Control(fresh, unkept, ttl_s, ignored)
+
+
+def insist(plugin: str, said: str, why: str) -> None:
+    """Of a call whose answer cannot be kept: raises Refused where its caller would have nothing else (`only-if-kept`:
+    who fills the cache does not want to spend on what never comes into it)."""
+    if said and KEPT in said.lower().replace("_", "-"):
+        refused = Refused(plugin, f"No answer to this call can be kept ({why}).", code="answer_not_kept")
+        refused.headers += (("x-weir-cache", "BYPASS"),)
+        raise refused

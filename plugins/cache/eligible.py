@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 
@@ -19,6 +20,11 @@ OWN: Final = MappingProxyType(
     {"chat": ("function", "custom"), "responses": ("function", "custom"), "messages": (None, "custom")}
 )
 """Kinds of tools that the caller itself runs, by dialect."""
+TELLING: Final = STATE | {"store", "prompt", "n", "best_of", "modalities", "tools", "input", "system"}
+"""Top-level names without which nothing but the messages and the model has to be looked at."""
+PLAIN: Final = frozenset({"role", "content", "name", "tool_call_id"})
+"""What a message has whose text is all there is to it."""
+MODELS: Final = 512
 SEARCHES: Final = re.compile(r"(?:^|[-/_.:])(?:search|online|sonar)(?:$|[-/_.])|deep-research")
 """Models that look elsewhere by themselves."""
 _PLACES: Final = frozenset({"image_url", "file_url", "file_uri", "url", "file_id", "type"})
@@ -30,6 +36,8 @@ def why_not(request: Request, doc: Json, model: str) -> str:
     dialect = request.dialect
     if request.method != "POST" or dialect == "relay":
         return "no call of a model"
+    if dialect == "chat" and TELLING.isdisjoint(doc):
+        return _reaching(request, doc, model)
     if not STATE.isdisjoint(doc):
         for name in STATE:
             if doc.get(name):
@@ -70,11 +78,16 @@ def _reaching(request: Request, doc: Json, model: str) -> str:
         for tool in tools if type(tools) is list else ():
             if type(tool) is not dict or tool.get("type") not in own:
                 return "hosted tools"
-    if SEARCHES.search(model) is not None:
+    if _searches(model):
         return "a model that searches"
     if _refers(doc.get("messages")) or _refers(doc.get("input")) or _refers(doc.get("system")):
         return "parts kept elsewhere"
     return ""
+
+
+@lru_cache(MODELS)
+def _searches(model: str) -> bool:
+    return SEARCHES.search(model) is not None
 
 
 def _refers(value: Json) -> bool:
@@ -82,6 +95,8 @@ def _refers(value: Json) -> bool:
     if type(value) is list:
         for inner in value:
             kind = type(inner)
+            if kind is dict and inner.keys() <= PLAIN and type(inner.get("content")) is str:
+                continue
             if (kind is dict or kind is list) and _refers(inner):
                 return True
         return False

@@ -18,7 +18,7 @@ from importlib import import_module
 from typing import Any, Final
 
 from plugins.cache import echo, replay, seen
-from plugins.cache.control import PLAIN, Control, control
+from plugins.cache.control import PLAIN, Control, control, insist
 from plugins.cache.eligible import deterministic, why_not
 from plugins.cache.entry import Entry, Filter
 from plugins.cache.far import Far
@@ -30,7 +30,7 @@ from plugins.cache.seam import Neighbour, Ticket
 from plugins.cache.seen import Seen
 from plugins.cache.tape import Recorder, answered, events, named_in, worth
 from proxy.errors import BadRequest, UpstreamFailed
-from proxy.exchange import Exchange, Json, Response, Target
+from proxy.exchange import Exchange, Json, Request, Response, Target
 from proxy.plugin import Kit, Named, Plugin, Tape, Verdict
 
 DEFAULTS: Final = CacheOptions()
@@ -57,7 +57,7 @@ class Cache(Plugin[CacheOptions]):
         self.far = Far(kit, self._forgotten)
         self.semantic: Neighbour | None = None
         self._retries = Retries()
-        self._seen = Seen()
+        self._seen, self._watching = Seen(), False
         self._version = -1
         self._series: dict[tuple[str, str], Callable[[], None]] = {}
         self._counts = dict.fromkeys(("hit", "semantic", "coalesced", "miss", "bypass", "stale"), 0)
@@ -96,7 +96,7 @@ class Cache(Plugin[CacheOptions]):
         if len(request.body) > LONGEST_BYTES:
             self._bypass(exchange, "too long a call")
             return None
-        said, chosen = heard(request.headers)
+        said, chosen = self._heard(request)
         doc = request.present()
         why = why_not(request, doc, target.model)
         if not why and options.cacheable == "deterministic" and not deterministic(request.dialect, doc):
@@ -115,7 +115,7 @@ class Cache(Plugin[CacheOptions]):
             why = "an identical call in its session: a retry"
         if why:
             ticket.doc = None
-            self._bypass(exchange, why)
+            self._bypass(exchange, why, kept=True)
             return None
         entry = self.memory.find(ticket.key)
         if self.far.there:
@@ -141,6 +141,15 @@ class Cache(Plugin[CacheOptions]):
         ticket.missed = True
         return None
 
+    def _heard(self, request: Request) -> tuple[str, list[str] | None]:
+        known = request.known
+        if known is None:
+            return heard(request.headers)
+        found: tuple[str, list[str] | None] | None = known.get(self.name)
+        if found is None:
+            found = known[self.name] = heard(request.headers)
+        return found
+
     def _ticket(self, exchange: Exchange, doc: Json, chosen: list[str] | None, asked: Control) -> Ticket:
         options: CacheOptions = exchange.options(self)
         assert exchange.target is not None
@@ -159,10 +168,12 @@ class Cache(Plugin[CacheOptions]):
             return ticket.key.hex()
         return ticket.key.hex() + self.keys.local(repr(ticket.named).encode("utf-8", "surrogatepass")).hex()
 
-    def _bypass(self, exchange: Exchange, why: str) -> None:
+    def _bypass(self, exchange: Exchange, why: str, *, kept: bool = False) -> None:
         exchange.cache = "BYPASS"
         exchange.step(self.name, "request", f"bypass {why}")
         self._count(exchange, "bypass")
+        if not kept:
+            insist(self.name, self._heard(exchange.request)[0], why)
 
     def _is_retry(self, exchange: Exchange, ticket: Ticket) -> bool:
         within_s = ticket.options.retry_s
@@ -299,7 +310,9 @@ class Cache(Plugin[CacheOptions]):
             spared = replay.saving_of(self.kit.prices, response.usage, upstream, models, exchange.at_s, self.name)
             exchange.savings.append(replace(spared, kind="coalesced"))
             return
-        if ticket is None or response is None or not answered(exchange) or not seen.of_call(self.name, exchange):
+        if not self._watching or ticket is None or response is None or not answered(exchange):
+            return
+        if not seen.of_call(self.name, exchange):
             return
         if exchange.target == ticket.target and worth(exchange, response.body or b"", len(exchange.findings)):
             models, upstream = (response.model, ticket.target.model), ticket.target.upstream
@@ -380,7 +393,9 @@ class Cache(Plugin[CacheOptions]):
             before, self.memory = self.memory, Memory(options.memory_bytes, options.strategy)
             for key, entry in before.entries():
                 self.memory.keep(key, entry)
-        if not any(seen.in_shadow(self.name, snapshot, agent) for agent in (None, *snapshot.agents.values())):
+        agents = (None, *snapshot.agents.values())
+        self._watching = any(seen.in_shadow(self.name, snapshot, agent) for agent in agents)
+        if not self._watching:
             self._seen.clear()
         self.far.follow(options)
         if self.semantic is None and any(each.semantic.on for each in self.configured()):

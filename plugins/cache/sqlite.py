@@ -22,6 +22,10 @@ LOG: Final = logging.getLogger("weir.cache")
 LAYOUT: Final = 1
 _MARK: Final = "PRAGMA user_version = 1"
 BUSY_S: Final = 0.5
+"""Past that a write is given up; nobody waits for it."""
+LOOK_S: Final = 0.02
+"""Past that a look is a miss: the caller waits for it."""
+_IN_THE_WAY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 TOUCHED: Final = 1024
 """Entries whose use is noted with the next write."""
 EVICTED: Final = 64
@@ -45,7 +49,9 @@ _FORGET: Final = (
 
 class Sqlite:
     """One file. What cannot be read in it is a miss; a file that is damaged is begun anew. Raises sqlite3.Error and
-    OSError where the disk says no."""
+    OSError where the disk says no.
+
+    Who looks has a connection of its own, and sees the file as it was before what is being written just now."""
 
     def __init__(self, path: str, most_bytes: int, seal: Seal, tasks: Tasks, clock: Clock) -> None:
         self.path = Path(path)
@@ -55,12 +61,15 @@ class Sqlite:
         self._clock = clock
         self._lock = threading.Lock()
         self._open: sqlite3.Connection | None = None
+        self._looking = threading.Lock()
+        """Taken after the other, where both are."""
+        self._reader: sqlite3.Connection | None = None
         self._bytes = 0
         self._writes = 0
         self._touched: dict[bytes, float] = {}
 
     async def get(self, key: bytes) -> Entry | None:
-        sealed = await self._tasks.in_thread(self._done, self._get, key)
+        sealed = await self._tasks.in_thread(self._looked, key)
         return self._seal.open(key, sealed)
 
     async def put(self, kept: Sequence[Kept]) -> None:
@@ -73,6 +82,31 @@ class Sqlite:
         self._close()  # (threads are closed when plugins stop)
 
     # --- in a thread
+
+    def _looked(self, key: bytes) -> bytes | None:
+        """What is kept, or None, also where somebody is in the way. Raises OSError with what is the matter."""
+        if self._reader is None:  # the first who looks, or the file was begun anew
+            return self._done(self._first, key)
+        if not self._looking.acquire(timeout=LOOK_S):
+            return None
+        try:
+            return None if self._reader is None else self._get(self._reader, key)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF in _IN_THE_WAY:
+                return None
+            raise OSError(f"the cache's file: {error}") from error
+        except sqlite3.DatabaseError:
+            pass  # damaged: that is seen to below
+        finally:
+            self._looking.release()
+        return self._done(self._get, key)
+
+    def _first(self, connection: sqlite3.Connection, key: bytes) -> bytes | None:
+        with self._looking:
+            if self._reader is None:
+                made = sqlite3.connect(self.path, timeout=LOOK_S, isolation_level=None, check_same_thread=False)
+                self._reader = made
+        return self._get(connection, key)
 
     def _done(self, work: Callable[[sqlite3.Connection, What], Given], what: What) -> Given:
         """Raises OSError with what is the matter."""
@@ -136,7 +170,7 @@ class Sqlite:
         connection.execute("BEGIN IMMEDIATE")
         try:
             connection.executemany(
-                "UPDATE answers SET used_s = ? WHERE key = ?", [(at_s, key) for key, at_s in touched.items()]
+                "UPDATE answers SET used_s = ? WHERE key = ?", [(at_s, key) for key, at_s in list(touched.items())]
             )
             connection.executemany(_PUT, rows)
             self._bound(connection, sum(row[3] for row in rows), now_s)
@@ -163,18 +197,26 @@ class Sqlite:
             {"tenant": wanted.tenant, "agent": wanted.agent, "model": wanted.model, "id": wanted.id,
              "person": wanted.person, "before_s": wanted.before_s},
         ).rowcount  # fmt: skip
-        with closing(connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")) as told:
+        with self._looking, closing(connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")) as told:
             told.fetchall()
         self._bytes = _counted(connection)
         return found
 
     def _close(self) -> None:
         with self._lock:
+            self._close_reader()
             if self._open is not None:
                 self._open.close()
                 self._open = None
 
+    def _close_reader(self) -> None:
+        with self._looking, suppress(sqlite3.Error):
+            if self._reader is not None:
+                self._reader.close()
+            self._reader = None
+
     def _drop(self) -> None:
+        self._close_reader()
         if self._open is not None:
             with suppress(sqlite3.Error):
                 self._open.close()

@@ -20,6 +20,7 @@ _USAGE: Final = re.compile(rb'"choices"\s*:\s*\[\s*\]')
 _ID: Final = re.compile(rb'"id"\s*:\s*"([!-~]{1,128}?)"')
 HEAD_BYTES: Final = 2048
 _VECTOR: Final = re.compile(rb'"embedding"\s*:\s*(?:\[\s*[-\d]|"[^"])')
+_ENDS: Final = frozenset(map(str.encode, ENDED))
 _FINISHED: Final = re.compile(rb'"finish_reason"\s*:\s*"([^"]*)"')
 
 
@@ -63,11 +64,11 @@ def worth(exchange: Exchange, body: bytes, findings: int) -> bool:
         return False
     if dialect != "embeddings" and (response.finish not in ENDED or _REFUSED.search(body) is not None):
         return False
-    if dialect in ("chat", "completions") and not all(
-        match.decode("ascii", "replace") in ENDED for match in _FINISHED.findall(body)
-    ):
+    if dialect in ("chat", "completions") and not _ENDS.issuperset(_FINISHED.findall(body)):
         return False
-    return all(found.action.startswith(WOULD) for found in exchange.findings[findings:])
+    return len(exchange.findings) <= findings or all(
+        found.action.startswith(WOULD) for found in exchange.findings[findings:]
+    )
 
 
 def _inputs(doc: Json) -> int:

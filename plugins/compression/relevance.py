@@ -33,9 +33,14 @@ class Weights:
     block: float = 0.15
     both: float = 0.15
     cost: float = 0.2
+    name: float = 1.2
+    power: float = 1.0
+    begun: float = 0.5
+    spelt: float = 0.4
+    meant: float = 0.35
 
 
-WEIGHTS = Weights()
+WEIGHTS = Weights(k1=0.3, b=0.5, title=0.9, lead=0.2, near=0.35, far=0.15, across=0.15, farther=0.2, outside=0.4, answered=0.4, pronoun=0.1, kind=0.125, dense=0.02, rare=0.4, block=0.6, both=0.07, cost=0.1, name=1.2, begun=0.7, spelt=0.3, meant=0.25)
 _NUMBER = re.compile(r"\d|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|dozen|hundred|thousand|million|half|twice|once|third|quarter)\b", re.I)
 _DATE = re.compile(
     r"\b(?:1\d|20)\d\d\b|\b\d{1,2}[:.]\d\d\b|\b\d{4}-\d\d|\b(?:January|February|March|April|May|June|July|August|September|"
@@ -67,7 +72,9 @@ def scores(parts: Sequence[Passage], question: str, weights: Weights = WEIGHTS) 
         holding.update(one.keys())
     like = alike(terms, holding, MEANT)
     count = len(parts)
-    idf = {word: math.log(1 + (count - n + 0.5) / (n + 0.5)) for word, n in holding.items()}
+    names = {stem(word.lower()) for word in re.findall(r"(?<=\s)[A-Z][\w'’-]+", question)}
+    factor = [weights.name if term in names or not term.isalpha() else 1.0 for term in terms]
+    idf = {word: math.log(1 + (count - n + 0.5) / (n + 0.5)) ** weights.power for word, n in holding.items()}
     mean = sum(map(len, said)) / count or 1.0
     own: list[float] = []
     cover: list[dict[int, float]] = []
@@ -78,7 +85,7 @@ def scores(parts: Sequence[Passage], question: str, weights: Weights = WEIGHTS) 
             tf = one[word]
             gain = idf[word] * tf * (weights.k1 + 1) / (tf + norm)
             for at, share in like[word]:
-                best[at] = max(best.get(at, 0.0), gain * share)
+                best[at] = max(best.get(at, 0.0), gain * share * factor[at])
         cover.append(best)
         own.append(sum(best.values()) * (1 + weights.both * max(0, len(best) - 1)))
     top = max(own) or 1.0

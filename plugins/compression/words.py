@@ -15,7 +15,7 @@ DICE = 0.55
 """From so many trigrams in common on, words are alike."""
 LEAST_INSIDE = 5
 """Letters that a word must have to count where it is a part of another."""
-SAME, MEANT, BEGUN, SPELT = 1.0, 0.6, 0.5, 0.4
+SAME, MEANT, BEGUN, SPELT = 1.0, 0.35, 0.5, 0.4
 _ENDINGS = (
     "ations", "ation", "itions", "ition", "ments", "ment", "ingly", "ings", "ing", "edly", "ness", "ions", "ion",
     "ies", "ied", "ers", "ors", "ed", "er", "or", "es", "ly", "al", "s", "e", "y",
@@ -43,8 +43,10 @@ def words(text: str) -> list[str]:
 
 def stem(word: str) -> str:
     """Without its ending, and without what stands for one letter doubled."""
+    if word[-2:] in ("'s", "’s"):
+        word = word[:-2]
     if len(word) < 4 or not word.isalpha():
-        return word[:-2] if word[-2:] in ("'s", "’s") else word
+        return word
     for ending in _ENDINGS:
         if word.endswith(ending) and len(word) - len(ending) >= 3:
             word = word[: -len(ending)]

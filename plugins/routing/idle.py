@@ -41,7 +41,10 @@ def idle(options: RoutingOptions, dialects: Dialects) -> Iterator[Remark]:
     for place, pool in enumerate(options.pools):
         first = _before(options.pools[:place], pool)
         if first:
-            yield ("pools", str(place)), f"{first} takes all that this pool is for before it; take the one of them out"
+            yield (
+                ("pools", str(place)),
+                f"{first} takes all that this pool is for before it; move it up, or take it out",
+            )
 
 
 def covers(broad: Condition, narrow: Condition, pooled: Sequence[str] = ()) -> bool:

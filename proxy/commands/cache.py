@@ -20,6 +20,7 @@ from proxy.commands.admin import Admin, AdminError, add_place
 
 CALL_S = 600.0
 MOST_AT_ONCE = 64
+CONTROL, BYPASS = "x-weir-cache", "BYPASS"
 KEY_ENV = "WEIR_KEY"
 DROPPING = (
     "Drop kept answers, in every worker and wherever else they are kept. What is named must all fit. That it was asked "
@@ -30,7 +31,8 @@ WARMING = (
     'line: {"path": "/v1/chat/completions", "body": {...}, "headers": {...}}; path and headers may be left out. The '
     "calls are real and cost what they cost; those whose answers are known already cost nothing. Answers are kept for "
     "the agent (header x-weir-agent, or a path with /agents/NAME) and the tenant that asked: a caller who brings a key "
-    "finds only what was asked with that key (--key-env)."
+    "finds only what was asked with that key (--key-env). Calls whose answers can never be kept are not sent on, and "
+    "told; nothing is sent where nothing is kept."
 )
 
 
@@ -41,6 +43,19 @@ class Call(NamedTuple):
     path: str
     body: bytes
     headers: dict[str, str]
+
+
+class Came(NamedTuple):
+    """An answer: status (0: nobody answered), what the cache had, and of an error its words."""
+
+    status: int
+    state: str = ""
+    said: str = ""
+
+    @property
+    def unkept(self) -> bool:
+        """It was refused, for no answer to it can be kept."""
+        return self.status >= 400 and self.state == BYPASS
 
 
 def main(arguments: list[str]) -> int:
@@ -81,6 +96,7 @@ def _parser() -> argparse.ArgumentParser:
         "--data", default=os.environ.get("WEIR_DATA_DIR") or ".weir", help="the data directory of the Weir"
     )
     warm.add_argument("--key-env", default=KEY_ENV, metavar="NAME", help="variable that has the caller's key")
+    warm.add_argument("--anyway", action="store_true", help="ask also what can never be kept")
     warm.add_argument("--at-once", type=int, default=4, metavar="N", help="calls at once (default: 4)")
     return parser
 
@@ -125,15 +141,41 @@ def _warmed(options: argparse.Namespace) -> int:
     if not key and options.key_env != KEY_ENV:
         raise ValueError(f"--key-env names {options.key_env}, which is not set")
     line = Line(options.to or address(Path(options.data)), key)
+    if not options.anyway:
+        calls = [call._replace(headers=_insisting(call.headers)) for call in calls]
     told: Counter[str] = Counter()
     with closing(line), ThreadPoolExecutor(options.at_once) as pool:
-        for call, (status, state) in zip(calls, pool.map(line.send, calls), strict=True):
-            told[state if status == 200 and state else "done" if status == 200 else "failed"] += 1
-            if status != 200:
-                sys.stderr.write(f"line {call.number}: {'no answer' if not status else f'answered {status}'}\n")
+        for call, came in zip(calls, _sent(line, calls, pool, anyway=options.anyway), strict=False):
+            told[_what(came)] += 1
+            if came.status != 200:
+                why = came.said if came.unkept else f"answered {came.status}" if came.status else "no answer"
+                sys.stderr.write(f"line {call.number}: {why}\n")
     counts = ", ".join(f"{count} {state}" for state, count in sorted(told.items())) or "nothing to do"
     sys.stdout.write(f"{len(calls)} calls: {counts}.\n")
     return 1 if told["failed"] else 0
+
+
+def _sent(line: Line, calls: list[Call], pool: ThreadPoolExecutor, *, anyway: bool) -> Iterator[Came]:
+    """What came of each call. The first goes alone: raises AdminError where its answer shows that nothing is kept."""
+    for call in calls[:1]:
+        first = line.send(call)
+        if first.status == 200 and not first.state and not anyway:
+            raise AdminError("no cache looks at these calls, so their answers are not kept: nothing more was sent")
+        yield first
+    yield from pool.map(line.send, calls[1:])
+
+
+def _what(came: Came) -> str:
+    if came.status == 200:
+        return came.state or "done"
+    return "never kept" if came.unkept else "failed"
+
+
+def _insisting(headers: dict[str, str]) -> dict[str, str]:
+    """With the wish that nothing be asked whose answer cannot be kept."""
+    said = [value for name, value in headers.items() if name.lower() == CONTROL]
+    others = {name: value for name, value in headers.items() if name.lower() != CONTROL}
+    return {**others, CONTROL: ", ".join([*said, "only-if-kept"])}
 
 
 def _calls(file: str) -> Iterator[Call]:
@@ -175,21 +217,21 @@ class Line:
         self._threads = threading.local()
         self._open: list[http.client.HTTPConnection] = []
 
-    def send(self, call: Call) -> tuple[int, str]:
-        """The status and what the cache said; 0 where nobody answered."""
+    def send(self, call: Call) -> Came:
+        """What came of a call, also where nobody answered."""
         while True:
             connection = self._connection()
             fresh = connection.sock is None
             try:
                 connection.request("POST", call.path, call.body, self._own | call.headers)
                 answer = connection.getresponse()
-                answer.read()
+                body = answer.read()
             except (OSError, http.client.HTTPException):
                 connection.close()
                 if not fresh:  # one that was kept may have ended meanwhile
                     continue
-                return 0, ""
-            return answer.status, answer.getheader("x-weir-cache") or ""
+                return Came(0)
+            return Came(answer.status, answer.getheader(CONTROL) or "", _fault(answer.status, body))
 
     def _connection(self) -> http.client.HTTPConnection:
         found: http.client.HTTPConnection | None = getattr(self._threads, "connection", None)
@@ -203,3 +245,13 @@ class Line:
     def close(self) -> None:
         for connection in self._open:
             connection.close()
+
+
+def _fault(status: int, body: bytes) -> str:
+    """What an error says."""
+    if status < 400:
+        return ""
+    try:
+        return str(json.loads(body)["error"].get("message") or "")
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return ""

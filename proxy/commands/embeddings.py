@@ -98,7 +98,7 @@ def _warmed(options: argparse.Namespace) -> int:
             for at in range(0, len(texts), options.inputs):
                 part = texts[at : at + options.inputs]
                 body = json.dumps({"model": model, "input": part}).encode()
-                status, _ = line.send(Call(at + 1, PATH, body, {}))
+                status = line.send(Call(at + 1, PATH, body, {})).status
                 if status == 200:
                     inputs += len(part)
                     continue

@@ -83,7 +83,7 @@ def _found(data: Path) -> str:
 def _told(found: dict[str, Any]) -> str:
     try:
         before = "" if found["before"] is None else f", in place of {found['before']:g}"
-        taught = f"; {', '.join(found['taught'])} learns of it" if found["taught"] else ""
+        taught = f"; learnt from by {', '.join(found['taught'])}" if found["taught"] else ""
         return f"Kept: {found['name']} of {found['request_id']} is {found['score']:g}{before}{taught}.\n"
     except (KeyError, TypeError, ValueError):
         raise AdminError("what answers there is no Weir that takes feedback") from None

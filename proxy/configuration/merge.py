@@ -122,11 +122,20 @@ class Merge:
 
     def place(self, path: Path) -> Origin:
         """Who mentioned it, or the section around it."""
-        return up(self.places, path)
+        return mentioned(self.places, path)
 
     def leaf(self, path: Path) -> Origin:
         """Who set the value, or the list or mapping it is part of."""
         return up(self.leaves, path)
+
+
+def mentioned(places: Mapping[Path, Origin], path: Path) -> Origin:
+    """Who mentioned it, or something in it, or the section around it."""
+    if path and path not in places:
+        within = next((origin for known, origin in places.items() if known[: len(path)] == path), None)
+        if within is not None:
+            return within
+    return up(places, path)
 
 
 def up(origins: Mapping[Path, Origin], path: Path) -> Origin:

@@ -30,7 +30,7 @@ def validate(options: type[Any], given: Mapping[str, Json], where: str = "option
     the chain's. Raises ConfigError for the first that is wrong; `where` is the key of the section."""
     for path, words in faults(options, given):
         raise ConfigError(words, key=".".join(part for part in (where, dotted(path)) if part))
-    made = _adapter(options).validate_json(json.dumps(given), strict=True)
+    made = _adapter(options).validate_json(json.dumps(given), strict=True)  # type: ignore[arg-type]
     hints = get_type_hints(options, include_extras=True)
     return {name: TypeAdapter(hints[name]).dump_python(getattr(made, name), mode="json") for name in given}
 
@@ -40,7 +40,7 @@ def faults(options: type[Any], given: Mapping[str, Json]) -> list[tuple[Path, st
     found = list(_unknown(options, given, ()))
     known = {name: value for name, value in given.items() if name in {item.name for item in fields(options)}}
     try:
-        _adapter(options).validate_json(json.dumps(known), strict=True)
+        _adapter(options).validate_json(json.dumps(known), strict=True)  # type: ignore[arg-type]
     except ValidationError as error:
         told = {path for path, _ in found}
         said: dict[Path, list[str]] = {}

@@ -21,7 +21,7 @@ from pydantic import ValidationError
 
 from proxy.configuration import document, environment, refusals
 from proxy.configuration.example import shape
-from proxy.configuration.merge import Merge, Origin, shaped, up
+from proxy.configuration.merge import Merge, Origin, mentioned, shaped
 from proxy.configuration.overlay import Overlay
 from proxy.configuration.sections import Plugin
 from proxy.configuration.settings import AT_START, CHAIN, PROVIDERS, Settings, at, below, reference
@@ -58,7 +58,7 @@ class Loaded:
 
     def place(self, path: Path) -> Origin:
         """Who mentioned a value or section, or what is around it: where an error in it is told."""
-        return up(self.places, path)
+        return mentioned(self.places, path)
 
 
 def read(file: File | None, flags: Mapping[str, Json], environ: Mapping[str, str], overlay: Overlay | None) -> Loaded:

@@ -109,7 +109,7 @@ def test_only_the_tenants_own_calls_are_judged_and_a_command_does_it(
         assert (status, said["error"]["code"]) == (404, "call_not_found")
         place = ["--data", str(weir.data)]
         assert main(["feedback", id_, "--good", "--comment", "just right", *place]) == 0
-        assert capsys.readouterr().out == f"Kept: answer of {id_} is 1; routing learns of it.\n"
+        assert capsys.readouterr().out == f"Kept: answer of {id_} is 1; learnt from by routing.\n"
         assert main(["feedback", id_, "--score", "0.25", *place]) == 0
         assert "is 0.25, in place of 1;" in capsys.readouterr().out
         assert main(["feedback", "wr_0", "--bad", *place]) == 1

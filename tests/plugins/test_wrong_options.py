@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -43,3 +44,21 @@ def test_a_file_of_rules_that_is_wrong_is_told_before_it_runs(tmp_path: Path, op
 @pytest.mark.parametrize("options", [InjectionOptions, PiiOptions, OutputFilterOptions])
 def test_the_defaults_are_right(options: type[Any]) -> None:
     assert faults(options, {}) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "given", "extra"),
+    [(PiiOptions, {"recogniser": "rampart"}, "names"), (InjectionOptions, {"model": "FOLDER"}, "onnx")],
+)
+def test_what_is_not_installed_is_told_before_it_runs(
+    options: type[Any], given: dict[str, Any], extra: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("model.onnx", "tokenizer.json"):
+        (tmp_path / name).touch()
+    given = {name: value.replace("FOLDER", str(tmp_path)) for name, value in given.items()}
+    module = import_module(options.__module__)
+    monkeypatch.setattr(module, "find_spec", lambda name: None if name == "tokenizers" else object())
+    (fault,) = faults(options, given)
+    assert f"needs a package that is not installed (tokenizers): install weir-proxy[{extra}], or leave" in fault[1]
+    monkeypatch.setattr(module, "find_spec", lambda name: object())
+    assert faults(options, given) == []

@@ -210,3 +210,116 @@ async def test_nothing_else_lives_under_weir() -> None:
 def test_a_summary_has_no_price_where_none_is_known() -> None:
     assert summary_of({"id": "x"})["cost_usd"] is None
     assert summary_of({"id": "x", "cost_nano_usd": 5})["cost_usd"] == 5e-9
+
+
+# --- feedback
+
+SAID = {"request_id": "wr_1", "good": True}
+
+
+class Judged(Sink):
+    """Takes every verdict, or says what is wrong with it."""
+
+    def __init__(self, **said: Any) -> None:
+        super().__init__()
+        self.asked: list[dict[str, Any]] = []
+        self._said = said or {"state": "kept", "before": None, "taught": ["routing"]}
+
+    async def ask(self, message: dict[str, Any]) -> dict[str, Any]:
+        self.asked.append(message)
+        return {"verdict": self._said}
+
+
+async def say(weir: Asking, said: Any, path: str = "/weir/feedback", **headers: str) -> Any:
+    raw = said if isinstance(said, bytes) else orjson.dumps(said)
+    return await weir.post(path, raw, **headers)
+
+
+@pytest.mark.parametrize("path", ["/weir/feedback", "/v1/feedback"])
+@pytest.mark.parametrize(("word", "score"), [({"good": True}, 1.0), ({"good": False}, 0.0), ({"score": 0.25}, 0.25)])
+async def test_a_word_on_a_call_goes_to_control_with_who_says_it(path: str, word: Any, score: float) -> None:
+    control = Judged()
+    async with asking(sink=control, identity=KEYS) as weir:
+        got = await say(weir, {"request_id": "wr_1", **word}, path, authorization="Bearer key-a")
+        assert (got.status, got.doc) == (200, {
+            "request_id": "wr_1", "name": "answer", "score": score, "before": None, "taught": ["routing"],
+        })  # fmt: skip
+        (asked,) = control.asked
+        credential = asked["verdict"].pop("credential")
+        assert asked["verdict"] == {"call": "wr_1", "name": "answer", "score": score, "tenant": "key-a"}
+        assert len(credential) >= 16
+        assert "key-a" not in credential
+        assert not weir.provider.requests
+        assert not weir.records
+
+
+async def test_a_name_and_a_comment_go_with_it() -> None:
+    control = Judged()
+    async with asking(sink=control) as weir:
+        await say(weir, {**SAID, "name": "tone.v2", "comment": "kind"})
+        assert {name: control.asked[0]["verdict"][name] for name in ("name", "comment")} == {
+            "name": "tone.v2", "comment": "kind",
+        }  # fmt: skip
+
+
+WRONG: tuple[tuple[Any, int, str | None], ...] = (
+    (b"{", 400, None),
+    ([], 400, None),
+    ({}, 400, "request_id"),
+    ({"request_id": 7, "good": True}, 400, "request_id"),
+    ({"request_id": "wr/../1", "good": True}, 400, "request_id"),
+    ({"request_id": "wr_1"}, 400, "score"),
+    ({**SAID, "score": 1}, 400, "score"),
+    ({"request_id": "wr_1", "score": 1.01}, 400, "score"),
+    ({"request_id": "wr_1", "score": -0.1}, 400, "score"),
+    ({"request_id": "wr_1", "score": True}, 400, "score"),
+    ({"request_id": "wr_1", "score": "0.5"}, 400, "score"),
+    (b'{"request_id": "wr_1", "score": NaN}', 400, None),
+    ({"request_id": "wr_1", "good": 1}, 400, "good"),
+    ({**SAID, "name": ""}, 400, "name"),
+    ({**SAID, "name": "a b"}, 400, "name"),
+    ({**SAID, "name": "n" * 65}, 400, "name"),
+    ({**SAID, "comment": 5}, 400, "comment"),
+    ({**SAID, "comment": "x" * 2001}, 400, "comment"),
+    ({**SAID, "rating": 5}, 400, "rating"),
+    ({**SAID, "comment": "x" * 20_000}, 413, None),
+)
+
+
+@pytest.mark.parametrize(("said", "status", "param"), WRONG)
+async def test_what_is_no_word_on_a_call_is_told_what_is_wrong(said: Any, status: int, param: str | None) -> None:
+    control = Judged()
+    async with asking(sink=control) as weir:
+        got = await say(weir, said)
+        assert (got.status, got.doc["error"]["param"]) == (status, param)
+        assert len(got.doc["error"]["message"]) > 20
+        assert not control.asked
+
+
+async def test_a_coded_word_is_not_read() -> None:
+    async with asking(sink=Judged()) as weir:
+        assert (await say(weir, SAID, **{"content-encoding": "gzip"})).status == 415
+
+
+@pytest.mark.parametrize(
+    ("state", "status", "code"),
+    [("unknown", 404, "call_not_found"), ("forbidden", 403, "not_your_call"), ("full", 400, "too_many_names")],
+)
+async def test_what_control_does_not_keep_is_told(state: str, status: int, code: str) -> None:
+    async with asking(sink=Judged(state=state)) as weir:
+        got = await say(weir, SAID)
+        assert (got.status, got.doc["error"]["code"]) == (status, code)
+
+
+async def test_an_agent_named_by_its_path_says_it_there() -> None:
+    control = Judged()
+    async with asking(sink=control) as weir:
+        assert (await say(weir, SAID, "/agents/a/v1/feedback")).status == 200
+        assert len(control.asked) == 1
+
+
+async def test_while_control_is_away_nothing_is_judged() -> None:
+    async with asking(sink=Control(ChannelDown("The control process is not there."))) as weir:
+        got = await say(weir, SAID)
+        assert (got.status, got.doc["error"]["code"]) == (503, "control_unavailable")
+        assert (await weir.get("/weir/feedback")).status == 404

@@ -11,6 +11,7 @@ import pytest
 from plugins.audit import Audit
 from proxy.errors import ConfigError
 from proxy.live import Agent, Entry, Snapshot
+from proxy.plugin import Verdict
 from proxy.registry import Registry, build, check_order, find, resolver
 from tests import kit, plugins_for_tests
 from tests.kit import snapshot
@@ -251,3 +252,30 @@ def test_options_of_every_shape_are_built_from_plain_values() -> None:
 
 def test_an_entry_point_that_is_named_needs_no_module_under_plugins() -> None:
     assert Entry("audit", "audit").uses == "audit"
+
+
+# --- verdicts
+
+
+async def test_a_verdict_reaches_those_that_left_a_note_and_one_that_fails_keeps_nobody_from_it() -> None:
+    heard: list[tuple[str, Any]] = []
+
+    async def hears(self: Any, verdict: Verdict) -> None:
+        heard.append((self.name, verdict.note))
+        if self.name == "edits":
+            raise RuntimeError("no")
+
+    class Hears(Edits):
+        feedback = hears
+
+    registry = Registry(kit.kit())
+    registry._plugins = {name: Hears(kit.kit()) for name in ("edits", "other", "silent")}
+    for name, plugin in registry._plugins.items():
+        plugin.name = name  # type: ignore[misc]
+    verdict = Verdict("wr_1", "answer", 1.0, None, "t", "a", None)
+    await registry.teach(verdict, {"edits": 1, "gone": 2, "other": [3]})
+    assert heard == [("edits", 1), ("other", [3])]
+
+
+async def test_a_plugin_that_does_not_learn_hears_and_forgets() -> None:
+    await Edits(kit.kit()).feedback(Verdict("wr_1", "answer", 1.0, None, "t", "a", None))

@@ -215,12 +215,12 @@ def test_what_is_known_is_bounded_in_number_and_in_bytes() -> None:
     repeats, standing, track = known()
     for number in range(MOST + 10):
         repeats.learn(standing, track, answered(number), b"{}")
-    assert len(repeats) == MOST
+    assert len(repeats.kept) == MOST
     assert repeats.find(standing, answered(9).request.body) is None
     assert repeats.find(standing, answered(10).request.body) is not None
     for number in range(100):
         repeats.learn(standing, track, answered(number, LONGEST_BYTES), b"{}")
-    assert len(repeats) == 21
+    assert len(repeats.kept) == 21
     repeats.learn(standing, track, answered(7, LONGEST_BYTES + 1), b"{}")
     assert repeats.find(standing, answered(7, LONGEST_BYTES + 1).request.body) is None
 
@@ -230,4 +230,4 @@ def test_what_was_learned_under_other_settings_is_forgotten() -> None:
     repeats.learn(standing, track, answered(1), b"{}")
     _, other, _ = known()
     repeats.learn(other, track, answered(2), b"{}")
-    assert len(repeats) == 1 and repeats.find(standing, answered(1).request.body) is None
+    assert len(repeats.kept) == 1 and repeats.find(standing, answered(1).request.body) is None

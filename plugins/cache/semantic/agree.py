@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from plugins.cache.semantic import gist, words
+from plugins.cache.semantic import gist, tongues, words
 from plugins.cache.semantic.lexicon import Lexicon, distance, misspelt, plain
 from plugins.cache.semantic.reading import Reading, Word, read
-from plugins.cache.semantic.synonyms import WEAK_PAIRS
+from plugins.cache.semantic.synonyms import weakly
 
 Answer = Literal["same", "unsure", "differs"]
 """`unsure`: nothing speaks against it, and not all is explained: the same if an embedder says so too."""
@@ -54,11 +54,13 @@ def agree(a: Reading, b: Reading, lexicon: Lexicon) -> Verdict:
 
 
 def _compared(a: Reading, b: Reading) -> Verdict:
+    if a.gist.order and b.gist.order and a.exact != b.exact and a.quotes == b.quotes:
+        if a.gist.kind == b.gist.kind and a.gist.whole == b.gist.whole and tongues.same(a.gist, b.gist):
+            return Verdict("same", "gist", 1.0)
     if a.exact or b.exact:
         same = a.exact == b.exact
         return Verdict("same" if same else "differs", "repeat" if same else "exact text", float(same))
-    free = bool(a.quotes) or not (a.worded or b.worded)
-    if free and a.quotes == b.quotes and gist.same(a.gist, b.gist):
+    if _free(a, b) and gist.same(a.gist, b.gist):
         return Verdict("same", "gist", 1.0)
     left, right, near = _left_over(a.words, b.words)
     if a.quotes != b.quotes:
@@ -75,6 +77,11 @@ def _compared(a: Reading, b: Reading) -> Verdict:
     if reason := _conflict(a, b):
         return Verdict("differs", reason, near)
     return Verdict("same", "repeat" if _said(a) == _said(b) else "form", near)
+
+
+def _free(a: Reading, b: Reading) -> bool:
+    """Whether other words may stand for those of the text: not where it asks about the words themselves."""
+    return a.quotes == b.quotes and (bool(a.quotes) or not (a.worded or b.worded))
 
 
 def _respelt(one: Reading, other: Reading, lexicon: Lexicon) -> Reading:
@@ -151,7 +158,9 @@ def _explained(a: Reading, b: Reading, left: list[Word], right: list[Word], near
     if _genitive(a, b, left, right) or _at_a_day(a, b, left, right):
         return Verdict("same", "form", near)
     if not _softly(left, right):
-        return Verdict("differs", "words", near)
+        return Verdict("unsure", "gist", near) if _free(a, b) and gist.close(a.gist, b.gist) else Verdict(
+            "differs", "words", near
+        )
     kept_a, kept_b = _without(a, left), _without(b, right)
     if reason := _conflict(kept_a, kept_b):
         return Verdict("differs", reason, near)
@@ -184,8 +193,7 @@ def _softly(left: list[Word], right: list[Word]) -> bool:
 
 
 def _weakly(one: Word, other: Word) -> bool:
-    pair = frozenset((one.said.removesuffix("s"), other.said.removesuffix("s")))
-    return pair in WEAK_PAIRS or _derived(one.said, other.said) or _slipped(one, other)
+    return weakly(plain(one.said), plain(other.said)) or _derived(one.said, other.said) or _slipped(one, other)
 
 
 def _slipped(one: Word, other: Word) -> bool:

@@ -14,7 +14,11 @@ from typing import Protocol
 
 from plugins.cache.semantic.frames import TASKS
 from plugins.cache.semantic.lexicon import plain
+from plugins.cache.semantic.synonyms import weakly
 from plugins.cache.semantic.words import FUNCTION, HEADS, LEFT_OUT, listed
+
+
+Whole = tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]
 
 
 class Said(Protocol):
@@ -36,6 +40,7 @@ NEAR_ALIKE = frozenset(
     frozenset(pair) for pair in (("of", "for"), ("of", "loc"), ("of", "in"), ("of", "about"), ("on", "about"),
                                  ("of", "on"), ("in", "loc"), ("for", "about"))
 )  # fmt: skip
+MOST_DIFFERING = 2
 POINTING = listed("this that these those")
 TIMES = listed(
     "week month year day morning afternoon evening night weekend quarter time season spring summer autumn winter hour"
@@ -68,6 +73,8 @@ class Gist:
     """Of those that stand in their plain form."""
     definite: frozenset[str] = frozenset()
     """Plain forms of the words of which one is meant: there the plural is another question."""
+    order: tuple[str, ...] = ()
+    """Of another language than English: the words as they stand."""
 
     def __bool__(self) -> bool:
         return bool(self.words)
@@ -82,7 +89,8 @@ class Gist:
         return frozenset(word for word, _ in self.links)
 
     @property
-    def whole(self) -> tuple[object, ...]:
+    def whole(self) -> Whole:
+        """Equal for all that may ask the same."""
         return self.words, self.beside
 
 
@@ -114,19 +122,33 @@ def same(one: Gist, other: Gist) -> bool:
     )  # fmt: skip
 
 
+def close(one: Gist, other: Gist) -> bool:
+    """Whether the two would ask the same if words that may well mean the same did."""
+    if not one or len(one.words) != len(other.words) or one.beside != other.beside or one.order or other.order:
+        return False
+    differing = [(mine, facing) for mine, facing in zip(one.words, other.words, strict=True) if mine != facing]
+    return (
+        0 < len(differing) <= MOST_DIFFERING
+        and all(weakly(mine, facing) for mine, facing in differing)
+        and alike(one.kind, other.kind, one.words)
+        and not conflict(one, other)
+    )
+
+
 def conflict(one: Gist, other: Gist) -> str:
     """What is not the same although the words are: number, whose, place; empty: nothing."""
     differing = (one.many & other.single) | (other.many & one.single)
     if not one.counted and differing & (one.definite | other.definite) - one.hanging - other.hanging:
         return "one or many"
-    theirs = dict(other.owners)
-    if any(theirs.get(word, owner) != owner for word, owner in one.owners):
+    if any({owner for named, owner in one.owners if named == word} != {
+        owner for named, owner in other.owners if named == word
+    } for word in dict(one.owners).keys() & dict(other.owners).keys()):
         return "whose"
-    linked = dict(other.links)
-    for word, link in one.links:
-        facing = linked.get(word, link)
-        if facing != link and frozenset((facing, link)) not in NEAR_ALIKE:
-            return "place"
+    if any(
+        word == named and facing != link and frozenset((facing, link)) not in NEAR_ALIKE
+        for word, link in one.links for named, facing in other.links
+    ):  # fmt: skip
+        return "place"
     return ""
 
 

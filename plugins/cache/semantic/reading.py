@@ -14,6 +14,7 @@ from plugins.cache.semantic.gist import Gist, gist
 from plugins.cache.semantic.lexicon import Lexicon, plain
 from plugins.cache.semantic.phrases import PHRASES
 from plugins.cache.semantic.synonyms import CLASSES
+from plugins.cache.semantic.tongues import foreign
 
 MOST_WORDS = 40
 MOST_CHARACTERS = 320
@@ -92,8 +93,12 @@ def read(text: str, lexicon: Lexicon) -> Reading:
         return Reading((), exact=f"={text}")
     lower = text.translate(QUOTES).lower()
     said = re.findall(r"[^\W_]+", lower)
-    if len(said) > MOST_WORDS or not _english(said, lexicon):
+    if len(said) > MOST_WORDS:
         return Reading((), exact="=" + _trimmed(lower))
+    elsewhere = foreign(lower, sum(1 for word in said if word in words.FUNCTION))
+    if elsewhere is not None or not _english(said, lexicon):
+        quotes = tuple(one or other for one, other in QUOTED.findall(text.translate(QUOTES)))
+        return Reading((), exact="=" + _trimmed(lower), gist=elsewhere or Gist(), quotes=quotes)
     phrased, names = " ".join(_phrased(lower).split()), _names(text)
     found = tuple(_words(_sifted(phrased), names))
     if not found:

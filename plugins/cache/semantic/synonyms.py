@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 from collections.abc import Mapping
+from functools import lru_cache
+from importlib import resources
 from types import MappingProxyType
+
+PACKAGED = "synonyms.bin"
 
 SURE = """
 get obtain receive / buy purchase / begin start commence / fix repair mend resolve solve troubleshoot / quick fast / quickest fastest / quicker faster
@@ -118,3 +123,15 @@ def _pairs(table: str) -> frozenset[frozenset[str]]:
 CLASSES = _classes(SURE)
 """word -> the first of its group."""
 WEAK_PAIRS = _pairs(WEAK)
+
+
+@lru_cache(1)
+def related() -> frozenset[str]:
+    """Pairs of words with a sense in common, those of WordNet: `"car machine"`, the first in the alphabet first."""
+    packed = resources.files("plugins.cache.semantic").joinpath(PACKAGED).read_bytes()
+    return frozenset(gzip.decompress(packed).decode("ascii").split("\n"))
+
+
+def weakly(one: str, other: str) -> bool:
+    """Whether two words may well mean the same."""
+    return frozenset((one, other)) in WEAK_PAIRS or " ".join(sorted((one, other))) in related()

@@ -30,6 +30,7 @@ ANY = CacheOptions()
         ("no-store = true, ttl = 60", Control(unkept=True, ttl_s=60.0)),
         ("no-store; no-cache", Control(fresh=True, unkept=True)),
         ("no_store", Control(unkept=True)),
+        ("only-if-kept, ttl=60", Control(ttl_s=60.0)),
         ("nostore", Control(ignored="not understood")),
         *[
             (f"ttl={wrong}", Control(ignored="not understood"))

@@ -33,6 +33,7 @@ async def ask(made: Cache, exchange: Exchange, body: bytes | None = None, **chan
     found = await made.request(exchange)
     if found is None:
         answered(made, exchange, body, **changes)
+        await made.finish(exchange)
     return found
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import stat
+import time
 from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -69,6 +72,32 @@ def server() -> Iterator[Any]:
 @pytest.fixture
 def clock() -> kit.FakeClock:
     return kit.FakeClock()
+
+
+async def test_who_looks_waits_for_no_write(tmp_path: Path) -> None:
+    clock = kit.FakeClock()
+    shelf = Sqlite(str(tmp_path / "c"), 10**7, seal(), kit.FakeTasks(), clock)
+    await shelf.put([(KEY, entry(made_s=NOW_S), 60.0)])
+    assert await shelf.get(KEY) == entry(made_s=NOW_S)
+    with shelf._lock:  # a write is under way here
+        assert await shelf.get(KEY) == entry(made_s=NOW_S)
+    with closing(sqlite3.connect(tmp_path / "c", isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")  # and there
+        assert await shelf.get(KEY) == entry(made_s=NOW_S)
+    await shelf.stop()
+
+
+async def test_where_somebody_is_in_the_way_a_look_is_a_miss(tmp_path: Path) -> None:
+    clock = kit.FakeClock()
+    shelf = Sqlite(str(tmp_path / "c"), 10**7, seal(), kit.FakeTasks(), clock)
+    await shelf.put([(KEY, entry(made_s=NOW_S), 60.0)])
+    assert await shelf.get(KEY) is not None
+    with shelf._looking:
+        begun = time.monotonic()
+        assert await shelf.get(KEY) is None
+        assert time.monotonic() - begun < 0.4
+    assert await shelf.get(KEY) is not None
+    await shelf.stop()
 
 
 @pytest.fixture(params=["memory", "sqlite", "hot state", "redis"])

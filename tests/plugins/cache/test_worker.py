@@ -339,6 +339,9 @@ async def test_callers_who_share_an_answer_under_way_find_their_own_values_in_it
         came += [await weir.ask(surface, stream, raw=raw) for raw in sent]
         states = [each.headers["x-weir-cache"] for each in came]
         assert sorted(states) == ["COALESCED"] * 2 + ["HIT"] * 3 + ["MISS"]
+        await weir.record(6)
+        counted = [weir.counted("weir_cache_lookups_total", result=one) for one in ("coalesced", "hit", "miss")]
+        assert counted == [2, 3, 1]
         for name, each in zip(names * 2, came, strict=True):
             assert f"{name}@example.org" in each.text and not any(f"{one}@" in each.text for one in {*names} - {name})
 
@@ -412,3 +415,17 @@ async def test_accounts_that_headers_name_share_no_answer() -> None:
         keys = ("a", "b", "a")
         came = [await weir.ask("chat", raw=asked("chat"), x_goog_api_key=key) for key in keys]
         assert [each.headers["x-weir-cache"] for each in came] == ["MISS", "MISS", "HIT"]
+
+
+@pytest.mark.parametrize("surface", ["chat", "messages"])
+async def test_who_wants_only_what_can_be_kept_spends_on_nothing_else(surface: str) -> None:
+    async with caching() as weir:
+        said = {"x_weir_cache": "only-if-kept"}
+        came = await weir.ask(surface, raw=asked(surface, temperature=0.7), **said)
+        assert (came.status, came.headers["x-weir-cache"]) == (400, "BYPASS")
+        assert "not deterministic" in str(came.doc)
+        assert weir.provider.total == 0
+        states = [(await weir.ask(surface, raw=asked(surface), **said)).headers["x-weir-cache"] for _ in range(2)]
+        assert states == ["MISS", "HIT"]
+        again = await weir.ask(surface, raw=asked(surface), x_weir_cache="no-cache, only-if-kept")
+        assert (again.status, again.headers["x-weir-cache"]) == (200, "BYPASS")

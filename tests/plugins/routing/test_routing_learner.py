@@ -144,3 +144,32 @@ def test_so_many_models_are_known_and_no_more() -> None:
     for number in range(MODELS + 50):
         learner.learn(f"t{number}", "m", features(random.Random(2)), 1.0)
     assert len(learner._known) == MODELS
+
+
+def test_a_word_in_anothers_place_leaves_as_much_known_and_turns_it_round() -> None:
+    learner, draw = Learner(None), random.Random(4)
+    calls = [features(draw) for _ in range(60)]
+    for one in calls:
+        learner.learn("t", "m", one, 0.0)
+    low, known = learner.correction("t", "m", calls[0]), learner.known("t", "m")
+    assert known is not None
+    sure = list(known.precision)
+    for one in calls:
+        learner.relearn("t", "m", one, 1.0, 0.0)
+    assert known.precision == sure
+    assert low < 0.0 < learner.correction("t", "m", calls[0])
+
+
+def test_the_same_words_in_the_same_order_teach_the_same() -> None:
+    one, other = (taught(Learner(None), random.Random(7), 300) for _ in range(2))
+    asked = features(random.Random(2))
+    assert one.correction("t", "m", asked) == other.correction("t", "m", asked) != 0.0
+
+
+async def test_without_a_store_nothing_is_loaded_or_saved() -> None:
+    learner = taught(Learner(None), random.Random(7), 30)
+    before = learner.correction("t", "m", features(random.Random(2)))
+    await learner.save_all()
+    await learner.load("t", "m", SIZE)
+    assert learner.correction("t", "m", features(random.Random(2))) == before
+    assert len(learner) == 1

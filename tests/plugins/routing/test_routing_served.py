@@ -8,6 +8,7 @@ import orjson
 import pytest
 
 from proxy.live import Entry, Upstream
+from proxy.plugin import Verdict
 from tests.asking import Asking, asking
 
 HARD = (
@@ -153,3 +154,24 @@ async def test_a_rule_may_send_a_call_to_another_upstream() -> None:
             received = first.provider.requests[-1]
             assert orjson.loads(received.body)["model"] == "small"
             assert received.header("authorization") == "Bearer sk-of-weir"
+
+
+@pytest.mark.parametrize(("mode", "model"), [("enforce", "sim/cheap"), ("shadow", "sim/strong")])
+async def test_what_routing_wants_to_hear_of_a_call_goes_into_its_record(mode: str, model: str) -> None:
+    async with asking(*routing(mode=mode)) as weir:
+        await weir.post(PATH, body())
+        note = (await weir.record())["lessons"]["routing"]
+        assert note[0] == model
+        assert all(isinstance(number, float) for number in note[1:])
+
+
+async def test_in_shadow_words_are_learnt_from_and_nothing_moves() -> None:
+    async with asking(*routing(mode="shadow")) as weir:
+        await weir.post(PATH, body())
+        note = (await weir.record())["lessons"]
+        for _ in range(40):
+            verdict = Verdict("wr_1", "answer", 0.0, None, "t", "default", None)
+            await weir.running.worker.registry.teach(verdict, note)
+        assert weir.plugin("routing")._words.known("t", "sim/strong").bent
+        await weir.post(PATH, body())
+        assert sent(weir) == ["strong", "strong"]

@@ -75,11 +75,14 @@ class Weir(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
         known = any(body == before for _, before, _, _ in self.heard)
         self.heard.append((self.path, body, self.headers["authorization"], self.headers["x-weir-agent"]))
-        self.send_response(500 if body.get("bad") else 200)
-        self.send_header("x-weir-cache", "HIT" if known else "MISS")
-        self.send_header("content-length", "2")
+        unkept = body.get("never") and "only-if-kept" in (self.headers["x-weir-cache"] or "")
+        said = b'{"error": {"message": "No answer to this call can be kept (n)."}}' if unkept else b"{}"
+        self.send_response(500 if body.get("bad") else 400 if unkept else 200)
+        if "off" not in body:
+            self.send_header("x-weir-cache", "BYPASS" if body.get("never") else "HIT" if known else "MISS")
+        self.send_header("content-length", str(len(said)))
         self.end_headers()
-        self.wfile.write(b"{}")
+        self.wfile.write(said)
 
     def log_message(self, format: str, *arguments: Any) -> None: ...
 
@@ -144,6 +147,34 @@ def test_a_weir_that_is_not_there_is_told(tmp_path: Path, capsys: pytest.Capture
     assert main(["cache", "warm", str(file), "--to", "http://127.0.0.1:9"]) == 1
     assert "line 1: no answer" in capsys.readouterr().err
     assert main(["cache", "warm", str(file), "--to", "http://127.0.0.1:9", "--at-once", "0"]) == 1
+
+
+def test_what_can_never_be_kept_is_not_asked_unless_it_is_wanted(
+    listening: tuple[str, list[Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url, heard = listening
+    file = tmp_path / "calls.jsonl"
+    lines: list[Any] = [{"body": {"model": "m"}}, {"body": {"never": 1}, "headers": {"X-Weir-Cache": "ttl=5"}}]
+    file.write_text("\n".join(map(json.dumps, lines)))
+    assert main(["cache", "warm", str(file), "--to", url]) == 0
+    told = capsys.readouterr()
+    assert told.out == "2 calls: 1 MISS, 1 never kept.\n"
+    assert told.err == "line 2: No answer to this call can be kept (n).\n"
+    assert main(["cache", "warm", str(file), "--to", url, "--anyway"]) == 0
+    assert capsys.readouterr().out == "2 calls: 1 BYPASS, 1 HIT.\n"
+
+
+def test_where_nothing_is_kept_one_call_shows_it(
+    listening: tuple[str, list[Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url, heard = listening
+    file = tmp_path / "calls.jsonl"
+    file.write_text("\n".join([json.dumps({"body": {"off": number}}) for number in range(3)]))
+    assert main(["cache", "warm", str(file), "--to", url]) == 1
+    assert len(heard) == 1
+    assert "no cache looks at these calls" in capsys.readouterr().err
+    assert main(["cache", "warm", str(file), "--to", url, "--anyway"]) == 0
+    assert capsys.readouterr().out == "3 calls: 3 done.\n"
 
 
 def test_a_key_that_is_named_has_to_be_there(

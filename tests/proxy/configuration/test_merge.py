@@ -43,6 +43,14 @@ def test_an_empty_section_says_nothing_about_its_values() -> None:
     assert merge.place(("limits", "depth")) == FIRST
 
 
+def test_a_section_that_only_its_values_mention_stands_where_they_do() -> None:
+    merge = Merge()
+    merge.put(("agents", "tax"), {"cache": True}, FIRST)
+    merge.put(("agents", "tax", "plugins", "pii", "mode"), "shadow", SECOND)
+    assert merge.place(("agents", "tax", "plugins", "pii")) == SECOND
+    assert merge.place(("agents", "tax", "plugins", "cache")) == FIRST
+
+
 def test_short_forms_take_their_long_shape_and_remember_where_they_stood() -> None:
     value: Any = {"plugins": ["audit", {"metering": None}], "aliases": {"a": "m"}, "agents": None}
     made, moved = shaped((), value)

@@ -121,3 +121,10 @@ def test_undoing_everything_leaves_nothing(changes: list[tuple[str, int]], data:
         made = made.undo(number, who="a", at=1.0)
     assert made.standing() == ()
     assert len(made.changes) == len(changes)
+
+
+def test_what_may_be_a_secret_is_not_shown() -> None:
+    made = applied(("upstreams.a.headers", {"authorization": "Bearer x", "x-team": "env:TEAM"}), ("limits.depth", 9))
+    rows = overlay.listed(made.undo(2, who="a", at=9.0))["changes"]
+    assert [row["in_effect"] for row in rows] == [False, True] and rows[0]["new"] == 9
+    assert rows[1]["new"] == {"authorization": overlay.VEIL, "x-team": "env:TEAM"}

@@ -7,11 +7,13 @@ from typing import Any
 import orjson
 import pytest
 
-from proxy.configuration import sources
+from proxy.configuration import checking, sources
+from proxy.configuration import overlay as overlays
 from proxy.configuration.overlay import Overlay
 from proxy.configuration.sources import ConfigErrors, Loaded
 from proxy.control.configuration import Configuration, Surroundings
 from proxy.errors import BadRequest, Forbidden
+from proxy.registry import find
 from tests.kit import FakeClock
 
 
@@ -29,6 +31,7 @@ class Stage:
         self.published: list[int] = []
         self.rejected = 0
         self.note_fails = False
+        self.verifies = False
         self.environ: dict[str, str] = {}
         self.configuration = self.fresh()
 
@@ -41,7 +44,8 @@ class Stage:
         )  # fmt: skip
 
     def read(self, overlay: Overlay) -> Loaded:
-        return sources.read(self.file, {}, self.environ, overlay)
+        loaded = sources.read(self.file, {}, self.environ, overlay)
+        return checking.verify(loaded, find) if self.verifies else loaded
 
     async def note(self, who: str, action: str, details: Mapping[str, Any]) -> int:
         if self.note_fails:
@@ -259,3 +263,41 @@ async def test_a_configuration_that_cannot_work_is_refused_at_start(tmp_path: Pa
     stage.file.write_text("nonsense: 1\n")
     with pytest.raises(ConfigErrors):
         stage.configuration.start()
+
+
+async def test_a_change_that_keeps_it_from_starting_is_named_with_what_undoes_it(stage: Stage) -> None:
+    await stage.configuration.apply("limits.depth", 64, "ann", "")
+    await stage.configuration.apply("agents.tax.plugins.pii.mode", "shadow", "bob", "a trial")
+    stage.file.write_text("plugins: [audit, metering]\n")
+    with pytest.raises(ConfigErrors) as caught:
+        stage.fresh().start()
+    assert "agents.tax.plugins.pii (overlay change 2 by bob): the list of plugins has no 'pii'" in str(caught.value)
+    assert caught.value.advice[1].startswith("  change 2: agents.tax.plugins.pii.mode, set by bob at ")
+    assert caught.value.advice[2] == f"To take that back: weir overlay undo 2 --data {stage.data}"
+    assert not await stage.configuration.poll()
+    state = stage.configuration.state()
+    assert state["errors"][-1].endswith("(a trial) To take that back: weir overlay undo 2")
+    assert str(stage.data) not in str(state)
+
+
+async def test_what_was_undone_while_nothing_ran_is_noted_at_the_next_start(stage: Stage) -> None:
+    await stage.configuration.apply("limits.depth", 64, "ann", "")
+    made = stage.configuration.overlay.undo(1, who=f"bob {overlays.OFFLINE}", at=2.0)
+    overlays.write(stage.data / overlays.NAME, made)
+    again = stage.fresh()
+    again.start()
+    await again.note_start()
+    assert stage.notes[-1][1] == "settings.start" and stage.notes[-1][2]["undone_offline"] == [1]
+
+
+async def test_what_a_change_does_not_do_is_said_with_it(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+    stage.verifies = True
+    stage.file.write_text("plugins: [audit, cache]\n")
+    assert await stage.configuration.poll()
+    change = await stage.configuration.apply("agents.tax.compression", True, "ann", "")
+    assert change["notes"] == [
+        "agents.tax.compression (overlay change 1 by ann): does nothing: the list of plugins has no compression; add "
+        "`- compression` to it"
+    ]
+    assert "note: agents.tax.compression" in caplog.text
+    assert "notes" not in await stage.configuration.apply("limits.depth", 64, "ann", "")

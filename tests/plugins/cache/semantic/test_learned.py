@@ -59,3 +59,22 @@ def test_unclear_verdicts_prove_nothing_and_the_report_says_all() -> None:
         "a": {"would": 2, "served": 0, "right": 1, "wrong": 0, "unclear": 1, "wrong_at_most": 0.95}
     }
     assert learned.tally("nobody").wrong_at_most() == 1.0
+
+
+def test_a_verdict_that_is_taken_back_counts_no_more_and_bars_what_it_barred() -> None:
+    learned = Learned()
+    learned.tell("a", b"k", 0.9, False)
+    learned.untell("a", False)
+    learned.untell("a", False)
+    learned.tell("a", b"k", 0.9, True)
+    assert (learned.tally("a").wrong, learned.tally("a").right) == (0, 1)
+    assert learned.least(b"k") == 0.9
+    learned.untell("a", True)
+    assert learned.tally("a").right == 0
+
+
+def test_an_answer_that_another_worker_gave_counts_for_its_agent_alone() -> None:
+    learned = Learned()
+    learned.tell("a", None, 0.9, False)
+    assert learned.tally("a").wrong == 1
+    assert learned._least == {}

@@ -10,6 +10,7 @@ import orjson
 import pytest
 
 from proxy.live import Entry
+from proxy.plugin import Verdict
 from tests.asking import Asking, Came, asking
 
 ASKED = "How do I reset my password?"
@@ -173,3 +174,50 @@ async def test_texts_whose_answers_are_dropped_are_forgotten() -> None:
         await cache.ordered({"do": "invalidate"})
         assert len(cache.semantic.index) == 0
         assert (await ask(weir, LIKE)).headers["x-weir-cache"] == "MISS"
+
+
+async def judge(weir: Asking, id_: str, note: Any, score: float, before: float | None = None) -> None:
+    await weir.running.worker.registry.teach(Verdict(id_, "answer", score, before, "t", "default", None), note)
+
+
+async def test_an_answer_in_other_words_that_somebody_calls_bad_is_given_only_to_what_is_nearer() -> None:
+    async with semantic() as weir:
+        await ask(weir, ASKED)
+        id_ = (await ask(weir, LIKE)).headers["x-weir-request-id"]
+        note = (await weir.record(2))["lessons"]
+        assert list(note) == ["cache"]
+        await judge(weir, id_, note, 0.0)
+        learned = weir.plugin("cache").semantic.learned
+        assert (learned.tally("default").wrong, learned.tally("default").right) == (1, 0)
+        (row,) = weir.plugin("cache").semantic.index._rows.values()
+        assert learned.least(row.key) == pytest.approx(note["cache"], abs=1e-4)
+        await judge(weir, id_, note, 1.0, before=0.0)
+        await judge(weir, id_, note, 0.9, before=1.0)
+        assert (learned.tally("default").wrong, learned.tally("default").right) == (0, 1)
+
+
+async def test_bad_words_heard_of_other_workers_answers_stop_an_agents_hits_here_as_well() -> None:
+    async with semantic() as weir:
+        await ask(weir, ASKED)
+        for number in range(4):
+            await judge(weir, f"wr_{number}", {"cache": 0.9}, 0.0)
+        assert (await ask(weir, LIKE)).headers["x-weir-cache"] == "MISS"
+
+
+async def test_a_verdict_on_what_the_provider_said_is_none_on_what_would_have_been_given() -> None:
+    async with semantic(mode="shadow") as weir:
+        await ask(weir, ASKED)
+        await ask(weir, LIKE)
+        assert "lessons" not in await weir.record(2)
+    given = {"typos": True, "mode": "enforce", "explore": 0.0}
+    chain = Entry("cache", "plugins.cache.plugin:Cache", mode="shadow", options={"semantic": given})
+    async with asking(chain) as weir:
+        await ask(weir, ASKED)
+        await ask(weir, LIKE)
+        assert "lessons" not in await weir.record(2)
+
+
+async def test_a_cache_without_other_words_learns_nothing() -> None:
+    async with semantic(typos=False, mode="shadow") as weir:
+        await judge(weir, "wr_1", {"cache": 0.9, "gone": 1}, 0.0)
+        assert weir.plugin("cache").semantic is None
