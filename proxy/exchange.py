@@ -310,7 +310,7 @@ class Exchange:
 
     __slots__ = (
         "_options", "at_s", "attempts", "audit", "cache", "caller", "conversation", "cost_nano_usd", "discarded",
-        "error", "explained", "fallbacks", "findings", "flight", "id", "notes", "outcome", "parent", "place",
+        "error", "explained", "fallbacks", "findings", "flight", "id", "notes", "outcome", "parent", "patience", "place",
         "price_source", "purpose", "request", "response", "savings", "snapshot", "state", "steps", "target",
         "timeline", "variant", "verdicts", "wants_text",
     )  # fmt: skip
@@ -339,6 +339,8 @@ class Exchange:
         self.variant = ""
         self.cache: CacheState = ""
         """What the cache had for this call; empty where no cache was asked."""
+        self.patience: Callable[[], float | None] | None = None
+        """Until when (monotonic) somebody waits for the answer, where others may wait for it as well."""
         self.flight = ""
         """Calls with the same may share one upstream call while it is under way: set by the cache."""
         self.savings: list[Saving] = []
@@ -367,6 +369,14 @@ class Exchange:
         if found is None:
             found = self._options[name] = self.snapshot.options(name, self.caller.agent, self.variant)
         return cast("T", found)
+
+    @property
+    def until_s(self) -> float | None:
+        """When (monotonic) nobody waits for the answer any more; None: somebody will."""
+        if self.patience is not None:
+            return self.patience()
+        deadline_s = self.caller.deadline_s
+        return None if deadline_s is None else self.timeline.start + deadline_s
 
     @property
     def tells(self) -> bool:

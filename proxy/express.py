@@ -84,6 +84,7 @@ class Express:
         stream = doc.get("stream")
         if (
             track is None
+            or (standing.known.model and standing.known.model != model)
             or (stream and not (stream is True and standing.streams and codec.wants_usage(doc)))
             or (codec.dialect == "responses" and (doc.get("background") or named_id(doc) is not None))
             or (standing.bounds and beyond(standing.bounds, doc))

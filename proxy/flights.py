@@ -53,6 +53,9 @@ class Flights:
         if exchange.verdicts or key in self._open:
             return None
         flight = self._open[key] = Flight(self._now, key, self._open)
+        if exchange.caller.deadline_s is not None:
+            flight.hurried = exchange
+            exchange.patience = flight.until_s
         return flight
 
     def ride(self, trip: Trip, send: Send, flight: Flight | None = None) -> Send:
@@ -128,6 +131,8 @@ class Flight:
         self._source: Come | None = None
         self._aboard = 0
         """Calls that wait for the answer or read it."""
+        self.hurried: Exchange | None = None
+        """Who leads, where it does not wait for ever."""
         self._payer: Exchange | None = None
         """None: who leads."""
         self._guests: list[Exchange] = []
@@ -143,6 +148,13 @@ class Flight:
     def open(self) -> bool:
         """Somebody may join."""
         return self.error is None and not self.gone and self._held_bytes <= HELD_BYTES
+
+    def until_s(self) -> float | None:
+        """When (monotonic) the last of who wait has gone; None: one of them waits as long as it takes. Who leads may
+        have been in more of a hurry than who joined."""
+        waiting = [one for one in (self.hurried, self._payer, *self._guests) if one is not None]
+        ends = [one.timeline.start + one.caller.deadline_s for one in waiting if one.caller.deadline_s is not None]
+        return max(ends) if len(ends) == len(waiting) else None
 
     async def board(self, guest: Exchange | None = None) -> Come:
         """The answer, once its headers have come. Raises what the call came to where it failed. `guest`: who joined;

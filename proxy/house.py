@@ -38,6 +38,8 @@ class Trip:
     """The way back begins under this place."""
     ours: bool = False
     """The credential is a key of Weir's own and is never forwarded."""
+    model: str = ""
+    """That the path names: it goes before the body's."""
     home: str = ""
     """The upstream that the call's model belongs to: a credential that the caller brought goes there or nowhere."""
     coded: bytes | None = None
@@ -52,7 +54,8 @@ class Trip:
 
 
 class Identified(Protocol):
-    """What identity makes of a request: the caller, the path without an agent's prefix, whose credential it is."""
+    """What identity makes of a request: the caller, the path without an agent's prefix, whose credential it is, and the
+    model, where the path names it."""
 
     @property
     def caller(self) -> Caller: ...
@@ -60,6 +63,8 @@ class Identified(Protocol):
     def path(self) -> str: ...
     @property
     def credential_is_ours(self) -> bool: ...
+    @property
+    def model(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +74,7 @@ class Nobody:
     caller: Caller = Caller()  # noqa: RUF009  it is frozen
     path: str = ""
     credential_is_ours: bool = False
+    model: str = ""
 
 
 class Pool(Protocol):

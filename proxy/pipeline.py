@@ -135,7 +135,7 @@ class Pipeline:
         request = exchange.request
         known = self.identify(trip.chain.snapshot, incoming)
         exchange.caller = known.caller
-        trip.ours = known.credential_is_ours
+        trip.ours, trip.model = known.credential_is_ours, known.model
         request.path = path = known.path
         local = self._local(incoming.method, path)
         if local is not None:
@@ -248,6 +248,8 @@ class Pipeline:
             doc = await sliced.paced(codec.reading(plain), self.house.now)
         request = exchange.request
         request.body, request.doc, request.model = plain, doc, model_of(doc)
+        if trip.model and trip.model != request.model:
+            request.model = request.edits["model"] = trip.model
         request.stream = doc.get("stream") is True
         request.walked_by(self.walk(codec), codec.write)
         self.recognise(exchange, codec)

@@ -23,7 +23,7 @@ from typing import Any, Final
 import orjson
 import xxhash
 
-from proxy.exchange import Exchange, Json
+from proxy.exchange import Exchange, Json, Request
 from proxy.ports import Pairs
 
 IGNORED: Final = frozenset({"user", "safety_identifier", "metadata", "stream", "model"})
@@ -56,6 +56,17 @@ def heard(headers: Pairs) -> tuple[str, list[str] | None]:
     if chosen is not None:
         chosen.sort()
     return said, chosen
+
+
+def told(request: Request) -> tuple[str, list[str] | None]:
+    """`heard` of its headers, once for all calls that have the same."""
+    known = request.known
+    if known is None:
+        return heard(request.headers)
+    found: tuple[str, list[str] | None] | None = known.get("cache")
+    if found is None:
+        found = known["cache"] = heard(request.headers)
+    return found
 
 
 def canonical(exchange: Exchange, doc: Json, chosen: list[str] | None) -> bytes:

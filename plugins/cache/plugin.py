@@ -11,7 +11,7 @@ its way back. An answer is looked for in memory, then on the shelves beyond the 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
 from importlib import import_module
@@ -22,12 +22,13 @@ from plugins.cache.control import PLAIN, Control, control, insist
 from plugins.cache.eligible import deterministic, why_not
 from plugins.cache.entry import Entry, Filter
 from plugins.cache.far import Far
-from plugins.cache.key import Keys, canonical, heard, loses
+from plugins.cache.key import Keys, canonical, loses, told
 from plugins.cache.memory import Memory
 from plugins.cache.options import CacheOptions
 from plugins.cache.retries import Retries
 from plugins.cache.seam import Neighbour, Ticket
 from plugins.cache.seen import Seen
+from plugins.cache.tally import Tally
 from plugins.cache.tape import Recorder, answered, events, named_in, worth
 from proxy.errors import BadRequest, UpstreamFailed
 from proxy.exchange import Exchange, Json, Request, Response, Target
@@ -38,7 +39,6 @@ LONGEST_BYTES: Final = 4 * 1024 * 1024
 """A call; one that is longer would hold the loop while its key is made."""
 AT_ONCE: Final = 512
 """Entries that are looked at in one go."""
-SERIES: Final = 1024
 
 
 class Cache(Plugin[CacheOptions]):
@@ -59,8 +59,8 @@ class Cache(Plugin[CacheOptions]):
         self._retries = Retries()
         self._seen, self._watching = Seen(), False
         self._version = -1
-        self._series: dict[tuple[str, str], Callable[[], None]] = {}
-        self._counts = dict.fromkeys(("hit", "semantic", "coalesced", "miss", "bypass", "stale"), 0)
+        self._tally = Tally(kit.metrics)
+        self._count = self._tally.count
         self._bytes = kit.metrics.gauge("weir_cache_bytes")
 
     def needed(self, hook: str, snapshot: Any, agent: Any) -> bool:
@@ -96,7 +96,7 @@ class Cache(Plugin[CacheOptions]):
         if len(request.body) > LONGEST_BYTES:
             self._bypass(exchange, "too long a call")
             return None
-        said, chosen = self._heard(request)
+        said, chosen = told(request)
         doc = request.present()
         why = why_not(request, doc, target.model)
         if not why and options.cacheable == "deterministic" and not deterministic(request.dialect, doc):
@@ -140,15 +140,6 @@ class Cache(Plugin[CacheOptions]):
             exchange.flight = self._flight(ticket)
         ticket.missed = True
         return None
-
-    def _heard(self, request: Request) -> tuple[str, list[str] | None]:
-        known = request.known
-        if known is None:
-            return heard(request.headers)
-        found: tuple[str, list[str] | None] | None = known.get(self.name)
-        if found is None:
-            found = known[self.name] = heard(request.headers)
-        return found
 
     def _ticket(self, exchange: Exchange, doc: Json, chosen: list[str] | None, asked: Control) -> Ticket:
         options: CacheOptions = exchange.options(self)
@@ -364,7 +355,7 @@ class Cache(Plugin[CacheOptions]):
         memory = self.memory
         return {
             "entries": len(memory), "bytes": memory.used_bytes, "most_bytes": memory.most_bytes,
-            "evicted": memory.evicted, "strategy": memory.strategy, "shelves": self.far.names, **self._counts,
+            "evicted": memory.evicted, "strategy": memory.strategy, "shelves": self.far.names, **self._tally.totals,
             "in_other_words": None if self.semantic is None else self.semantic.report(),
         }  # fmt: skip
 
@@ -400,14 +391,3 @@ class Cache(Plugin[CacheOptions]):
         self.far.follow(options)
         if self.semantic is None and any(each.semantic.on for each in self.configured()):
             self.semantic = self._neighbour()
-
-    def _count(self, exchange: Exchange, result: str) -> None:
-        self._counts[result] += 1
-        key = (exchange.caller.agent, result)
-        add = self._series.get(key)
-        if add is None:
-            if len(self._series) >= SERIES:
-                self._series.clear()
-            counter = self.kit.metrics.counter("weir_cache_lookups_total", agent=key[0], result=result)
-            add = self._series[key] = counter.add
-        add()

@@ -12,6 +12,11 @@ TITLE_CHARS = 70
 TITLE_WORDS = 9
 LEAD_CHARS = 48
 """What stands before the first colon, point or mark of a paragraph is its title where it is no longer."""
+WRAPPED_CHARS = 140
+LEAST_CHARS = 24
+"""Shorter sentences go with the next."""
+MOST_CHARS, PART_CHARS = 800, 400
+"""Of a sentence, and of the parts of longer ones."""
 LEAST_ROWS = 4
 LEAST_CELLS = 3
 _ABBREVIATED = re.compile(
@@ -183,10 +188,12 @@ def _is_wrapped(filled: Sequence[str]) -> bool:
     """Whether sentences go on from line to line."""
     if len(filled) < 2:
         return True
-    if any(map(_LISTED.match, filled)):
+    inner = [len(line) for line in filled[:-1]]
+    if any(map(_LISTED.match, filled)) or not 40 <= max(inner) <= WRAPPED_CHARS or 2 * sum(inner) < max(inner) * len(inner):
         return False
-    going_on = sum([line.lstrip()[:1].islower() for line in filled[1:]])
-    return 2 * going_on >= len(filled) - 1 and sum(map(len, filled[:-1])) >= 40 * (len(filled) - 1)
+    begins = [line.lstrip()[:4] for line in filled]
+    going_on = sum([begin[:1].islower() for begin in begins[1:]])
+    return 2 * going_on >= len(filled) - 1 and 2 * len(set(begins)) > len(filled)
 
 
 def _lines(made: _Building, lines: Sequence[str]) -> None:
@@ -215,16 +222,26 @@ def _sentences(made: _Building, text: str, lead: str) -> None:
     start = 0
     for found in _SENTENCE.finditer(text):
         end = found.end()
-        if end - start < 24 or _ABBREVIATED.search(text[start : found.start() + 1]) is not None:
+        if end - start < LEAST_CHARS or _ABBREVIATED.search(text[start : found.start() + 1]) is not None:
             continue
+        _sentence(made, text[start:end], lead)
+        start = end
+    rest = text[start:]
+    if rest.strip():
+        _sentence(made, rest, lead)
+    elif rest:
+        _append(made, rest)
+
+
+def _sentence(made: _Building, text: str, lead: str) -> None:
+    """One that never ends is cut at blanks."""
+    start = 0
+    while len(text) - start > MOST_CHARS:
+        end = max(text.rfind(mark, start + PART_CHARS // 2, start + PART_CHARS) for mark in ("\n", ", ", "; ", " ", ","))
+        end = start + PART_CHARS if end < 0 else end + 1
         made.add(text[start:end], lead=lead)
         start = end
-    if start < len(text):
-        rest = text[start:]
-        if rest.strip():
-            made.add(rest, lead=lead)
-        else:
-            _append(made, rest)
+    made.add(text[start:], lead=lead)
 
 
 def _lead(line: str) -> str:

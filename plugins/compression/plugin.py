@@ -26,7 +26,7 @@ from plugins.compression.options import CompressionOptions
 from plugins.compression.plan import Plan, plan_of
 from plugins.compression.question import question_of
 from plugins.compression.repeats import again, note
-from plugins.compression.selection import extract
+from plugins.compression.selection import selection
 from plugins.compression.shelf import NOTHING, Known, Shelf, settled
 from plugins.compression.shrink import Count, Rules, Shrunk, shrunk
 from plugins.compression.summary import OWN_SHARE
@@ -40,8 +40,10 @@ LOOP_CHARS = 6_000
 PLANS = 256
 SUMMARY_MS = 5000
 """Of the plugin's `timeout_ms`: with less there will hardly ever be one."""
-TRIES = 3
+TRIES = 4
 """For an extract within its budget."""
+FULL, FILLED, MOST_ROOM = 0.92, 0.97, 3.0
+"""Of the budget: from where on an extract is long enough, what is aimed at, how much more is tried at once."""
 USUAL_MODEL = "gpt-4o"
 TOOLS = ("tools", "functions")
 DIALECTS = frozenset({"chat", "responses", "messages"})
@@ -320,20 +322,22 @@ def _made(text: str, rules: Rules, question: str, options: CompressionOptions, b
 
 
 def _cut(text: str, question: str, budget: int, rules: Rules, count: Count) -> Shrunk | None:
-    """The extract, made shorter itself; None where there is none, or none that is shorter."""
-    before, room = count(text), budget
-    best: Shrunk | None = None
+    """The extract, made shorter itself, with as much in it as there is room for; None where there is none, or none that
+    is shorter."""
+    before = count(text)
+    chosen = selection(text, question, before) if before > budget else None
+    room, best = float(budget), None
     for _ in range(TRIES):
-        made = extract(text, question, room, before)
+        made = None if chosen is None else chosen.within(room)
         if made is None:
             break
         found = shrunk(made, rules, count)
         after = found.after if found.techniques else count(made)
-        if after < before:
+        if after < before and (best is None or best.after > budget or best.after < after <= budget):
             best = Shrunk(found.text, ("extract", *found.techniques), before, after)
-        if after <= budget:
+        if FULL * budget <= after <= budget:
             break
-        room -= after - budget + 8  # passages were reckoned by their length
+        room *= min(MOST_ROOM, FILLED * budget / after)  # passages were reckoned by their length
     return best
 
 

@@ -34,20 +34,21 @@ class Weights:
     both: float = 0.15
     cost: float = 0.2
     name: float = 1.2
+    kappa: float = 0.0
     power: float = 1.0
     begun: float = 0.5
     spelt: float = 0.4
     meant: float = 0.35
 
 
-WEIGHTS = Weights(k1=0.3, b=0.5, title=0.9, lead=0.2, near=0.35, far=0.15, across=0.15, farther=0.2, outside=0.4, answered=0.4, pronoun=0.1, kind=0.125, dense=0.02, rare=0.4, block=0.6, both=0.07, cost=0.1, name=1.2, begun=0.7, spelt=0.3, meant=0.25)
+WEIGHTS = Weights(k1=0.3, b=0.5, title=0.9, lead=0.2, near=0.35, far=0.15, across=0.15, farther=0.2, outside=0.4, answered=0.4, pronoun=0.1, kind=0.125, dense=0.02, rare=0.4, kappa=10.0, block=0.6, both=0.07, cost=0.1, name=1.2, begun=0.7, spelt=0.3, meant=0.25)
 _NUMBER = re.compile(r"\d|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|dozen|hundred|thousand|million|half|twice|once|third|quarter)\b", re.I)
 _DATE = re.compile(
     r"\b(?:1\d|20)\d\d\b|\b\d{1,2}[:.]\d\d\b|\b\d{4}-\d\d|\b(?:January|February|March|April|May|June|July|August|September|"
     r"October|November|December|(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day|today|tomorrow|yesterday|noon|midnight|morning|evening|week|month|year|day|hour|minute|until|since|before|after|during|century)s?\b", re.I)
 _NAME = re.compile(r"(?<=[^.!?:\s])\s+[\"“'(]?[A-Z][\w.-]+")
 _PLACE = re.compile(r"\b(?:in|at|on|under|near|behind|above|below|to|from|between|beside)\b|/|://", re.I)
-_REASON = re.compile(r"\b(?:because|since|due|reason|so that|therefore|thus|as|cause[sd]?|led|owing|in order|why|failed?|prevent\w*)\b", re.I)
+_REASON = re.compile(r"\b(?:because|since|due|reason|so that|therefore|thus|as|cause[sd]?|led|owing|in order|why|prevent\w*|error|fail\w*|fatal|refused|denied|rejected|cannot|could not|unable|invalid|expired|exceeded|exhausted|missing|broken)\b", re.I)
 _MANNER = re.compile(r"\b(?:by|via|use[sd]?|using|run|set|click|choose|press|open|hold|push|type|select|enter|call|with|through|must|should|can)\b|`", re.I)
 _ASKS: tuple[tuple[re.Pattern[str], re.Pattern[str]], ...] = (
     (re.compile(r"\bhow (?:many|much|long|often|far|high|large|big|old|fast|quickly|tall|wide|deep|soon)\b|\b(?:amount|number|percentage|percent|price|cost|fee|size|limit|maximum|minimum|rate|total|version|port)\b", re.I), _NUMBER),
@@ -57,6 +58,8 @@ _ASKS: tuple[tuple[re.Pattern[str], re.Pattern[str]], ...] = (
     (re.compile(r"\bwhy\b|\b(?:reason|cause)", re.I), _REASON),
     (re.compile(r"\bhow (?:do|can|should|to|does|did|is|was|are)\b", re.I), _MANNER),
 )
+_SAYING = re.compile(r"\s[\"'(]?[A-Z\d]").findall
+DENSE_CHARS = 240
 _PRONOUN = re.compile(r"\W*(?:he|she|it|they|this|that|these|those|such|his|her|its|their|there)\b", re.I)
 
 
@@ -91,8 +94,31 @@ def scores(parts: Sequence[Passage], question: str, weights: Weights = WEIGHTS) 
     top = max(own) or 1.0
     kinds = [wanted.search for asks, wanted in _ASKS if asks.search(question)]
     whole = _blocks(parts, cover)
-    out: list[float] = []
+    base = _around(parts, own, cover, whole, stems, like, idf, kinds, weights)
     rare = _rarity(found, idf, count)
+    out = [score + top * (weights.dense * _density(part.text) + weights.rare * one) for score, part, one in zip(base, parts, rare, strict=True)]
+    if weights.kappa:
+        worn = _worn(cover, out, weights)
+        own = [sum(best.values()) * (1 + weights.both * max(0, len(best) - 1)) for best in worn]
+        base = _around(parts, own, worn, whole, stems, like, idf, kinds, weights)
+        out = [score + top * (weights.dense * _density(part.text) + weights.rare * one) for score, part, one in zip(base, parts, rare, strict=True)]
+    return out
+
+
+def _worn(cover, out, weights):
+    seen: Counter[int] = Counter()
+    made: list[dict[int, float]] = [{}] * len(out)
+    for at in sorted(range(len(out)), key=lambda at: -out[at]):
+        one = cover[at]
+        if one:
+            made[at] = {term: gain / (1 + seen[term] / weights.kappa) for term, gain in one.items()}
+            seen.update(one.keys())
+    return made
+
+
+def _around(parts, own, cover, whole, stems, like, idf, kinds, weights):
+    out = []
+    top = max(own) or 1.0
     for at, part in enumerate(parts):
         score = own[at] + weights.block * whole[part.block]
         score += _beside(parts, own, at, weights)
@@ -104,7 +130,6 @@ def scores(parts: Sequence[Passage], question: str, weights: Weights = WEIGHTS) 
         score += extra
         if kinds:
             score += weights.kind * min(score, top) * sum([1 for search in kinds if search(part.text)]) / len(kinds)
-        score += top * (weights.dense * _density(part.text) + weights.rare * rare[at])
         out.append(score)
     return out
 
@@ -160,7 +185,5 @@ def _stems(text: str, known: dict[str, str]) -> list[str]:
 
 def _density(passage: str) -> float:
     """The share of words that are figures or names, 0 to 1."""
-    found = passage.split()[:40]
-    if not found:
-        return 0.0
-    return sum([word[0].isupper() or any(map(str.isdigit, word)) for word in found[1:]]) / len(found)
+    said = passage[:DENSE_CHARS]
+    return len(_SAYING(said)) / (said.count(" ") + 1)

@@ -1,136 +1,114 @@
-"""Extracts: of a long text the passages that concern a question (BM25), whole and in order, within a budget of tokens.
+"""Extracts: of a long text the passages that concern a question, whole and in order, within a budget of tokens.
 
-Passages are paragraphs, long ones in sentences or lines; a fenced block is one. Nothing is cut blindly: without a
-question there is no extract. JSON keeps being JSON: there the elements of its longest array are the passages.
+Nothing is cut blindly: without a question there is no extract. JSON keeps being JSON, also where it stands in a text:
+there members and elements are the passages, and those of texts that are its strings.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from plugins.compression import table
-from plugins.compression.passages import Passage, passages
-from plugins.compression.relevance import WEIGHTS, scores
+from plugins.compression.passages import Passage
+from plugins.compression.pieces import GAP, Piece, Told, Tree
+from plugins.compression.regions import regions
+from plugins.compression.relevance import scores
 from plugins.compression.words import asked
 
-ABOUT_TOKENS = 22
+ABOUT_TOKENS = 18
 GAP_TOKENS = 2
 LEAST_COST = 8
+COST = 0.1
+"""How much the shorter of two equal passages is preferred."""
 TITLE_SHARE = 0.5
-GAP = "[...]"
-LEFT_OUT = "_left_out"
+"""A heading comes with a passage where it takes at most this share of its tokens."""
+LEAST_PARTS = 3
 
 
 def extract(text: str, question: str, budget: int, tokens: int) -> str | None:
     """At most about `budget` of its `tokens`; None where that is not needed, or not to be had."""
-    if tokens <= budget or not text.strip() or not asked(question):
+    if tokens <= budget:
         return None
-    if text.lstrip()[:1] in ("{", "["):
-        value = table.value_of(text)
-        if value is not None:
-            return _of_json(value, question, budget, tokens / len(text))
-    return _of_text(text, question, budget, tokens)
+    chosen = selection(text, question, tokens)
+    return None if chosen is None else chosen.within(budget)
 
 
-def _of_text(text: str, question: str, budget: int, tokens: int) -> str | None:
-    parts = passages(text)
-    if len(parts) < 3:
+def selection(text: str, question: str, tokens: int) -> Selection | None:
+    """The passages of a text of so many tokens, judged by the question; None where it asks nothing, or there are not
+    enough of them."""
+    if not text.strip() or not asked(question):
         return None
-    rate = tokens / len(text)
-    worth = scores(parts, question)
-    kept = _chosen(parts, worth, rate, budget - ABOUT_TOKENS)
-    if not kept or len(kept) == len(parts):
-        return None
-    left = sum(len(part.text) for at, part in enumerate(parts) if at not in kept) * rate
-    about = f"[Extract for the question: about {left:,.0f} of {tokens:,} tokens left out at {GAP}]\n"
-    return about + _rendered(parts, kept)
+    found = Selection(_pieces(text), question, tokens, len(text))
+    return found if len(found.parts) >= LEAST_PARTS else None
 
 
-def _rendered(parts: Sequence[Passage], kept: set[int]) -> str:
-    """What is kept, as it stood; one mark for each gap."""
-    out: list[str] = []
-    gap = False
-    for at, part in enumerate(parts):
-        if at not in kept:
-            gap = True
-            continue
-        if gap:
-            inside = bool(out) and at > 0 and not out[-1].endswith("\n") and parts[at - 1].block == part.block
-            if out:
-                out[-1] = out[-1].rstrip()
-            out.append(f" {GAP} " if inside else f"\n{GAP}\n" if out else f"{GAP}\n")
-            gap = False
-        out.append(part.text)
-    if out:
-        out[-1] = out[-1].rstrip()
-    if gap:
-        out.append(f"\n{GAP}")
-    return "".join(out)
+class Selection:
+    """Passages with what they are worth."""
+
+    def __init__(self, pieces: Sequence[Piece], question: str, tokens: int, chars: int) -> None:
+        self._pieces = pieces
+        self.parts = [part for piece in pieces for part in piece.parts]
+        self._tokens = tokens
+        self._rate = tokens / chars
+        worth = scores(self.parts, question)
+        self._costs = [len(part.text) * self._rate + GAP_TOKENS for part in self.parts]
+        value = [-one / max(cost, LEAST_COST) ** COST for one, cost in zip(worth, self._costs, strict=True)]
+        self._order = sorted(range(len(self.parts)), key=value.__getitem__)
+
+    def within(self, budget: float) -> str | None:
+        """The best of them that have room, by an estimate of their tokens; None where that is none, or all."""
+        kept = self._chosen(budget - ABOUT_TOKENS)
+        if not kept or len(kept) == len(self.parts):
+            return None
+        out: list[str] = []
+        at = 0
+        for piece in self._pieces:
+            inside = {one - at for one in kept if at <= one < at + len(piece.parts)}
+            at += len(piece.parts)
+            if inside:
+                out.append(piece.told(inside))
+            elif piece.parts and (not out or not out[-1].endswith(GAP)):
+                out.append(GAP)
+        told = "\n".join(one.strip("\n") for one in out)
+        if len(self._pieces) == 1 and isinstance(self._pieces[0], Tree):
+            return told
+        left = sum([len(part.text) for place, part in enumerate(self.parts) if place not in kept]) * self._rate
+        return f"[Extract: about {left:,.0f} of {self._tokens:,} tokens left out at {GAP}]\n{told}"
+
+    def _chosen(self, budget: float) -> set[int]:
+        """With what names their columns and, where it is short, the heading above."""
+        parts, costs = self.parts, self._costs
+        kept: set[int] = set()
+        spent = 0.0
+        for at in self._order:
+            if at in kept or spent + costs[at] > budget:
+                continue
+            header = parts[at].header
+            wanted = [at] if header < 0 or header in kept else [at, header]
+            cost = sum([costs[one] for one in wanted])
+            if spent + cost > budget:
+                continue
+            titles = parts[at].title[-1:]
+            if titles and titles[0] not in kept and costs[titles[0]] <= min(TITLE_SHARE * cost, budget - spent - cost):
+                wanted.append(titles[0])
+                cost += costs[titles[0]]
+            kept.update(wanted)
+            spent += cost
+        return kept
 
 
-def _chosen(parts: Sequence[Passage], worth: Sequence[float], rate: float, budget: float) -> set[int]:
-    """The best that have room, with what names their columns and, where it is short, the heading above."""
-    costs = [len(part.text) * rate + GAP_TOKENS for part in parts]
-    order = sorted(range(len(parts)), key=lambda at: -worth[at] / max(costs[at], LEAST_COST) ** WEIGHTS.cost)
-    kept: set[int] = set()
-    spent = 0.0
-    for at in order:
-        if at in kept:
-            continue
-        wanted = [at]
-        header = parts[at].header
-        if header >= 0 and header not in kept:
-            wanted.append(header)
-        cost = sum([costs[one] for one in wanted])
-        if spent + cost > budget:
-            continue
-        titles = [one for one in parts[at].title[-1:] if one not in kept and costs[one] <= TITLE_SHARE * costs[at]]
-        if titles and spent + cost + costs[titles[0]] <= budget:
-            wanted += titles
-            cost += costs[titles[0]]
-        kept.update(wanted)
-        spent += cost
-    return kept
+def _pieces(text: str) -> list[Piece]:
+    """The text where it is no JSON, and the JSON in it; passages know their titles by their places among all."""
+    found: list[Piece] = []
+    at = 0
+    for region in regions(text):
+        value = table.value_of(region.text) if region.content == "json" else None
+        piece: Piece = Told(region.text, at) if value is None else Tree(value, at)
+        found.append(piece)
+        at += len(piece.parts)
+    return found
 
 
-def _of_json(value: Any, question: str, budget: int, rate: float) -> str | None:
-    """The JSON with the elements of its longest array that concern the question."""
-    path = _longest(value)
-    if path is None:
-        return None
-    items = _at(value, path)
-    told = [table.written(item) for item in items]
-    rest = len(table.written(value)) - sum(map(len, told))
-    room = budget - rest * rate - 20
-    parts = [Passage(one, at) for at, one in enumerate(told)]
-    kept = _chosen(parts, scores(parts, question), rate, room)
-    if not kept or len(kept) == len(items):
-        return None
-    note = {LEFT_OUT: f"{len(items) - len(kept)} of {len(items)} items that do not concern the question"}
-    shorter = [items[at] for at in sorted(kept)]
-    shorter.append(note if all(type(item) is dict for item in items) else f"[{note[LEFT_OUT]} left out]")
-    return table.written(_with(value, path, shorter))
-
-
-def _longest(value: Any) -> tuple[str, ...] | None:
-    """Where the longest array of at least four elements stands, at the top or under keys of objects."""
-    best: tuple[int, tuple[str, ...]] | None = None
-    waiting: list[tuple[tuple[str, ...], Any]] = [((), value)]
-    while waiting:
-        path, inner = waiting.pop()
-        if type(inner) is dict and len(path) < 5:
-            waiting.extend(((*path, key), one) for key, one in inner.items())
-        elif type(inner) is list and len(inner) >= 4 and (best is None or len(inner) > best[0]):
-            best = (len(inner), path)
-    return None if best is None else best[1]
-
-
-def _at(value: Any, path: tuple[str, ...]) -> Any:
-    for key in path:
-        value = value[key]
-    return value
-
-
-def _with(value: Any, path: tuple[str, ...], inner: Any) -> Any:
-    return inner if not path else {**value, path[0]: _with(value[path[0]], path[1:], inner)}
+def texts(parts: Sequence[Passage]) -> str:
+    """What passages are made of."""
+    return "".join([part.text for part in parts])

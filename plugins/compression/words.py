@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
 CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]{2,}")
@@ -16,10 +17,14 @@ DICE = 0.55
 LEAST_INSIDE = 5
 """Letters that a word must have to count where it is a part of another."""
 SAME, MEANT, BEGUN, SPELT = 1.0, 0.35, 0.5, 0.4
-_ENDINGS = (
-    "ations", "ation", "itions", "ition", "ments", "ment", "ingly", "ings", "ing", "edly", "ness", "ions", "ion",
-    "ies", "ied", "ers", "ors", "ed", "er", "or", "es", "ly", "al", "s", "e", "y",
+_ENDINGS = MappingProxyType(
+    {
+        "s": ("ations", "itions", "ments", "ings", "ness", "ions", "ies", "ers", "ors", "es", "s"),
+        "n": ("ation", "ition", "ion"), "t": ("ment",), "g": ("ing",), "y": ("ingly", "edly", "ly", "y"),
+        "d": ("ied", "ed"), "r": ("er", "or"), "l": ("al",), "e": ("e",),
+    }
 )  # fmt: skip
+"""By their last letters."""
 STOP = frozenset(
     """a about according after all also am an and any anybody anyone anything are as at be because been before being but
     by can could describe did discuss do does doing done each either else ever every explain find for from get give
@@ -47,7 +52,7 @@ def stem(word: str) -> str:
         word = word[:-2]
     if len(word) < 4 or not word.isalpha():
         return word
-    for ending in _ENDINGS:
+    for ending in _ENDINGS.get(word[-1], ()):
         if word.endswith(ending) and len(word) - len(ending) >= 3:
             word = word[: -len(ending)]
             break

@@ -339,6 +339,10 @@ def _items(call: Inputs) -> dict[bytes, Json]:
 
 
 def _said(exchange: Exchange) -> set[str]:
-    """What the caller says of the cache."""
+    """What the caller says of the cache; of `no-store=...` the name alone, as the cache hears it."""
     words = (value for name, value in exchange.request.headers if name.lower() == CONTROL)
-    return {word.strip() for value in words for word in value.lower().split(",")}
+    return {
+        word.partition("=")[0].strip().replace("_", "-")
+        for value in words
+        for word in value.lower().replace(";", ",").split(",")
+    }

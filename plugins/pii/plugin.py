@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, TypeVar, cast
@@ -27,13 +27,15 @@ from plugins.pii.vault import Kept, Vault
 from proxy.detection.secrets import Secrets
 from proxy.errors import StoreDown
 from proxy.exchange import MASK, Exchange, Response, Segment
-from proxy.plugin import Filter, Kit, Plugin
+from proxy.plugin import Around, Filter, Kit, Plugin
 
 LONG_CHARS = 8192
 """Longer texts are looked into with rests: they would hold the loop for milliseconds."""
 BREATH_S = 0.002
 """Of work without a rest, as far as it can be parted."""
 POLICIES = 512
+MODEL_MS = 5000
+"""Of `timeout_ms`, where a model looks for names: with less, longer texts are not looked into."""
 DAY_S = 86_400.0
 
 T = TypeVar("T")
@@ -60,6 +62,15 @@ class Pii(Plugin[PiiOptions]):
         self._secrets: Secrets | None = None
         self._policies: dict[int, tuple[PiiOptions, Policy]] = {}
         """By the identity of the options, which are kept beside them."""
+
+    @classmethod
+    def remarks(cls, options: PiiOptions, around: Around) -> Iterable[tuple[tuple[str, ...], str]]:
+        if options.recogniser and 0 < around.timeout_ms < MODEL_MS:
+            yield (
+                ("recogniser",),
+                f"takes 0.1 to 0.4 s for a kilobyte that is new, and the plugin's timeout_ms is {around.timeout_ms:g}: "
+                f"past that on_error decides about the whole call; write timeout_ms: {MODEL_MS} or more",
+            )
 
     async def start(self) -> None:
         self._secrets = await self.kit.tasks.in_thread(Secrets.packaged)

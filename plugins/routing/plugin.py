@@ -145,7 +145,7 @@ class Routing(Plugin[RoutingOptions]):
 
     async def feedback(self, verdict: Verdict) -> None:
         """Somebody's own word on an answer. Of calls of another version nothing is learnt."""
-        model, *one = verdict.note
+        model, one = verdict.note
         if len(one) != SIZE + 1:
             return
         if verdict.before is None:
@@ -259,9 +259,11 @@ class Routing(Plugin[RoutingOptions]):
     def _bent(self, tenant: str, found: Plan, able: Sequence[Candidate]) -> bool:
         """Whether something of what is foretold is to be corrected. What the store knows of models that are met for the
         first time is looked up; the call does not wait for it."""
-        words = self._words
-        bent = bool(words) and any((said := words.known(tenant, one.name)) and said.bent for one in able)
+        bent, words = False, self._words if len(self._words) else None
         for one in able:
+            said = words.known(tenant, one.name) if words is not None else None
+            if said is not None and said.bent:
+                bent = True
             known = self._learner.known(tenant, one.name)
             if known is not None:
                 bent = bent or known.bent
@@ -311,7 +313,7 @@ class Routing(Plugin[RoutingOptions]):
             if exchange.attempts:
                 self._observe(exchange, decision, served, 0.0, OUTCOME_WEIGHT)
         elif exchange.outcome == "ok" and response is not None and ledger.billed(exchange, response):
-            exchange.lesson(self.name, (served.name, *one))
+            exchange.lesson(self.name, (served.name, one))
             if cascade.cut_off(exchange, response) or cascade.nothing(exchange, response):
                 self._observe(exchange, decision, served, 0.0, OUTCOME_WEIGHT)
             elif self._learner.ended(exchange.caller.tenant, served.name):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import fcntl
 import http.client
 import json
 import os
@@ -44,9 +45,12 @@ class Admin:
         lock = Path(options.data) / "weir.lock"
         try:
             facts = json.loads(lock.read_text())
-            return cls(f"http://127.0.0.1:{facts['admin_port']}")
+            port = facts["admin_port"]
         except (OSError, ValueError, KeyError, TypeError):
             raise NobodyThere(f"no Weir is known in {options.data}; name its --data or its admin --url") from None
+        if _gone(facts.get("pid"), lock):  # its port may be another's by now
+            raise NobodyThere(f"no Weir runs in {options.data}: process {facts['pid']}, which had it, is gone")
+        return cls(f"http://127.0.0.1:{port}")
 
     def call(self, method: str, path: str, body: Any = None, timeout_s: float = TIMEOUT_S) -> Any:
         try:
@@ -72,6 +76,26 @@ class Admin:
             raise AdminError(_said(error)) from None
         except (OSError, http.client.HTTPException):
             raise NobodyThere(f"no Weir answers on {self._url}; is it running?") from None
+
+
+def _gone(pid: object, lock: Path) -> bool:
+    """Whether nobody has the lock, and who wrote into it is no more."""
+    if not isinstance(pid, int) or pid <= 0:
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        pass
+    except OSError:
+        return False
+    else:
+        return False
+    try:
+        with lock.open() as held:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def _token() -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from hmac import compare_digest
 from itertools import islice
@@ -51,8 +51,8 @@ class Feedback:
         self._clock = clock
         self._redact = redact
         self._push = push
-        self._latest: deque[list[Any]] = deque(maxlen=KEPT)
-        """As they are told: n, call, name, score, tenant, agent, notes."""
+        self._latest: OrderedDict[tuple[str, str], list[Any]] = OrderedDict()
+        """By call and name, as they are told: n, call, name, score, tenant, agent, notes; the newest is the last."""
         self._newest = 0
         self._ready = False
         self._turn = asyncio.Lock()
@@ -87,9 +87,7 @@ class Feedback:
                 raise WeirError(f"the verdict cannot be written: {reason(error)}", code="not_written") from error
             self._newest = told.n
             if notes:
-                self._latest.append(
-                    [told.n, told.call, told.name, told.score, told.tenant, told.agent, orjson.loads(notes)]
-                )
+                self._keep([told.n, told.call, told.name, told.score, told.tenant, told.agent, orjson.loads(notes)])
         if notes:
             self._push({"feedback": told.n})
         return {"state": "kept", "before": before, "taught": sorted(orjson.loads(notes)) if notes else []}
@@ -101,14 +99,22 @@ class Feedback:
             raise BadRequest("verdicts are asked for by the number of the last that was heard")
         async with self._turn:
             await self._load()
-            return list(islice((each for each in self._latest if each[0] > heard), PAGE))
+            return list(islice((each for each in self._latest.values() if each[0] > heard), PAGE))
+
+    def _keep(self, told: list[Any]) -> None:
+        key = (told[1], told[2])
+        self._latest.pop(key, None)
+        self._latest[key] = told
+        if len(self._latest) > KEPT:
+            self._latest.popitem(last=False)
 
     async def _load(self) -> None:
         """What was said before this process began: once, in a thread."""
         if self._ready:
             return
         found = await asyncio.to_thread(self._read)
-        self._latest.extend(found)
+        for each in found:
+            self._keep(each)
         self._newest = found[-1][0] if found else 0
         self._ready = True
 

@@ -21,6 +21,7 @@ from proxy.exchange import Caller
 from proxy.live import CallerKey, Snapshot
 from proxy.ports import Headers, Incoming
 from proxy.server.book import Book
+from proxy.server.deployments import plain
 from proxy.upstream.endpoint import KEY_PROTOCOL
 
 AGENT: Final = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9._-]{1,64}")
@@ -45,9 +46,11 @@ UNKNOWN: Final = "this key is not known here"
 class Identified:
     caller: Caller
     path: str
-    """As sent, without an agent's prefix."""
+    """As sent, without an agent's prefix, and below /v1."""
     credential_is_ours: bool
     """It is a key of Weir's own and never goes to a provider, neither in a header nor as a websocket's protocol."""
+    model: str = ""
+    """That the path names, where it is one of Azure's (`server.deployments`): it goes before the body's."""
 
 
 OURS = "weir-"
@@ -84,6 +87,7 @@ class Auth:
                 told.append(value)
         credential = presented(shown) if shown else ""
         path, path_agent = split(incoming.path)
+        path, model = plain(path)
         key = book.key(credential) if credential else None
         if key is None and credential.startswith(OURS):
             raise Unauthorized("This key of Weir's is not known here.")
@@ -94,7 +98,7 @@ class Auth:
                 # What it brings beside its certificate may be a provider's; where none is passed on it is nothing.
                 ours, credential = not book.identity.pass_through, f"certificate {key.certificate}"
         if key is None:
-            return _stranger(book, incoming, said, credential, (path, path_agent), secret)
+            return _stranger(book, incoming, said, credential, (path, path_agent, model), secret)
         wanted = path_agent or agent_named(said)
         caller = Caller(
             agent=_granted(key, wanted),
@@ -107,7 +111,7 @@ class Auth:
             deadline_s=_deadline_s(said),
             debug=key.debug and "x-weir-debug" in said,
         )
-        return Identified(caller, path, credential_is_ours=ours)
+        return Identified(caller, path, credential_is_ours=ours, model=model)
 
 
 def identify(snapshot: Snapshot, incoming: Incoming, secret: bytes, now_s: float = 0.0) -> Identified:
@@ -117,11 +121,11 @@ def identify(snapshot: Snapshot, incoming: Incoming, secret: bytes, now_s: float
 
 
 def _stranger(
-    book: Book, incoming: Incoming, said: dict[str, str], credential: str, where: tuple[str, str], secret: bytes
+    book: Book, incoming: Incoming, said: dict[str, str], credential: str, where: tuple[str, str, str], secret: bytes
 ) -> Identified:
     """A caller without a key of Weir's: in pass-through, on this machine, or anonymous."""
     identity = book.identity
-    path, path_agent = where
+    path, path_agent, model = where
     forwarded = not FORWARDED.isdisjoint(said)
     peer = book.peer(incoming.remote, said.get("origin"), said.get("host", ""), forwarded=forwarded)
     if identity.keys and not identity.pass_through and (credential or not identity.allow_anonymous):
@@ -142,7 +146,7 @@ def _stranger(
         debug=peer.debug and "x-weir-debug" in said,
         vouched=peer.vouched,
     )
-    return Identified(caller, path, credential_is_ours=False)
+    return Identified(caller, path, credential_is_ours=False, model=model)
 
 
 def allowed(snapshot: Snapshot, key: str | None, model: str) -> bool:
@@ -183,7 +187,7 @@ def split(path: str) -> tuple[str, str]:
     agent, slash, rest = path[len("/agents/") :].partition("/")
     if not AGENT.fullmatch(agent):
         raise BadRequest("an agent's name has 1 to 64 of A-Z a-z 0-9 . _ -", code="bad_agent")
-    if not slash or not (rest == "v1" or rest.startswith("v1/")):
+    if not slash or not (rest == "v1" or rest.startswith(("v1/", "openai/"))):
         raise UnknownPath("below /agents/{agent} there is only /v1")
     return "/" + rest, agent
 

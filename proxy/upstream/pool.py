@@ -113,13 +113,12 @@ class Pool:
     def _judge(self, exchange: Exchange, tried: Tried, counts: retry.Counts) -> retry.Verdict:
         if not tried.repeatable:
             return retry.GiveUp(exhausted=False)
-        deadline_s = exchange.caller.deadline_s
         failure = retry.Failure(
             status=tried.status,
             headers=tried.answering.headers if tried.answering else [],
             now_s=self._clock.monotonic_s(),
             wall_s=self._clock.wall_s(),
-            deadline_s=None if deadline_s is None else exchange.timeline.start + deadline_s,
+            deadline_s=exchange.until_s,
         )
         return retry.decide(failure, counts, self._policy)
 

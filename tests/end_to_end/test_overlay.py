@@ -1,4 +1,4 @@
-"""A run-time change that keeps Weir from starting: who starts it is told which, and takes it back with no Weir there."""
+"""A run-time change that keeps Weir from starting: who starts it is told which, and takes it back offline."""
 
 from __future__ import annotations
 

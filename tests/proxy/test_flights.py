@@ -228,7 +228,8 @@ class Beside:
 
 def flying(key: str = "k") -> Any:
     line = SimpleNamespace(sent=0.0, headers=0.0)
-    exchange = SimpleNamespace(flight=key, verdicts=[], cache="", attempts=0, timeline=line)
+    caller = SimpleNamespace(deadline_s=None)
+    exchange = SimpleNamespace(flight=key, verdicts=[], cache="", attempts=0, timeline=line, caller=caller)
     return SimpleNamespace(exchange=exchange, withhold=False, gather=False)
 
 

@@ -39,7 +39,7 @@ async def stored(weir: Asking, **more: Any) -> str:
         "/v1/engines/gpt-4o/completions",
         "/v1/engines/gpt-4o/chat/completions",
         "/v1/Engines/gpt%2D4o/embeddings/",
-        "/openai/deployments/gpt-4o/chat/completions",
+        "/openai/deployments/gpt-4o/Chat/completions",
         "/api/v1/chat/completions",
         "/anthropic/v1/messages",
     ],

@@ -27,6 +27,8 @@ DAYS_AND_PLURALS = DAYS | frozenset(f"{day}s" for day in DAYS)
 SMALL = words.listed("to for of it that me i get have so then")
 """What may be missing on one side where an embedder finds the rest the same."""
 ENDINGS = words.listed("s ing ion ation ment ance ence")
+ASIDE = words.FUNCTION | words.listed("please kindly could would following below above text hi hello thanks convert")
+"""What may differ where a text asks about words."""
 GENITIVE = frozenset({"of", "for", "loc"})
 
 
@@ -81,7 +83,9 @@ def _compared(a: Reading, b: Reading) -> Verdict:
 
 def _free(a: Reading, b: Reading) -> bool:
     """Whether other words may stand for those of the text: not where it asks about the words themselves."""
-    return a.quotes == b.quotes and (bool(a.quotes) or not (a.worded or b.worded))
+    if a.quotes != b.quotes:
+        return False
+    return bool(a.quotes) or not (a.worded or b.worded) or a.said ^ b.said <= ASIDE
 
 
 def _respelt(one: Reading, other: Reading, lexicon: Lexicon) -> Reading:
@@ -189,7 +193,9 @@ def _softly(left: list[Word], right: list[Word]) -> bool:
     theirs = [word for word in right if word.said not in SMALL]
     if len(mine) != len(theirs) or len(mine) > MOST_UNSURE:
         return False
-    return all(any(_weakly(one, other) for other in theirs) for one in mine)
+    return all(any(_weakly(one, other) for other in theirs) for one in mine) and all(
+        any(_weakly(one, other) for one in mine) for other in theirs
+    )
 
 
 def _weakly(one: Word, other: Word) -> bool:

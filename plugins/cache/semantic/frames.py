@@ -40,6 +40,28 @@ TASKS = listed(
 
 _THINGS = (
     # (things and doings)
+    (r"\b(\w+)\.js\b", r" \1 "), (r"\blower case\b", " lowercase "), (r"\bupper case\b", " uppercase "),
+    (r"\bsegmentation fault\b", " segfault "), (r"\bdecimal places?\b", " decimal "),
+    (r"\b(?:take|taking) care of\b", " care for "), (r"\bgo(?:ing)? back to\b", " undo to "),
+    (r"\b(?:the |our |my )?company (?=(?:\w+ ){0,2}(?:policy|policies|handbook)\b)", " our "),
+    (r"\bif (?:i|you|we) (?:have no|do not have(?: any| an?)?) (\w+)", r" without \1 "),
+    (r"\blearn(?:ing)? (?:how )?to (?:play|speak) (?:the )?", " learn "),
+    (r"\bget (.{2,30}?) to stop (\w+ing)\b", r" stop \1 from \2 "),
+    (r"\bchange ((?:an? |the |my )?(?:\w+ )?(?:tires?|tyres?|battery|batteries|bulbs?|lightbulbs?|filters?|fuses?|wipers?))\b",
+     r" replace \1 "),
+    (r"\b(?:did|have|has|had) (?:still )?not (?:yet )?(?:received?|gotten|got|get)\b", " not get "),
+    (r"\bcan i (?:bring|take) (?:my |an? )?(dogs?|cats?|pets?|kids?|children|food|drinks?) (?:to|into|in|with me to|on)"
+     r" (?:the |your )?", r" qallow \1 in "),
+    (r"\b(?:of )?(?:the )?(?:following|above|attached|given) (?=\w)", " this "),
+    (r"\b(?:from|between) (#\S+) (?:to|and|-) (#\S+)", r" range \1 \2 "), (r"(#\S+) ?- ?(#\S+)", r" range \1 \2 "),
+    (r"\b(top|best|last|first|latest) (#\S+)", r" \2 \1 "), (r"(#\S+) ?(?:\*|x|times|multiplied by) ?(#\S+)", r" \1 times \2 "),
+    (r"\b(?:the )?(\w+) (?:below|above)$", r" this \1"),
+    (r"\b(?:deploy|publish|upload|post)(?:ing)? (.{2,30}?) (?:to|on|onto) ", r" deploy \1 in "),
+    (r"\b(?:asking for|to ask for|to request|requesting|in which i ask for|that asks for)\b", " request "),
+    (r"\b(?:considered|regarded as|deemed) ", " "),
+    (r"\bset (?:an? |me an? )?(?:reminder|alarm) (?:for|at|on) ", " remind me "),
+    (r"\b(\w{4,}?)e?d? by hand\b", r" \1 manually "),
+    (r"\b(?:properly|correctly|actually|personally|normally|usually|typically|generally|in general)\b", " "),
     (rf"^({TECH}) ?[:,-] ?(.+)$", r"\2 in \1"),
     (rf"^({TECH}) (?!vs\b|and\b|or\b|is\b|for\b|function\b|script\b|code\b|program\b|class\b|query\b)(.+)$", r"\2 in \1"),
     (rf"\b(?:with|using|by using|through|via) (?=(?:the )?{TECH}\b)", " in "),
@@ -103,7 +125,30 @@ _RULES = (
     (r"^iwant (.+?) ?[,.;-]+ ?(?:and )?(?:how|qhow|where)(?: (?:do|can|should) i(?: do (?:that|this|it|so))?)?$",
      r"qhow \1"),
     (r" (?:if possible|at all|exactly|please|for me|to me|right now|currently|these days|for free of charge)$", ""),
+    (r"^(?:my|the|our) (\w+) (?:is|are|keeps?|be) (\w+ing|\w+ed|broken|stuck) ?[.,;!-]+ ?(?:and |so )?((?:qhow|how) .*?) (?:it|them|this)$",
+     r"\3 \2 \1"),
+    (r"^((?:\w+ ){0,3}\w+) ?[:.-]+ ?((?:qhow|how to) .*?) (?:it|them)$", r"\2 \1"),
+    (r"^(\w+(?: \w+)?) vs (\w+(?: \w+)?) ?[:,.-]+ ?what (?:is|are) the differences?$", r"difference \1 vs \2"),
+    (r"^(.+?) ?[,:.-] ?(?:and )?why$", r"why \1"), (r"^why (.+?) still\b", r"why \1"),
     # (how)
+    (r"^what (?:is|be|would be) (?:a|the) (?:good|quick|proper|nice|great) way to ", " qhow "),
+    (r"^(?:how|what) (?:is|are) (?:the )?(.+?) (made|built|formed|produced|\w+ed) by (.+)$",
+     lambda found: f" {found[0].split()[0]} {found[3]} {_BARE.get(found[2]) or base(found[2])} {found[1]}"),
+    (r"^what (?:would|will) happen\b", " what happen "), (r"^what to (?=wear|bring|pack|eat|do|say|write|expect)", " what should i "),
+    (r"^whom? (?:should|do|can|must|shall|would) (?:i|we) ", " who i "), (r"^when (?:should|do|must) (?:i|we) ", " when i "),
+    (r"^(how (?:many|much) .+?) (?:am i entitled to|do i get|do i have|can i take|are we entitled to|do we get)$",
+     r"\1 i get"),
+    (r"^when (?:can|should|will) i (?:expect|get|receive) (.+?)(?: to (?:arrive|be delivered|come))?$", r" when \1 arrive"),
+    (r"^when will (.+?) (?:arrive|come|be here|get here|be delivered)$", r" when \1 arrive"),
+    (r"^(?:what|which) ((?:\w+ ){0,2}\w+) (?:is|are|be) (?:the )?(best|worst|most \w+|least \w+|\w+est)\b(.*)$",
+     r" what is the \2 \1\3"),
+    (r"^(?:what|which) ((?:\w+ ){0,2}\w+) (?:would|do|can|could) you (?:recommend|suggest|advise)\b", r" qgive \1"),
+    (r"^(?:what|which) ((?:\w+ ){0,2}\w+) (?:is|are) used (?=in|by|for)", r" what \1 "),
+    (r"^(?:can|do|would) you recommend ", " recommend "),
+    (r"^how fast (?:is|are|does|do) (.+?)(?: go| travel| run| move)?$", r" what speed of \1"),
+    (r"^how long (?:is|are) (?:the |my |your )?(.+)$", r" what length of \1"),
+    (r"^how wide (?:is|are) ", " what width of "),
+    (r"^(?:(?:do )?you (?:offer|have|provide)|qhave|is there) free (.+)$", r" \1 free"),
     (r"\bhow (?:should|would|could|must|ought) (?:i|we|you|one)(?: to)? ", " qhow "),
     (r"\bhow (?:do|does|can|could|would) (?:someone|anybody|people) ", " qhow "),
     (rf"^{POLITE}(?:tell|show|teach|explain|walk|guide|advise)(?: to)? ?(?:me|us)?(?: through)?(?: on)? (?:qhow|how to) ",
@@ -187,7 +232,7 @@ _RULES = (
     (r"^when is it (?:now |currently )?in ", " current time in "),
     (r"^what is the (?:current |local |present )?time (?:now |currently )?in ", " current time in "),
     # (units)
-    (r"^how many (\w+) (?:is |are )?(?:there )?(?:in |make )(#\S+ \w+)$", r" convert \2 to \1"),
+    (r"^how many (\w+) (?:is |are )?(?:there )?(?:in |make )?(#\S+ \w+)$", r" convert \2 to \1"),
     (r"^what (?:is |are )?(#\S+ \w+) (?:in|to|as|into) (\w+)$", r" convert \1 to \2"),
     (r"^(#\S+ \w+) (?:in|to|as|into) (\w+)$", r" convert \1 to \2"),
     (r"^convert (#\S+ \w+) (?:in|as|into) (\w+)$", r" convert \1 to \2"),
@@ -244,9 +289,6 @@ _RULES = (
     (r"\bmake (this |the |my |that )(.{3,30}?) (shorter|longer|simpler|better|clearer|more concise|more formal"
      r"|more professional|formal)$", lambda found: f" {_MADE.get(found[3], found[3])} {found[1]}{found[2]} "),
     (r"^(?:what should|what could|what can) i (?:name|call) (?:my |the )?(.+)$", r" suggest name for \1"),
-    (r"^(?:draft|compose|create|generate|make)(?= (?:an? |the |me an? )(?:\w+ )?(?:poem|tweet|email|letter|story|essay|post"
-     r"|song|function|script|haiku|message|blog|paragraph|reply|response|note|speech|caption|report|text|article"
-     r"|limerick|invitation|announcement|press release|bio|tagline|slogan)\b)", " write "),
     (r"^(?:an? )?(python|javascript|js|java|rust|go|c|bash|sql|typescript|ruby|php|kotlin) "
      r"(function|script|code|program|class|query) (?:to|that|which|for) (.+)$", r"write \2 that \3 in \1"),
     (r"\b(?:function|script|program|code|query) (?:to|which) (?=\w+)",
@@ -254,19 +296,22 @@ _RULES = (
     (r"^(?:turn|change|transform|rewrite|put) (.+?) (?:into|in|to|as) (json|yaml|xml|csv|html|markdown|sql|python"
      r"|java|javascript|typescript)$", r" convert \1 to \2"),
     (r"\b(?:and|then) (?:give|provide|show|include)(?: me)? (?:an? |some )?examples?\b", " with example "),
-    (r"\b(?:check|verify|determine|test|find out|see|tell|detect) (?:if|whether|that)\b", " check if "),
+    (r"\b(?:check|verify|determine|test|find out|see|tell|detect|know) (?:if|whether|that)\b", " check if "),
     (r"\bif (?:an? |the )?(\w+) (?:exists|is) in (?:an? |the )?(\w+)", r" if \2 has \1"),
     (r"\ba? ?more (formal|casual|professional|friendly|polite|academic) (?=tone|style|way|language|manner)", r" \1 "),
     (r"\bthis (?:text|passage|content)\b", " this "),
     (r"\b(convert|transform|turn|change)(?:ed|ing)? (.+?) into\b", r" convert \2 to "),
     (r"\bconvert (?:from )?(.+?) (?:into|in) (?=\w+$)", r" convert \1 to "),
     (r"\bpull (.+?) (?:out )?(?:of|from|out of) ", r" extract \1 from "),
-    (r"\b(?:of )?(?:the )?(?:following|below|above|attached|given)(?= \w)", " this "),
     (r"\ball of\b", " all "),
+    (rf"^{POLITE}(?:give|tell|show|write|compose|draft|create|make|generate|produce|provide|suggest|recommend|prepare"
+     r"|come up with|i (?:would like|want|need|am looking for)|iwant|can i (?:get|have))(?: (?:me|us))?"
+     r"(?: (?=an?\b|some\b|#\d)| (?=(?!this|his|its|us\b)\w+s\b(?! of)))", " qgive "),
 )  # fmt: skip
 _PAST = ("did", "was", "were")
 _NOW = {"lost": "lose", "broke": "break", "missed": "miss", "forgot": "forget", "damaged": "damage"}
-_BARE = {"spoken": "speak", "used": "use", "eaten": "eat", "worn": "wear", "celebrated": "celebrate"}
+_BARE = {"spoken": "speak", "used": "use", "eaten": "eat", "worn": "wear", "celebrated": "celebrate",
+         "made": "make", "built": "build", "formed": "form", "produced": "produce"}
 _MADE = {
     "shorter": "shorten", "more concise": "shorten", "longer": "lengthen", "simpler": "simplify", "better": "improve",
     "clearer": "clarify", "more formal": "formalize", "formal": "formalize", "more professional": "formalize",

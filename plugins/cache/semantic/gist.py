@@ -15,7 +15,7 @@ from typing import Protocol
 from plugins.cache.semantic.frames import TASKS
 from plugins.cache.semantic.lexicon import plain
 from plugins.cache.semantic.synonyms import weakly
-from plugins.cache.semantic.words import FUNCTION, HEADS, LEFT_OUT, listed
+from plugins.cache.semantic.words import FUNCTION, HEADS, LEFT_OUT, WEEKDAYS, listed
 
 
 Whole = tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]
@@ -41,6 +41,9 @@ NEAR_ALIKE = frozenset(
                                  ("of", "on"), ("in", "loc"), ("for", "about"))
 )  # fmt: skip
 MOST_DIFFERING = 2
+LEAST_NAMED = 3
+DAYS = WEEKDAYS | listed("today tomorrow tonight yesterday")
+BINDING = listed("by after before until since from to between through than and or of for this next last each")
 POINTING = listed("this that these those")
 TIMES = listed(
     "week month year day morning afternoon evening night weekend quarter time season spring summer autumn winter hour"
@@ -73,6 +76,8 @@ class Gist:
     """Of those that stand in their plain form."""
     definite: frozenset[str] = frozenset()
     """Plain forms of the words of which one is meant: there the plural is another question."""
+    bare: bool = False
+    """Only words that name things: typed as into a search box, in any order."""
     order: tuple[str, ...] = ()
     """Of another language than English: the words as they stand."""
 
@@ -96,8 +101,8 @@ class Gist:
 
 def gist(line: str, words: Sequence[Said]) -> Gist:
     """`line` is framed, and `words` are those of it."""
-    kept = list(_kept(words))
-    kind, kept = _kind(kept)
+    kind, kept = _kind(list(_kept(words)))
+    kept, times = _timed(kept)
     main, groups = _groups(kept)
     links: list[tuple[str, str]] = []
     main, beside = _merged(main, groups, links)
@@ -105,21 +110,31 @@ def gist(line: str, words: Sequence[Said]) -> Gist:
     main = [key for key in main if not _moves(key)]
     if moved:
         beside.append(("", *moved))
+    if times:
+        beside.append(("when", *sorted(times)))
     return Gist(
         kind, tuple(main), tuple(sorted(beside)), tuple(sorted(links)),
         tuple(sorted((word.key, word.owner) for word in words if word.owner)),
         frozenset(plain(word.said) for word in words if _plural(word.said)),
         frozenset(word.said for word in words if plain(word.said) == word.said),
         _definite(line, kind, main),
+        not kind and not groups and not FUNCTION.intersection(line.split()),
     )  # fmt: skip
 
 
 def same(one: Gist, other: Gist) -> bool:
     """Whether the two ask the same; False where that is not certain."""
-    return (
-        bool(one) and one.whole == other.whole and alike(one.kind, other.kind, one.words)
-        and not conflict(one, other)
-    )  # fmt: skip
+    if not one or conflict(one, other):
+        return False
+    return (one.whole == other.whole and alike(one.kind, other.kind, one.words)) or _named(one, other)
+
+
+def _named(one: Gist, other: Gist) -> bool:
+    """Whether one only names what the other asks for: there what belongs to a thing may stand before or behind it."""
+    if one.bare == other.bare or one.beside or other.beside or len(one.words) < LEAST_NAMED:
+        return False
+    asked = other if one.bare else one
+    return bool(asked.links) and asked.kind in ("how", "what", "give", "") and sorted(one.words) == sorted(other.words)
 
 
 def close(one: Gist, other: Gist) -> bool:
@@ -131,6 +146,7 @@ def close(one: Gist, other: Gist) -> bool:
         0 < len(differing) <= MOST_DIFFERING
         and all(weakly(mine, facing) for mine, facing in differing)
         and alike(one.kind, other.kind, one.words)
+        and alike(one.kind, other.kind, other.words)
         and not conflict(one, other)
     )
 
@@ -158,7 +174,7 @@ def alike(one: str, other: str, words: Sequence[str]) -> bool:
         return True
     if {one, other} == {"", "how"}:
         return words[0] not in TASKS
-    return {one, other} in ({"", "what"}, {"", "give"})
+    return {one, other} in ({"", "what"}, {"", "give"}, {"what", "give"})
 
 
 def _kept(words: Iterable[Said]) -> Iterator[Said]:
@@ -185,6 +201,20 @@ def _kind(words: list[Said]) -> tuple[str, list[Said]]:
     if found == "what" and second == "qhave":
         return found, words[2:]
     return (found, words[1:]) if found is not None else ("", words)
+
+
+def _timed(words: list[Said]) -> tuple[list[Said], list[str]]:
+    """Days and hours stand where they like, unless something says before or after."""
+    kept: list[Said] = []
+    times: list[str] = []
+    for word in words:
+        bound = bool(kept) and kept[-1].key in BINDING
+        day = word.key in DAYS or word.key.startswith(("#t", "#d"))
+        if day and not bound:
+            times.append(word.key)
+        else:
+            kept.append(word)
+    return kept, times
 
 
 def _groups(words: Sequence[Said]) -> tuple[list[str], list[list[str]]]:

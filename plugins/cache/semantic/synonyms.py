@@ -24,7 +24,7 @@ plane aeroplane airplane / flat apartment / sofa couch / rubbish garbage trash /
 autumn fall / postcode zipcode / lawyer solicitor attorney / error fault / wrong incorrect
 near nearby / require need / mandatory compulsory obligatory / illegal unlawful / legal lawful / whole entire
 happen occur / choose pick select / pupil student / toilet bathroom restroom / exam examination / lab laboratory
-info information / doc document paperwork / config configuration / repo repository / db database
+info information detail / doc document paperwork / config configuration / repo repository / db database
 docs documentation / function func / param parameter / arg argument / dir directory folder
 approx approximately roughly / max maximum / min minimum / avg average / dev developer / spec specification
 ref reference / uni university / maths math mathematics / nationwide countrywide / symptom sign
@@ -41,7 +41,7 @@ effect impact / mistake error / necessary essential / especially particularly / 
 extremely very highly / frequently often regularly / huge immense vast enormous / illness sickness / ill sick unwell
 immediately instantly straightaway / significant important / improve enhance boost / instruct teach / likely probable
 maybe perhaps possibly / mainly mostly / nearly almost / purpose goal aim objective / reject decline / search seek
-kind type sort / strange unusual odd weird / stop quit cease / topic subject / various several / verify confirm
+kind type sort / strange unusual odd weird / stop cease / quit exit / topic subject / various several / verify confirm
 wealthy rich / global worldwide / cv resume / taxi cab / luggage baggage / mum mother mom / dad father
 pharmacy chemist drugstore / reimbursement refund / reimburse refund / coupon voucher / discount reduction
 staff employee worker / pain ache / baby infant / teen teenager / takeaway takeout / dessert pudding / veg vegetable
@@ -100,7 +100,8 @@ plan scheme / position place / road route street / search look / test check exam
 grow increase rise / fall drop decrease / reduce lower cut / raise increase / stay remain / gather collect
 carry bring take / pack bring / lose misplace / guest visitor / track follow / arrive come / permit licence
 cost charge / pay salary wage / garbage waste / bus coach / dinner meal / class course lesson / term period
-leave holiday / save keep / method way / entry access / enter access / trade swap
+leave holiday / save keep / method way / entry access / enter access / trade swap / stop quit / energy power / grade result / weather forecast / happen occur / place restaurant
+change replace / begin originate / restore recover
 """
 """As `SURE`, but only where an embedder finds the whole texts as near as can be."""
 

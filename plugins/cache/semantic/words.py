@@ -41,7 +41,22 @@ CONTRACTIONS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         ),
         (r"\bu\b", "you"),
         (r"\bur\b", "your"),
-        (r"\b(?:w/o)\b", "without"),
+        (r"\bw/o(?!\w)", "without"),
+        (r"\b(?:teh|hte)\b", "the"),
+        (r"\b(?:waht|wat|wht|whta)\b", "what"),
+        (r"\b(?:hwo|hw)\b", "how"),
+        (r"\b(?:adn|nad)\b", "and"),
+        (r"\b(?:taht|tht)\b", "that"),
+        (r"\b(?:wich|whcih|wihch)\b", "which"),
+        (r"\bthier\b", "their"),
+        (r"\b(?:becuase|cuz|coz|bc)\b", "because"),
+        (r"\babt\b", "about"),
+        (r"\bb4\b", "before"),
+        (r"\bppl\b", "people"),
+        (r"\b(?:tmrw|tmr|tomorow|tommorow|tommorrow|2moro)\b", "tomorrow"),
+        (r"\b(?:2day)\b", "today"),
+        (r"\br u\b", "are you"),
+        (r"\balot\b", "a lot"),
     )
 )
 """Of a text in lower case with straight apostrophes."""

@@ -6,7 +6,10 @@ import json
 
 import pytest
 
-from plugins.compression.selection import LEFT_OUT, extract, passages, terms
+from plugins.compression.passages import passages
+from plugins.compression.pieces import LEFT_OUT
+from plugins.compression.selection import extract
+from plugins.compression.words import asked, stem
 
 FILLER = [f"Paragraph {n} tells of the weather in autumn, of rain and of wind over the hills." for n in range(40)]
 NEEDLE = "The warranty of pump P-200 ends on 14 May 2027."

@@ -522,7 +522,7 @@ def test_many_answers_that_merely_end_do_not_outvote_the_few_that_are_judged() -
 
 def test_a_note_of_another_version_teaches_nothing() -> None:
     bench = Bench(sticky_s=0.0)
-    judged(bench, ["sim/cheap", 1.0], 0.0)
+    judged(bench, ["sim/cheap", [1.0]], 0.0)
     assert not len(bench.plugin._words)
 
 
@@ -541,7 +541,7 @@ def test_good_words_bring_it_calls_that_it_did_not_have() -> None:
     bench.out(bench.call(HARD))
     decision = _sent(bench, HARD).state["routing"]
     for _ in range(60):
-        judged(bench, ("sim/cheap", *decision.traits["sim/cheap"]), 1.0)
+        judged(bench, ("sim/cheap", decision.traits["sim/cheap"]), 1.0)
     assert bench.to(HARD) == "cheap"
 
 
@@ -610,7 +610,7 @@ def test_where_all_models_fail_often_the_dearest_is_no_better() -> None:
     traits = _sent(bench, EASY).state["routing"].traits
     for _ in range(400):
         for model in ("sim/cheap", "sim/strong"):
-            judged(bench, (model, *traits[model]), 0.0)
+            judged(bench, (model, traits[model]), 0.0)
     assert bench.to(EASY) == "cheap"
 
 

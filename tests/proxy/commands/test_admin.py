@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import fcntl
 import http.server
 import json
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +17,7 @@ from typing import Any
 import pytest
 
 from proxy.cli import main
-from proxy.commands.admin import Admin, AdminError, add_place
+from proxy.commands.admin import Admin, AdminError, NobodyThere, add_place
 
 
 class Answering(http.server.BaseHTTPRequestHandler):
@@ -66,6 +70,21 @@ def test_where_none_is_known_it_says_so(lock: str | None, tmp_path: Path) -> Non
         (tmp_path / "weir.lock").write_text(lock)
     with pytest.raises(AdminError, match="no Weir is known in"):
         Admin.found(place("--data", str(tmp_path)))
+
+
+def test_what_a_killed_weir_left_leads_to_nobody(answering: str, tmp_path: Path) -> None:
+    lock, ended = tmp_path / "weir.lock", subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    facts = {"admin_port": int(answering.rpartition(":")[2]), "pid": ended.pid}
+    lock.write_text(json.dumps(facts))
+    with pytest.raises(NobodyThere, match=f"process {ended.pid}, which had it, is gone"):
+        Admin.found(place("--data", str(tmp_path)))
+    with lock.open("r+") as held:  # its control process still commits
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert Admin.found(place("--data", str(tmp_path))).call("GET", "/admin/v1/x") is not None
+    lock.write_text(json.dumps({**facts, "pid": os.getpid()}))
+    assert Admin.found(place("--data", str(tmp_path))).call("GET", "/admin/v1/x") is not None
+    assert len(Answering.asked) == 2
 
 
 def test_the_token_comes_from_the_environment_or_a_file(

@@ -152,7 +152,7 @@ def test_a_weir_that_is_not_there_is_told(tmp_path: Path, capsys: pytest.Capture
 def test_what_can_never_be_kept_is_not_asked_unless_it_is_wanted(
     listening: tuple[str, list[Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    url, heard = listening
+    url, _ = listening
     file = tmp_path / "calls.jsonl"
     lines: list[Any] = [{"body": {"model": "m"}}, {"body": {"never": 1}, "headers": {"X-Weir-Cache": "ttl=5"}}]
     file.write_text("\n".join(map(json.dumps, lines)))

@@ -73,14 +73,23 @@ async def test_a_verdict_is_kept_and_workers_are_told_that_there_is_one(case: Ca
     assert await case.feedback.after(told[0]) == []
 
 
-async def test_the_last_word_counts_and_is_told_after_the_first(case: Case) -> None:
+async def test_the_last_word_counts_and_whoever_heard_the_first_is_told(case: Case) -> None:
     await case.call()
     await case.say(score=0.0)
+    ((heard, *_),) = await case.feedback.after(0)
     assert (await case.say(score=1.0))["before"] == 0.0
-    first, second = await case.feedback.after(0)
-    assert first[0] < second[0]
-    assert (first[3], second[3]) == (0.0, 1.0)
+    assert [told[3] for told in await case.feedback.after(heard)] == [1.0]
+    assert [told[3] for told in await case.feedback.after(0)] == [1.0]
     assert len(case.kept()) == 1
+
+
+async def test_who_judges_one_call_again_and_again_pushes_no_other_verdict_out(case: Case) -> None:
+    await case.call(1)
+    await case.call(2)
+    await case.say(2)
+    for score in (0.1, 0.2, 0.3):
+        await case.say(1, score)
+    assert [told[1] for told in await case.feedback.after(0)] == ["wr_00000002", "wr_00000001"]
 
 
 @pytest.mark.parametrize(
@@ -151,7 +160,8 @@ async def test_another_control_tells_the_same_in_the_same_order(tmp_path: Path) 
 
 async def test_so_many_are_told_at_a_time_and_so_many_in_all(case: Case) -> None:
     case.feedback._ready = True
-    case.feedback._latest.extend([n, "wr_1", "answer", 1.0, "t", "a", {}] for n in range(1, KEPT + 51))
+    for n in range(1, KEPT + 51):
+        case.feedback._keep([n, f"wr_{n}", "answer", 1.0, "t", "a", {}])
     page = await case.feedback.after(0)
     assert (len(page), page[0][0]) == (PAGE, 51)
     assert (await case.feedback.after(KEPT + 48))[-1][0] == KEPT + 50

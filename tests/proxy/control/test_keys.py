@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from proxy.configuration import sources
-from proxy.control.configuration import PERSON, Configuration, Surroundings
+from proxy.configuration.overlay import PERSON
+from proxy.control.configuration import Configuration, Surroundings
 from proxy.control.keys import Keys
 from proxy.errors import BadRequest, Forbidden, UnknownPath, WeirError
 from proxy.snapshot import load

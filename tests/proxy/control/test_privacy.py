@@ -17,6 +17,7 @@ from proxy.control.queries import Trail
 from proxy.control.recorder import Recorder
 from proxy.control.redaction import Redactor
 from proxy.errors import BadRequest, WeirError
+from proxy.store.feedback import Told
 from proxy.store.history import History
 from proxy.store.journal import EntryFilter
 from tests.proxy.control.records import KEY, entry, record
@@ -147,3 +148,15 @@ async def test_a_wish_that_cannot_be_noted_erases_nothing(case: Case) -> None:
     with pytest.raises(BadRequest):
         await case.privacy.erase(ANN, f"{ANN} asked", "admin", texts=True)
     assert case.asked == [] and kinds(await case.told(ANN))["record"] == 1
+
+
+async def test_what_they_said_of_answers_is_told_and_erased(case: Case) -> None:
+    for number, user in ((1, ANN), (2, "bob")):
+        await case.call(number, user)
+        words = Told(f"wr_{number:08d}", "tone", 1_700_001_000.0 + number, number, 0.5, f"of {user}", "t", "a", "")
+        await case.recorder.in_writer(case.recorder.history.judge, words)
+    (said,) = [line for line in await case.told(ANN) if line["kind"] == "feedback"]
+    assert (said["call"], said["name"], said["score"], said["comment"]) == ("wr_00000001", "tone", 0.5, f"of {ANN}")
+    await case.privacy.erase(ANN, "asked", "admin", texts=True)
+    assert ANN.encode() not in case.bytes()
+    assert kinds(await case.told("bob"))["feedback"] == 1
