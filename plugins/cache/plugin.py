@@ -31,7 +31,7 @@ from plugins.cache.seen import Seen
 from plugins.cache.tally import Tally
 from plugins.cache.tape import Recorder, answered, events, named_in, worth
 from proxy.errors import BadRequest, UpstreamFailed
-from proxy.exchange import Exchange, Json, Request, Response, Target
+from proxy.exchange import Exchange, Json, Response, Target
 from proxy.plugin import Kit, Named, Plugin, Tape, Verdict
 
 DEFAULTS: Final = CacheOptions()
@@ -164,7 +164,7 @@ class Cache(Plugin[CacheOptions]):
         exchange.step(self.name, "request", f"bypass {why}")
         self._count(exchange, "bypass")
         if not kept:
-            insist(self.name, self._heard(exchange.request)[0], why)
+            insist(self.name, told(exchange.request)[0], why)
 
     def _is_retry(self, exchange: Exchange, ticket: Ticket) -> bool:
         within_s = ticket.options.retry_s

@@ -82,10 +82,12 @@ class Summariser:
 
 def _patience_s(exchange: Exchange, wanted_s: float) -> float:
     """Not so long that the plugin's own time runs out: then nothing at all would be done to the call."""
-    for entry in exchange.snapshot.chain:
-        if entry.name == "compression" and entry.timeout_ms:
-            return float(min(wanted_s, OWN_SHARE * entry.timeout_ms / 1000))
-    return wanted_s
+    snapshot = exchange.snapshot
+    own = snapshot.agents.get(exchange.caller.agent)
+    limit_ms = next((entry.timeout_ms for entry in snapshot.chain if entry.name == "compression"), 0.0)
+    if own is not None:
+        limit_ms = own.plugins.get("compression", {}).get("timeout_ms", limit_ms)
+    return float(min(wanted_s, OWN_SHARE * limit_ms / 1000)) if limit_ms else wanted_s
 
 
 def _said(message: Any) -> str:

@@ -142,7 +142,8 @@ def _varied(settings: Settings, classes: Classes, varying: tuple[str, type[Plugi
 
 def _spot(cls: type[Plugin[Any]], given: Mapping[str, Any], spot: Spot) -> Iterator[Spot]:
     if not option_faults(cls.Options, given):
-        yield replace(spot, options=build(cls.Options, given))
+        limit_ms = max(spot.timeout_ms, cls.patience_s * 1000) if spot.timeout_ms else 0.0
+        yield replace(spot, options=build(cls.Options, given), timeout_ms=limit_ms)
 
 
 def _below(above: Path) -> Callable[[Path], Path]:

@@ -1,4 +1,4 @@
-"""Paths as Azure OpenAI has them (`/openai/deployments/NAME/chat/completions`): what they are below /v1, and for whom."""
+"""Paths as Azure OpenAI has them (`/openai/deployments/NAME/...`): what they are below /v1, and the model they name."""
 
 from __future__ import annotations
 

