@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass, field
 from operator import add
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import orjson
 
@@ -240,8 +240,8 @@ class Response:
     text_sample: Callable[[], tuple[str, float]] | None = None
     """Streams without a filter: the text of what was delivered first, and by how much to scale its count."""
     again: Callable[[Exchange], Response | None] | None = None
-    """Of a plugin that answers at once: its answer to a call that is the same byte for byte, but for the body; None where
-    it does not stand any more."""
+    """Of a plugin that answers at once: its answer to a call that is the same byte for byte, but for the body; None
+    where it does not stand any more."""
 
     @property
     def segments(self) -> list[Segment]:
@@ -309,9 +309,9 @@ class Exchange:
     """One call and its answer, from the first byte to the record."""
 
     __slots__ = (
-        "_options", "at_s", "attempts", "audit", "cache", "caller", "conversation", "cost_nano_usd", "discarded",
-        "error", "explained", "fallbacks", "findings", "flight", "id", "notes", "outcome", "parent", "patience", "place",
-        "price_source", "purpose", "request", "response", "savings", "snapshot", "state", "steps", "target",
+        "at_s", "attempts", "audit", "cache", "caller", "conversation", "cost_nano_usd", "discarded", "error",
+        "explained", "fallbacks", "findings", "flight", "id", "notes", "outcome", "parent", "patience", "place",
+        "price_source", "purpose", "request", "resolved", "response", "savings", "snapshot", "state", "steps", "target",
         "timeline", "variant", "verdicts", "wants_text",
     )  # fmt: skip
 
@@ -360,15 +360,18 @@ class Exchange:
         """A plugin wants the delivered text in `response.segments`, also of streams (audit with content)."""
         self.verdicts: list[Any] = []
         """Guards that judge beside the upstream call: kept by the chain."""
-        self._options: dict[str, Any] = {}
+        self.resolved: dict[str, Any] = {}
+        """Options of plugins, of calls that are in no test: shared by those of one caller under the same settings."""
 
     def options(self, plugin: Plugin[T]) -> T:
         """The plugin's options, resolved for this agent and variant."""
-        name = plugin.name
-        found = self._options.get(name)
+        name, variant = plugin.name, self.variant
+        found: T | None = None if variant else self.resolved.get(name)
         if found is None:
-            found = self._options[name] = self.snapshot.options(name, self.caller.agent, self.variant)
-        return cast("T", found)
+            found = self.snapshot.options(name, self.caller.agent, variant)
+            if not variant:
+                self.resolved[name] = found
+        return found
 
     @property
     def until_s(self) -> float | None:

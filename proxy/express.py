@@ -105,7 +105,7 @@ class Express:
             start=start,
             snapshot=chain.snapshot,
         )
-        exchange.timeline.read = read
+        exchange.timeline.read, exchange.resolved = read, standing.options
         exchange.target = track.target
         if track.fallbacks:
             exchange.fallbacks = list(track.fallbacks)

@@ -56,7 +56,7 @@ class Repeat:
         at_s, start, read = times
         snapshot = self.key[0].chain.snapshot
         made = Exchange(call, self._caller, self._request, at_s=at_s, start=start, snapshot=snapshot)
-        made.timeline.read = read
+        made.timeline.read, made.resolved = read, self.key[0].options
         made.target, made.conversation = self._target, self._conversation
         made.variant, made.place = self._variant, self._place
         return made

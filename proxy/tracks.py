@@ -53,6 +53,8 @@ class Standing:
     tracks: dict[str, Track | None] = field(default_factory=dict)
     heard: dict[str, Any] = field(default_factory=dict)
     """`Request.known` of its calls."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """`Exchange.resolved` of its calls."""
 
 
 class Tracks:

@@ -18,7 +18,7 @@ from plugins.compression.words import asked
 ABOUT_TOKENS = 18
 GAP_TOKENS = 2
 LEAST_COST = 8
-COST = 0.1
+COST = 0.15
 """How much the shorter of two equal passages is preferred."""
 TITLE_SHARE = 0.5
 """A heading comes with a passage where it takes at most this share of its tokens."""
@@ -108,7 +108,3 @@ def _pieces(text: str) -> list[Piece]:
         at += len(piece.parts)
     return found
 
-
-def texts(parts: Sequence[Passage]) -> str:
-    """What passages are made of."""
-    return "".join([part.text for part in parts])

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
+from plugins.compression.meanings import forms, meant
+
 WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
 CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]{2,}")
 HEAD = 4
@@ -16,7 +18,8 @@ DICE = 0.55
 """From so many trigrams in common on, words are alike."""
 LEAST_INSIDE = 5
 """Letters that a word must have to count where it is a part of another."""
-SAME, MEANT, BEGUN, SPELT = 1.0, 0.35, 0.5, 0.4
+SAME, BEGUN, SPELT, MEANT = 1.0, 0.7, 0.3, 0.25
+"""How surely a word stands for one of the question: itself, begun alike, spelt alike or a part of it, of one sense."""
 _ENDINGS = MappingProxyType(
     {
         "s": ("ations", "itions", "ments", "ings", "ness", "ions", "ies", "ers", "ors", "es", "s"),
@@ -47,9 +50,14 @@ def words(text: str) -> list[str]:
 
 
 def stem(word: str) -> str:
-    """Without its ending, and without what stands for one letter doubled."""
+    """Of irregular forms that of the word that they belong to."""
     if word[-2:] in ("'s", "’s"):
         word = word[:-2]
+    return forms().get(word) or plain_stem(word)
+
+
+def plain_stem(word: str) -> str:
+    """Without its ending, and without what stands for one letter doubled."""
     if len(word) < 4 or not word.isalpha():
         return word
     for ending in _ENDINGS.get(word[-1], ()):
@@ -68,9 +76,8 @@ def asked(question: str) -> list[str]:
     return list(dict.fromkeys(said))
 
 
-def alike(terms: Iterable[str], stems: Iterable[str], meant: Mapping[str, frozenset[str]]) -> dict[str, list[tuple[int, float]]]:
-    """For each stem of a text which of the terms it stands for (their places), and how surely, 0 to 1. `meant`: the
-    stems that mean the same as a term."""
+def alike(terms: Iterable[str], stems: Iterable[str]) -> dict[str, list[tuple[int, float]]]:
+    """For each stem of a text which of the terms it stands for (their places), and how surely, 0 to 1."""
     known = set(stems)
     heads: dict[str, list[str]] = {}
     for one in known:
@@ -80,7 +87,7 @@ def alike(terms: Iterable[str], stems: Iterable[str], meant: Mapping[str, frozen
     found: dict[str, list[tuple[int, float]]] = {}
     for at, term in enumerate(terms):
         weights = _like(term, known, heads, joined)
-        for other in meant.get(term, ()):
+        for other in meant(term):
             if other in known and weights.get(other, 0.0) < MEANT:
                 weights[other] = MEANT
         for one, weight in weights.items():

@@ -14,6 +14,10 @@ from proxy.commands.table import printable, table
 
 BY = ("plugin", "kind", "agent", "day")
 STATES = ("HIT", "SEMANTIC", "COALESCED", "MISS", "BYPASS")
+STREAM = (
+    "They would read while it is written if they asked with `stream: true`. Until they do, `streaming: on` of an agent "
+    "(streams.streaming: auto for all) has at least Weir stream such answers from the provider."
+)
 Json = Any
 
 
@@ -115,6 +119,7 @@ def _waiting(told: Json) -> Iterator[str]:
         for one in told["data"]
     )  # fmt: skip
     yield table(heads, rows).rstrip("\n")
+    yield STREAM
 
 
 def _usd(amount: float) -> str:

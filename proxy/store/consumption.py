@@ -72,7 +72,7 @@ UNSTREAMED = " ".join(
      "MAX(CASE WHEN", WHOLE, "THEN", LENGTH, "ELSE 0 END) AS longest,",
      "COALESCE(SUM(CASE WHEN", WHOLE, "AND", LENGTH, "> ?3 THEN total_ms END), 0) AS waited_ms",
      "FROM executions WHERE at >= ?1 AND at < ?2 AND outcome = 'ok' AND", _detail("parent"), "IS NULL AND",
-     _detail("surface"), "IN ('chat', 'responses', 'messages', 'completions') AND", _detail("attempts"), "> 0",
-     "GROUP BY 1")
+     _detail("surface"), "IN ('chat', 'responses', 'messages', 'completions')",
+     "AND (", _detail("attempts"), "> 0 OR", _detail("cache"), "= 'COALESCED') GROUP BY 1")
 )  # fmt: skip
 """To be run with two moments (s) and a number of characters."""

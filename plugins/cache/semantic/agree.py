@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from plugins.cache.semantic import gist, tongues, words
+from plugins.cache.semantic import gist, numbers, tongues, words
 from plugins.cache.semantic.lexicon import Lexicon, distance, misspelt, plain
 from plugins.cache.semantic.reading import Reading, Word, read
 from plugins.cache.semantic.synonyms import weakly
@@ -27,7 +27,7 @@ DAYS_AND_PLURALS = DAYS | frozenset(f"{day}s" for day in DAYS)
 SMALL = words.listed("to for of it that me i get have so then")
 """What may be missing on one side where an embedder finds the rest the same."""
 ENDINGS = words.listed("s ing ion ation ment ance ence")
-ASIDE = words.FUNCTION | words.listed("please kindly could would following below above text hi hello thanks convert")
+ASIDE = words.FUNCTION | words.listed("please kindly could would following below above text hi hello thanks convert list show give tell")
 """What may differ where a text asks about words."""
 GENITIVE = frozenset({"of", "for", "loc"})
 
@@ -44,6 +44,8 @@ class Verdict:
 
 def agree(a: Reading, b: Reading, lexicon: Lexicon) -> Verdict:
     """Pure and symmetric."""
+    if a.text == b.text and a.exact == b.exact:
+        return Verdict("same", "repeat", 1.0)
     found = _compared(a, b)
     literal = a.exact or b.exact or a.worded or b.worded or a.quotes != b.quotes
     if found.answer == "same" or literal or not (a.unknown or b.unknown):
@@ -76,7 +78,7 @@ def _compared(a: Reading, b: Reading) -> Verdict:
             left, right, _ = _left_over(a.words, b.words)
     if left or right:
         return _explained(a, b, left, right, near)
-    if reason := _conflict(a, b):
+    if reason := _conflict(a, b) or gist.number(a.gist, b.gist):
         return Verdict("differs", reason, near)
     return Verdict("same", "repeat" if _said(a) == _said(b) else "form", near)
 
@@ -85,7 +87,9 @@ def _free(a: Reading, b: Reading) -> bool:
     """Whether other words may stand for those of the text: not where it asks about the words themselves."""
     if a.quotes != b.quotes:
         return False
-    return bool(a.quotes) or not (a.worded or b.worded) or a.said ^ b.said <= ASIDE
+    return bool(a.quotes) or not (a.worded or b.worded) or all(
+        word in ASIDE or word.isdigit() or word in numbers.ONES for word in a.said ^ b.said
+    )
 
 
 def _respelt(one: Reading, other: Reading, lexicon: Lexicon) -> Reading:
@@ -189,6 +193,8 @@ def _at_a_day(a: Reading, b: Reading, left: list[Word], right: list[Word]) -> bo
 
 def _softly(left: list[Word], right: list[Word]) -> bool:
     """Whether what is left are small words, and at most two pairs that may well mean the same."""
+    if any(word.said in words.HEADS for word in left) and any(word.said in words.HEADS for word in right):
+        return False
     mine = [word for word in left if word.said not in SMALL]
     theirs = [word for word in right if word.said not in SMALL]
     if len(mine) != len(theirs) or len(mine) > MOST_UNSURE:
@@ -241,8 +247,9 @@ def _conflict(a: Reading, b: Reading) -> str:
 
 def _owners(a: Reading, b: Reading) -> bool:
     """Whether something is mine here and yours there."""
-    theirs = {word.key: word.owner for word in b.words if word.owner}
-    return any(word.owner and theirs.get(word.key, word.owner) != word.owner for word in a.words)
+    ours, theirs = ({(word.key, word.owner) for word in each.words if word.owner} for each in (a, b))
+    shared = {key for key, _ in ours} & {key for key, _ in theirs}
+    return any(key in shared for key, _ in ours ^ theirs)
 
 
 def _phrases(reading: Reading) -> Counter[tuple[str, ...]]:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import re
 
-from plugins.cache.semantic.lexicon import packaged
+from plugins.cache.semantic.lexicon import packaged, plain
 from plugins.cache.semantic.words import listed
 
 NOUN = r"(?:(?:my|the|an?|our|your) )?((?:[\w#+.'-]+ ){0,2}?[\w#+.'-]+)"
 DEVICES = r"(?:phone|iphone|android|laptop|computer|pc|mac|browser|app)"
 SCREENS = (
     r"(?:track|enter|change|update|cancel|download|reset|register|apply|submit|upload|pay|renew|redeem|activate|enable"
-    r"|disable|login|request|report|edit|manage|add)"
+    r"|disable|login|request|report|edit|manage|add|leave|file)"
 )
 """What is done somewhere on a screen: who asks where, asks how."""
 TECH = (
@@ -48,6 +48,30 @@ TASKS = listed(
 
 _THINGS = (
     # (things and doings)
+    (r"\bhow much time (?:does it|will it|would it|do i|do you|is)(?: take| need)?(?: to| for| required to| needed to)?\b",
+     " how long does it take to "),
+    (r"\bhow long (?:does|will|would) it take (?:me |you |us )?(?:to|for) ", " how long to "),
+    (r"\bhow long (?:is|are) needed to ", " how long to "),
+    (r"\bhow (?:i|we|you|one) (?:can|could|should|might|do) ", " qhow "),
+    (r"\bhow (?:should|can|could|do|may|must|are|is) (.{3,40}?) (?:be|get|passive) (\w+)\b(.*)$",
+     lambda found: f" qhow {active(found[2])} {found[1]}{found[3]}"),
+    (r"\b(\w+) (?:that|which) (?:is|are|was|were) (stuck|broken|lost|closed|open|full|empty)\b", r" \2 \1 "),
+    (r"\b(?:am|are) (i|we) (?:unable|not able) to ", r" can not \1 "),
+    (r"\bwhy (?:is|are|does|do|did|was|can)? ?not (?:the |my |our )?(\w+) ", r" why \1 not "),
+    (r"\b(?:has|have) (?=\w{3,}ed\b)", " "),
+    (r"\bcustomer (?:service|support|care|assistance)\b", " customer support "),
+    (r"\b(?:responsible for|in charge of|charged with) (?=\w+ing\b)", " "),
+    (rf"\bwhat (?:is|be) the (?:({TECH}) )?(?:command|syntax|function|method) (?:to|for) (.+)$", r" qhow \2 in \1"),
+    (r" in $", ""),
+    (r"\b(?:regular expression)s?\b", " regex "),
+    (r"^(who|what) (?:is|are) (?:the )?(?:current|present) (?!\w+$)", r"\1 is the "), (r" (?:at the moment|currently|at present)$", ""),
+    (r"^what is the date (?:of|for) (?=(?:the |our |my )?next)", " when is "),
+    (r"\bhow (?:do|does) (.+?) (?:and|from) (.+?) differ$", r" difference \1 vs \2"),
+    (r"^count (?:up )?(?:all )?(?:the )?(?:number of )?(\w+) in ", r" how many \1 in "),
+    (r"\b(?:put|arrange|order) (.+?) (?:in|into) (\w+) order$", r" sort \1 \2"), (r"\balphabetically$", " alphabetical "),
+    (r"\b(?:put|rewrite) (.+?) (?:in|into) (?=the )?(?=(?:active|passive) voice)", r" rewrite \1 in "),
+    (r"\b(note|letter|email|message|card) to (?=my |the |a )", r" \1 for "),
+    (r"\bbuilding (?=an? |the |my )", " build "),
     (r"\b(\w+)\.js\b", r" \1 "), (r"\blower case\b", " lowercase "), (r"\bupper case\b", " uppercase "),
     (r"\bsegmentation fault\b", " segfault "), (r"\bdecimal places?\b", " decimal "),
     (r"\b(?:take|taking) care of\b", " care for "), (r"\bgo(?:ing)? back to\b", " undo to "),
@@ -71,6 +95,8 @@ _THINGS = (
     (r"\b(\w{4,}?)e?d? by hand\b", r" \1 manually "),
     (r"\b(?:properly|correctly|actually|personally|normally|usually|typically|generally|in general)\b", " "),
     (rf"^({TECH}) ?[:,-] ?(.+)$", r"\2 in \1"),
+    (rf"^({TECH}) (?=(?:check|add|remove|delete|sort|count|find|set|format|convert|create|make|call|build|get|test|update)\b)(.+)$",
+     r" qhow \2 in \1"),
     (rf"^({TECH}) (?!vs\b|and\b|or\b|is\b|for\b|function\b|script\b|code\b|program\b|class\b|query\b)(.+)$", r"\2 in \1"),
     (rf"\b(?:with|using|by using|through|via) (?=(?:the )?{TECH}\b)", " in "),
     (r"\b(?:using|with the help of|by means of)\b", " with "),
@@ -138,6 +164,8 @@ _RULES = (
     (r"^((?:\w+ ){0,3}\w+) ?[:.-]+ ?((?:qhow|how to) .*?) (?:it|them)$", r"\2 \1"),
     (r"^(\w+(?: \w+)?) vs (\w+(?: \w+)?) ?[:,.-]+ ?what (?:is|are) the differences?$", r"difference \1 vs \2"),
     (r"^(.+?) ?[,:.-] ?(?:and )?why$", r"why \1"), (r"^why (.+?) still\b", r"why \1"),
+    (r"^(\w{3,}ing) (?!is\b|are\b|and\b|or\b|for\b|of\b|in\b|on\b|to\b|vs\b)([^?]+)$",
+     lambda found: f" qhow {found[0]}" if plain(found[1]) != found[1] else found[0]),
     # (how)
     (r"^what (?:is|be|would be) (?:a|the) (?:good|quick|proper|nice|great) way to ", " qhow "),
     (r"^(?:how|what) (?:is|are) (?:the )?(.+?) (made|built|formed|produced|\w+ed) by (.+)$",
@@ -231,10 +259,6 @@ _RULES = (
     (r"^what (?:makes|causes) ((?:\w+ ){1,3})to ", r" why \1"), (r"^how come\b", " why "),
     (r"^why (is|are|do|does|did|was|were) ", lambda found: f" why {found[1] if found[1] in _PAST else ''} "),
     # (how long, how it is, when)
-    (r"\bhow much time (?:does it|will it|would it|do i|do you|is)(?: take| need)?(?: to| for| required to| needed to)?\b",
-     " how long does it take to "),
-    (r"\bhow long (?:does|will|would) it take (?:me |you |us )?(?:to|for) ", " how long to "),
-    (r"\bhow long (?:is|are) needed to ", " how long to "),
     (r"^how (?:is|was|will be) the weather\b", " what is the weather "), (r"\bweather (?:be )?like\b", " weather "),
     (r"^what (?:will|is) the weather be\b", " what is the weather "), (r"\bweather forecast\b", " weather "),
     (r"^when is it (?:now |currently )?in ", " current time in "),
@@ -316,12 +340,25 @@ _RULES = (
 )  # fmt: skip
 _PAST = ("did", "was", "were")
 _NOW = {"lost": "lose", "broke": "break", "missed": "miss", "forgot": "forget", "damaged": "damage"}
+_ACTIVE = dict(
+    pair.split("/")
+    for pair in (
+        "caught/catch made/make built/build written/write sent/send paid/pay found/find kept/keep told/tell sold/sell"
+        " bought/buy taught/teach done/do shown/show given/give taken/take worn/wear held/hold led/lead eaten/eat"
+        " grown/grow thrown/throw chosen/choose driven/drive frozen/freeze stolen/steal hung/hang drawn/draw fed/feed"
+    ).split()
+)
 _BARE = {"spoken": "speak", "used": "use", "eaten": "eat", "worn": "wear", "celebrated": "celebrate",
          "made": "make", "built": "build", "formed": "form", "produced": "produce"}
 _MADE = {
     "shorter": "shorten", "more concise": "shorten", "longer": "lengthen", "simpler": "simplify", "better": "improve",
     "clearer": "clarify", "more formal": "formalize", "formal": "formalize", "more professional": "formalize",
 }  # fmt: skip
+
+
+def active(word: str) -> str:
+    """Of any participle."""
+    return _ACTIVE.get(word) or (base(word) if word.endswith("ed") else word)
 
 
 def base(word: str) -> str:

@@ -18,6 +18,8 @@ from plugins.cache.semantic.synonyms import weakly
 from plugins.cache.semantic.words import FUNCTION, HEADS, LEFT_OUT, WEEKDAYS, listed
 
 
+Link = tuple[str, str, str]
+"""What hangs there, on which word, and what it belongs to."""
 Whole = tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]
 
 
@@ -37,13 +39,16 @@ class Said(Protocol):
 WITHIN = listed("of for loc in on about")
 """What hangs on these belongs to the word before."""
 NEAR_ALIKE = frozenset(
-    frozenset(pair) for pair in (("of", "for"), ("of", "loc"), ("of", "in"), ("of", "about"), ("on", "about"),
-                                 ("of", "on"), ("in", "loc"), ("for", "about"))
+    frozenset(pair) for pair in (("of", "loc"), ("of", "in"), ("of", "about"), ("on", "about"), ("of", "on"),
+                                 ("in", "loc"))
 )  # fmt: skip
 MOST_DIFFERING = 2
 LEAST_NAMED = 3
 DAYS = WEEKDAYS | listed("today tomorrow tonight yesterday")
 BINDING = listed("by after before until since from to between through than and or of for this next last each")
+OF_FOR = frozenset({"of", "for"})
+SENT = listed("photo picture letter message gift email note card poem song video report story quote book present post")
+"""What is of somebody is not for him."""
 POINTING = listed("this that these those")
 TIMES = listed(
     "week month year day morning afternoon evening night weekend quarter time season spring summer autumn winter hour"
@@ -68,7 +73,7 @@ class Gist:
     kind: str = ""
     words: tuple[str, ...] = ()
     beside: tuple[tuple[str, ...], ...] = ()
-    links: tuple[tuple[str, str], ...] = ()
+    links: tuple[Link, ...] = ()
     owners: tuple[tuple[str, int], ...] = ()
     many: frozenset[str] = frozenset()
     """Plain forms of the words that stand in the plural."""
@@ -91,7 +96,7 @@ class Gist:
 
     @property
     def hanging(self) -> frozenset[str]:
-        return frozenset(word for word, _ in self.links)
+        return frozenset(word for group, _, _ in self.links for word in group.split(" "))
 
     @property
     def whole(self) -> Whole:
@@ -104,7 +109,7 @@ def gist(line: str, words: Sequence[Said]) -> Gist:
     kind, kept = _kind(list(_kept(words)))
     kept, times = _timed(kept)
     main, groups = _groups(kept)
-    links: list[tuple[str, str]] = []
+    links: list[Link] = []
     main, beside = _merged(main, groups, links)
     moved = sorted(key for key in main if _moves(key))
     main = [key for key in main if not _moves(key)]
@@ -153,19 +158,31 @@ def close(one: Gist, other: Gist) -> bool:
 
 def conflict(one: Gist, other: Gist) -> str:
     """What is not the same although the words are: number, whose, place; empty: nothing."""
-    differing = (one.many & other.single) | (other.many & one.single)
-    if not one.counted and differing & (one.definite | other.definite) - one.hanging - other.hanging:
-        return "one or many"
-    if any({owner for named, owner in one.owners if named == word} != {
-        owner for named, owner in other.owners if named == word
-    } for word in dict(one.owners).keys() & dict(other.owners).keys()):
+    if found := number(one, other):
+        return found
+    shared = dict(one.owners).keys() & dict(other.owners).keys()
+    if any(word in shared for word, _ in set(one.owners) ^ set(other.owners)):
         return "whose"
-    if any(
-        word == named and facing != link and frozenset((facing, link)) not in NEAR_ALIKE
-        for word, link in one.links for named, facing in other.links
-    ):  # fmt: skip
+    if any(_elsewhere(mine, theirs) for mine in one.links for theirs in other.links):
         return "place"
     return ""
+
+
+def number(one: Gist, other: Gist) -> str:
+    """`one or many` where one is meant here and more there; empty: nothing says so."""
+    differing = (one.many & other.single) | (other.many & one.single)
+    meant = (one.definite | other.definite) - one.hanging - other.hanging
+    return "one or many" if not one.counted and differing & meant else ""
+
+
+def _elsewhere(mine: Link, theirs: Link) -> bool:
+    """Whether the same thing hangs on something else."""
+    either = frozenset((mine[1], theirs[1]))
+    if mine[0] != theirs[0]:
+        return not set(mine[0].split(" ")).isdisjoint(theirs[0].split(" "))
+    if either == OF_FOR:
+        return mine[2] in SENT
+    return len(either) > 1 and either not in NEAR_ALIKE
 
 
 def alike(one: str, other: str, words: Sequence[str]) -> bool:
@@ -235,7 +252,7 @@ def _head(phrase: Sequence[str]) -> bool:
 
 
 def _merged(
-    main: list[str], groups: list[list[str]], links: list[tuple[str, str]]
+    main: list[str], groups: list[list[str]], links: list[Link]
 ) -> tuple[list[str], list[tuple[str, ...]]]:
     chain = [list(main), *map(list, groups)]
     for at in range(len(chain) - 1, 0, -1):
@@ -249,7 +266,7 @@ def _merged(
             before += [one, head, other]
         elif head in WITHIN and (head == "in" or not rest[0].startswith("#")):
             last = before.pop()
-            links.append((rest[0], head))
+            links.append((" ".join(rest), head, last))
             before += [*rest, last]
         else:
             continue

@@ -47,6 +47,11 @@ IRREGULAR: Mapping[str, str] = MappingProxyType(
     }
 )  # fmt: skip
 SHORT = re.compile(r"[^aeiou]*[aeiou][^aeiouwxy]$")
+ISE = re.compile(
+    r"(?:a?ris|rais|advis|exercis|promis|surpris|nois|wis|precis|revis|disguis|supervis|franchis|enterpris|premis"
+    r"|compromis|devis|bruis|cruis|prais|concis|televis|improvis|excis|likewis|otherwis|paradis|expertis)(?:e|es|ed|ing)$"
+)
+"""Are written so everywhere."""
 SPELLINGS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern), other)
     for pattern, other in (
@@ -107,8 +112,9 @@ def plain(word: str) -> str:
         return found
     if len(word) < 4 or word in AS_THEY_ARE or not word.isascii():
         return word
-    for pattern, other in SPELLINGS:
-        word = pattern.sub(other, word)
+    if not ISE.match(word):
+        for pattern, other in SPELLINGS:
+            word = pattern.sub(other, word)
     return _singular(word) if word.endswith("s") else _infinitive(word) if word.endswith("ing") else word
 
 
@@ -117,6 +123,8 @@ def _singular(word: str) -> str:
         return word
     if word.endswith("ies"):
         return word[:-3] + "y"
+    if word.endswith("uses") and word[:-2] in AS_THEY_ARE:
+        return word[:-2]
     if word.endswith(("sses", "xes", "ches", "shes", "zzes")) and word[:-2] in packaged():
         return word[:-2]
     return word[:-1]

@@ -100,7 +100,7 @@ plan scheme / position place / road route street / search look / test check exam
 grow increase rise / fall drop decrease / reduce lower cut / raise increase / stay remain / gather collect
 carry bring take / pack bring / lose misplace / guest visitor / track follow / arrive come / permit licence
 cost charge / pay salary wage / garbage waste / bus coach / dinner meal / class course lesson / term period
-leave holiday / save keep / method way / entry access / enter access / trade swap / stop quit / energy power / grade result / weather forecast / happen occur / place restaurant
+leave holiday / save keep / method way / entry access / enter access / trade swap / stop quit / energy power / grade result / expire end / teach train / create setup / weather forecast / happen occur / place restaurant
 change replace / begin originate / restore recover
 """
 """As `SURE`, but only where an embedder finds the whole texts as near as can be."""

@@ -81,7 +81,8 @@ def test_it_is_json_where_that_is_asked(asked: list[str], capsys: pytest.Capture
 
 def test_agents_that_wait_are_listed(asked: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["savings", "--unstreamed", "--over", "2000", *PLACE]) == 0
-    first, _, row = capsys.readouterr().out.splitlines()
+    first, _, row, hint = capsys.readouterr().out.splitlines()
+    assert "stream: true" in hint
     assert "more than 2,000 characters" in first
     assert row.split()[:5] == ["a", "3", "3", "1", "2,400"]
     assert main(["savings", "--unstreamed", "--over", "9000", *PLACE]) == 0

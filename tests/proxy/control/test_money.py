@@ -125,15 +125,19 @@ async def test_agents_that_wait_for_long_answers_are_listed(tmp_path: Path) -> N
         call(5, agent="thinks", output_tokens=600, reasoning_tokens=550, bytes_out=9_000),
         call(6, agent="unknown", output_tokens=None, bytes_out=4_000),
         call(7, agent="embeds", surface="embeddings", **long),
-        call(8, agent="cached", attempts=0, **long),
+        call(8, agent="cached", attempts=0, cache="HIT", **long),
+        call(9, agent="shares", attempts=0, cache="COALESCED", usage_source="cached", **long | {"total_ms": 500.0}),
     ])  # fmt: skip
     told = await Money(history).unstreamed({})
     assert told == {"over": 1000, "data": [
         {"agent": "a", "calls": 3, "unstreamed": 3, "long": 2, "longest_characters": 2400, "mean_wait_ms": 10_000.0},
+        {"agent": "shares", "calls": 1, "unstreamed": 1, "long": 1, "longest_characters": 2400, "mean_wait_ms": 500.0},
         {"agent": "unknown", "calls": 1, "unstreamed": 1, "long": 1, "longest_characters": 4000,
          "mean_wait_ms": 800.0},
     ]}  # fmt: skip
-    assert [one["agent"] for one in (await Money(history).unstreamed({"over": "2399"}))["data"]] == ["a", "unknown"]
+    assert [one["agent"] for one in (await Money(history).unstreamed({"over": "2399"}))["data"]] == [
+        "a", "shares", "unknown",
+    ]  # fmt: skip
     assert [one["agent"] for one in (await Money(history).unstreamed({"over": "2400"}))["data"]] == ["unknown"]
 
 
