@@ -180,7 +180,10 @@ class Request:
     def changed(self) -> bool:
         if self.edits or self.inserts:
             return True
-        return self._segments is not None and any(segment.changed for segment in self._segments)
+        for segment in self._segments or ():  # (asked several times of every call, with hundreds of texts in some)
+            if segment.text is not segment.original and segment.text != segment.original:
+                return True
+        return False
 
     def present(self) -> Json:
         """The body as it would be sent now, parsed: to be read, never written. Where nothing is changed it is `doc`."""

@@ -74,8 +74,8 @@ class Passage:
 
     def _cut(self, route: Route, below: int) -> list[Stage]:
         stages = [Stage()]
-        for member in reversed(route.members):
-            if member.place >= below or skipped(self._exchange, member):
+        for member in route.readers:
+            if member.place >= below or (member.partial and skipped(self._exchange, member)):
                 continue
             if "filter" in member.hooks and member.plugin.filters(self._exchange):
                 stages[-1].members.append(member)

@@ -135,6 +135,8 @@ class Named(NamedTuple):
     exact or ending in *."""
     dialects: tuple[Dialect, ...] = ("chat", "messages", "responses", "completions")
     """One of these must be spoken where it leads."""
+    asked: tuple[str, ...] = ()
+    """What callers ask for who are sent there instead, exact or ending in *; empty: nobody knows."""
 
 
 @dataclass(frozen=True, slots=True)

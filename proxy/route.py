@@ -92,6 +92,8 @@ class Route:
     """`request` top to bottom, `response` and `finish` bottom to top."""
     reads_answers: bool
     """Somebody looks into the texts or bytes of an answer on its way."""
+    readers: tuple[Member, ...]
+    """Those who do, bottom to top."""
     tapes: tuple[Member, ...]
     """Those that take answers down, bottom to top, where nobody else looks into them."""
     refuses_unread: bool
@@ -125,6 +127,7 @@ class Route:
                 "finish": tuple(member.stop("finish") for member in by_hook["finish"][::-1]),
             },
             reads_answers=bool(by_hook["filter"] or by_hook["tape"]),
+            readers=tuple(member for member in members[::-1] if member.hooks & {"filter", "tape"}),
             tapes=() if by_hook["filter"] else by_hook["tape"][::-1],
             refuses_unread=_strict(members, "request"),
             refuses_answers=_strict(members, "answer"),

@@ -16,25 +16,30 @@ MINUTES = range(1440)
 
 def named(options: RoutingOptions) -> Iterator[Named]:
     """All models that options name: where calls are sent, and what callers ask for."""
+    pooled = _pooled(options)
     for place, rule in enumerate(options.rules):
-        here = ("rules", str(place))
+        here, asked = ("rules", str(place)), rule.when.models or pooled
         if rule.target != ASKED:
-            yield Named((*here, "target"), rule.target, "target")
+            yield Named((*here, "target"), rule.target, "target", asked=asked)
         for at, name in enumerate(rule.fallbacks):
             if name != ASKED:
-                yield Named((*here, "fallbacks", str(at)), name, "target")
+                yield Named((*here, "fallbacks", str(at)), name, "target", asked=asked)
         for at, pattern in enumerate(rule.when.models):
             yield Named((*here, "when", "models", str(at)), pattern, "asked")
     for place, pool in enumerate(options.pools):
         for at, pattern in enumerate(pool.asked):
             yield Named(("pools", str(place), "asked", str(at)), pattern, "asked")
         for at, model in enumerate(pool.models):
-            yield Named(("pools", str(place), "models", str(at), "target"), model.target, "target")
+            yield Named(("pools", str(place), "models", str(at), "target"), model.target, "target", asked=pool.asked)
+
+
+def _pooled(options: RoutingOptions) -> tuple[str, ...]:
+    return tuple(pattern for pool in options.pools for pattern in pool.asked)
 
 
 def idle(options: RoutingOptions, dialects: Dialects) -> Iterator[Remark]:
     """Each with the sentence that says why. `dialects`: in which a target is served."""
-    pooled = [pattern for pool in options.pools for pattern in pool.asked]
+    pooled = _pooled(options)
     for place, rule in enumerate(options.rules):
         if words := _never(rule, pooled) or _after(options.rules, place, pooled, dialects):
             yield ("rules", str(place)), f"{_called(rule, place)} {words}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from difflib import get_close_matches
 from typing import get_args
@@ -11,9 +12,10 @@ from proxy.configuration.wording import nearest
 from proxy.errors import UnknownModel
 from proxy.exchange import Dialect, Target
 from proxy.plugin import Named
-from proxy.upstream.endpoint import resolve, serves, speaks
+from proxy.upstream.endpoint import resolve, serves, speaks, takes_credential
 
 DIALECTS: tuple[Dialect, ...] = get_args(Dialect)
+PAYS = "give the upstream `key: env:NAME`, or `auth: none` where it needs none"
 ADVICE = "write upstream/model, or list the model at an upstream"
 
 
@@ -42,19 +44,43 @@ class Destinations:
             return f"{spoken}; name one that speaks {' or '.join(named.dialects)}"
         return self._unserved(named.name)
 
-    def doubt(self, named: Named) -> str:
-        """Why it is probably not what was meant; empty: nothing speaks against it."""
-        if named.how == "asked":
-            return self._unasked(named.name)
+    def doubts(self, named: Named) -> Iterator[str]:
+        """Why it is probably not what was meant, or will not work."""
         upstream, slash, model = named.name.partition("/")
-        if not slash:
-            return ""
         known = self._snapshot.upstreams.get(upstream)
+        found = [self._unasked(named.name)] if named.how == "asked" else [self._unpaid(named)]
+        if named.how == "upstream" and known is not None and not serves(known, model):
+            found.append(f"{upstream} lists no model {model!r}{nearest(model, known.models)}; it is asked all the same")
+        if named.how == "model" and slash:
+            found.append(self._elsewhere(named.name, upstream, model))
+        yield from filter(None, found)
+
+    def _unpaid(self, named: Named) -> str:
+        """Of an upstream that every caller pays by itself, where no call gets that could bring its credential."""
         if named.how == "upstream":
-            if known is None or serves(known, model):
-                return ""
-            return f"{upstream} lists no model {model!r}{nearest(model, known.models)}; it is asked all the same"
-        return self._elsewhere(named.name, upstream, model) if named.how == "model" else ""
+            known = self._snapshot.upstreams.get(named.name.partition("/")[0])
+            own = known is not None and takes_credential(known)
+            return f"{known.name} has no key, and a call of Weir's own brings none: {PAYS}" if own and known else ""
+        homes = self._homes(named.asked)
+        reached = {found.upstream for found in map(self._served(named.name).get, named.dialects) if found is not None}
+        if not homes or not reached or reached & homes:
+            return ""
+        if not all(takes_credential(self._snapshot.upstreams[name]) for name in reached):
+            return ""
+        there = " and ".join(sorted(reached))
+        return f"{there} has no key, and a caller's own credential goes to {' or '.join(sorted(homes))} only: {PAYS}"
+
+    def _homes(self, asked: Sequence[str]) -> set[str]:
+        """The upstreams at which models of these patterns may be."""
+        snapshot = self._snapshot
+        aliased = [one for name, one in snapshot.aliases.items() if any(_meet(pattern, name) for pattern in asked)]
+        found = {one.upstream for one in aliased if one.upstream is not None}
+        models = [*asked, *(one.model for one in aliased if one.upstream is None)]
+        for upstream in snapshot.upstreams.values():
+            there = (*upstream.models, *(f"{upstream.name}/{model}" for model in upstream.models))
+            if any(_meet(model, known) for model in models for known in there):
+                found.add(upstream.name)
+        return found
 
     def _elsewhere(self, name: str, upstream: str, model: str) -> str:
         """`upstream/model`, which goes to another that takes everything, under its whole name."""

@@ -63,10 +63,9 @@ class Remarks:
     def idle(self) -> Iterator[Remark]:
         """What will not do what is written there."""
         yield from _switches(self._settings)
-        for name, line in self._settings.plugins.items():
-            for place, pattern in enumerate(line.when.models):
-                if words := self._known.doubt(Named((), pattern, "asked")):
-                    yield ("plugins", name, "when", "models", str(place)), words
+        for named in _of_the_core(self._settings):
+            for words in self._known.doubts(named):
+                yield named.path, words
         told = [(spot, list(self._told(self._classes[spot.plugin], spot))) for spot in self._spots]
         for spot, found in told:
             for path, words in found:
@@ -76,7 +75,7 @@ class Remarks:
 
     def _told(self, cls: type[Plugin[Any]], spot: Spot) -> Iterator[Remark]:
         for named in cls.named(spot.options):
-            if words := self._known.doubt(named):
+            for words in self._known.doubts(named):
                 yield named.path, words
         yield from cls.remarks(spot.options, Around(spot.timeout_ms, self._known.dialects))
         for name in spot.written if spot.whose else ():
@@ -152,6 +151,16 @@ def _below(above: Path) -> Callable[[Path], Path]:
 
 def _at(place: Path) -> Callable[[Path], Path]:
     return lambda path: place
+
+
+def _of_the_core(settings: Settings) -> Iterator[Named]:
+    """Models that are named beside the options of plugins."""
+    for name, line in settings.plugins.items():
+        for place, pattern in enumerate(line.when.models):
+            yield Named(("plugins", name, "when", "models", str(place)), pattern, "asked")
+    for name, alias in settings.aliases.items():
+        for place, fallback in enumerate(alias.fallbacks):
+            yield Named(("aliases", name, "fallbacks", str(place)), fallback, "target", asked=(name,))
 
 
 def _switches(settings: Settings) -> Iterator[Remark]:

@@ -10,7 +10,7 @@ import uvloop
 from benchmarks import hot
 
 BOUNDS = {
-    "json": 341, "json-50k": 343, "looking": 640, "burst": 1120, "guarded": 950, "guarded-again": 750,
+    "json": 341, "json-50k": 343, "looking": 640, "burst": 1120, "guarded": 930, "guarded-again": 720,
     "hit": 200, "hit-guarded": 200, "miss": 450,
 }  # fmt: skip
 """Functions entered per call, Python's and C's, with metering and audit on; `guarded` with the usual chain."""

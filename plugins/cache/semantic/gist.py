@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from plugins.cache.semantic.frames import TASKS
+from plugins.cache.semantic.frames import TASKS, TECH
 from plugins.cache.semantic.lexicon import plain
 from plugins.cache.semantic.synonyms import weakly
 from plugins.cache.semantic.words import FUNCTION, HEADS, LEFT_OUT, WEEKDAYS, listed
@@ -49,6 +49,7 @@ BINDING = listed("by after before until since from to between through than and o
 OF_FOR = frozenset({"of", "for"})
 SENT = listed("photo picture letter message gift email note card poem song video report story quote book present post")
 """What is of somebody is not for him."""
+TOOLS = listed(TECH.removeprefix("(?:").removesuffix(")").replace("|", " "))
 POINTING = listed("this that these those")
 TIMES = listed(
     "week month year day morning afternoon evening night weekend quarter time season spring summer autumn winter hour"
@@ -108,6 +109,7 @@ def gist(line: str, words: Sequence[Said]) -> Gist:
     """`line` is framed, and `words` are those of it."""
     kind, kept = _kind(list(_kept(words)))
     kept, times = _timed(kept)
+    kept, tool = _tooled(kept)
     main, groups = _groups(kept)
     links: list[Link] = []
     main, beside = _merged(main, groups, links)
@@ -115,6 +117,8 @@ def gist(line: str, words: Sequence[Said]) -> Gist:
     main = [key for key in main if not _moves(key)]
     if moved:
         beside.append(("", *moved))
+    if tool:
+        beside.append(("tool", tool))
     if times:
         beside.append(("when", *sorted(times)))
     return Gist(
@@ -232,6 +236,18 @@ def _timed(words: list[Said]) -> tuple[list[Said], list[str]]:
         else:
             kept.append(word)
     return kept, times
+
+
+def _tooled(words: list[Said]) -> tuple[list[Said], str]:
+    """Without the one language or program that it is about, and which that is: `in Python`, `a Python list`."""
+    found = [at for at, word in enumerate(words) if word.said in TOOLS]
+    if len(found) != 1 or len(words) < LEAST_NAMED:
+        return words, ""
+    at = found[0]
+    before = words[at - 1].key if at else ""
+    if before in HEADS and before not in WITHIN:
+        return words, ""
+    return [*words[: at - (before in WITHIN)], *words[at + 1 :]], words[at].key
 
 
 def _groups(words: Sequence[Said]) -> tuple[list[str], list[list[str]]]:

@@ -11,8 +11,8 @@ from proxy.configuration.settings import Settings
 from proxy.plugin import Named
 
 UPSTREAMS = {
-    "openai": {"url": "https://a.test/v1", "models": ["gpt-4o", "gpt-4o-mini", "o3*"]},
-    "anthropic": {"url": "https://b.test", "dialects": ["messages"], "models": ["claude-*"]},
+    "openai": {"url": "https://a.test/v1", "models": ["gpt-4o", "gpt-4o-mini", "o3*"], "key": "env:A"},
+    "anthropic": {"url": "https://b.test", "dialects": ["messages"], "models": ["claude-*"], "key": "env:B"},
 }
 ANY = {"openai": {"url": "https://a.test/v1"}, "local": {"url": "https://c.test", "models": ["meta/*"]}}
 
@@ -80,7 +80,7 @@ def test_a_name_that_leads_nowhere_is_wrong(one: Named, words: str) -> None:
     ],
 )
 def test_a_name_that_is_probably_another_is_doubtful(one: Named, words: str) -> None:
-    assert known().doubt(one) == words
+    assert list(known().doubts(one)) == ([words] if words else [])
 
 
 def test_an_upstream_that_takes_everything_takes_no_misspelt_target() -> None:
@@ -89,11 +89,36 @@ def test_an_upstream_that_takes_everything_takes_no_misspelt_target() -> None:
     assert broad.fault(named("meta/llama", "target")) == "", "a model may have a slash in its name"
     assert broad.fault(named("opnai/gpt-4o", "target")) == "there is no upstream 'opnai'; did you mean openai?"
     assert broad.fault(named("opnai/gpt-4o", "model")) == "", "it is asked of the one that takes everything"
-    assert broad.doubt(named("opnai/gpt-4o", "model")) == (
+    assert list(broad.doubts(named("opnai/gpt-4o", "model"))) == [
         "is asked of openai under that whole name, for no upstream is called 'opnai'; did you mean openai/gpt-4o?"
-    )
-    assert broad.doubt(named("mistralai/mixtral", "model")) == ""
-    assert broad.doubt(named("gtp", "asked")) == "", "it takes that as well"
-    assert broad.doubt(named("local/gpt-4o", "model")) == (
+    ]
+    assert list(broad.doubts(named("mistralai/mixtral", "model"))) == []
+    assert list(broad.doubts(named("gtp", "asked"))) == [], "it takes that as well"
+    assert list(broad.doubts(named("local/gpt-4o", "model"))) == [
         "is asked of openai under that whole name: local lists no 'gpt-4o'; there are: meta/*"
-    )
+    ]
+
+
+PAID = {
+    "openai": {"url": "https://a.test/v1", "models": ["gpt-*"]},
+    "cheap": {"url": "https://c.test", "models": ["qwen"]},
+    "keyed": {"url": "https://d.test", "models": ["haiku"], "key": "env:KEY"},
+    "free": {"url": "https://e.test", "models": ["phi"], "auth": "none"},
+}
+PAYS = "give the upstream `key: env:NAME`, or `auth: none` where it needs none"
+
+
+@pytest.mark.parametrize(
+    ("name", "how", "asked", "words"),
+    [
+        ("qwen", "target", ("gpt-*",), f"cheap has no key, and a caller's own credential goes to openai only: {PAYS}"),
+        ("cheap/qwen", "model", ("smart",), f"cheap has no key, and a caller's own credential goes to openai only: {PAYS}"),
+        ("qwen", "target", ("qw*",), ""), ("qwen", "target", ("*",), ""), ("qwen", "target", (), ""),
+        ("haiku", "target", ("gpt-*",), ""), ("phi", "target", ("gpt-*",), ""), ("gpt-4", "target", ("gpt-*",), ""),
+        ("cheap/qwen", "upstream", (), f"cheap has no key, and a call of Weir's own brings none: {PAYS}"),
+        ("keyed/haiku", "upstream", (), ""), ("free/phi", "upstream", (), ""),
+    ],
+)  # fmt: skip
+def test_an_upstream_that_nobody_could_pay_is_doubtful(name: str, how: Any, asked: Any, words: str) -> None:
+    one = Named((), name, how, asked=asked)
+    assert list(known(PAID).doubts(one)) == ([words] if words else [])

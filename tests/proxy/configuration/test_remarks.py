@@ -11,14 +11,14 @@ from proxy.configuration.sources import ConfigErrors
 from proxy.registry import find
 
 UPSTREAMS = (
-    "upstreams:\n  openai: {url: 'http://127.0.0.1:9/v1', models: [gpt-4o, gpt-4o-mini]}\n"
-    "  other: {url: 'http://127.0.0.1:9', dialects: [messages], models: ['claude-*']}\n"
+    "upstreams:\n  openai: {url: 'http://127.0.0.1:9/v1', models: [gpt-4o, gpt-4o-mini], auth: none}\n"
+    "  other: {url: 'http://127.0.0.1:9', dialects: [messages], models: ['claude-*'], auth: none}\n"
 )
 
 
-def notes(tmp_path: Path, text: str) -> list[str]:
+def notes(tmp_path: Path, text: str, more: str = "") -> list[str]:
     """What is told of a configuration that may run; its lines begin at 1 after the upstreams."""
-    (tmp_path / "w.yaml").write_text(text + UPSTREAMS)
+    (tmp_path / "w.yaml").write_text(text + UPSTREAMS + more)
     loaded = sources.read(tmp_path / "w.yaml", {}, {}, None)
     told = checking.verify(loaded, find).warnings[len(loaded.warnings) :]
     return [words.replace(f"{tmp_path}/", "") for words in told]
@@ -132,6 +132,13 @@ def test_a_plugin_that_is_off_may_name_whom_it_likes(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_what_does_nothing_is_told_where_it_stands(text: str, words: str, tmp_path: Path) -> None:
     assert notes(tmp_path, text) == [words]
+
+
+def test_a_fallback_that_nobody_could_pay_is_told_where_it_stands(tmp_path: Path) -> None:
+    text = "aliases:\n  smart:\n    model: gpt-4o\n    fallbacks: [spare/gpt-4o]\nplugins: [metering]\n"
+    spare = "  spare: {url: 'http://127.0.0.1:9/v1', models: [gpt-4]}\n"
+    (told,) = notes(tmp_path, text.replace("spare/gpt-4o", "gpt-4"), spare)
+    assert told.startswith("w.yaml:4: aliases.smart.fallbacks.0: spare has no key, and a caller's own credential goes")
 
 
 @pytest.mark.parametrize(
