@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+from proxy import own, wire
 from proxy.errors import StreamCut, UpstreamFailed
-from proxy.exchange import Exchange, Request
+from proxy.exchange import Exchange, Json, Request, Response
 from proxy.live import Snapshot
 from proxy.ports import Headers
 from proxy.upstream import failure
@@ -33,8 +34,27 @@ def fits(snapshot: Snapshot, agent: str, request: Request) -> bool:
 async def gathered(exchange: Exchange, answering: Answering) -> Gathered:
     """The whole answer. Raises UpstreamFailed with what the stream told that went wrong, StreamCut where it ended
     before its end, ProtocolViolation where it is too large."""
-    limit, size = exchange.snapshot.limits.answer_bytes, 0
-    reader, parts = Reader(), assemble.assembler(exchange.request.dialect, exchange.request.doc)
+    parts = assemble.assembler(exchange.request.dialect, exchange.request.doc)
+    try:
+        return Gathered(answering, encode(await _document(exchange, answering, parts)))
+    except UpstreamFailed:
+        if exchange.fallbacks:
+            _take_down(exchange, parts)
+        raise
+
+
+def _take_down(exchange: Exchange, parts: assemble.Assembler) -> None:
+    """An answer that broke off, before another is asked for: what came of it is paid for."""
+    doc = parts.document()
+    answer = None if doc is None else wire.codec(exchange.request.dialect).answer(encode(doc))
+    if answer is not None:
+        exchange.response = Response()
+        own.received(exchange, exchange.response, answer, b"")
+        exchange.response.complete = False
+
+
+async def _document(exchange: Exchange, answering: Answering, parts: assemble.Assembler) -> dict[str, Json]:
+    limit, size, reader = exchange.snapshot.limits.answer_bytes, 0, Reader()
     async for data in answering.chunks():
         size += len(data)
         if size > limit:
@@ -49,7 +69,7 @@ async def gathered(exchange: Exchange, answering: Answering) -> Gathered:
     doc = parts.document() if parts.complete else None
     if doc is None:
         raise StreamCut("The provider's answer broke off.")
-    return Gathered(answering, encode(doc))
+    return doc
 
 
 class Gathered:

@@ -84,11 +84,11 @@ def inherit(made: Response, before: Response | None) -> None:
 
 
 def discard(exchange: Exchange) -> None:
-    """The answer that came is nobody's any more. What it used is kept, where its provider told, or it was whole."""
+    """The answer that came is nobody's any more. What it used is kept, where that was told or something was said."""
     response, target = exchange.response, exchange.target
     if response is None or target is None or response.source != "upstream" or response.status >= 400:
         return
-    if response.usage_source != "cached" and (response.usage is not None or response.complete):
+    if response.usage_source != "cached" and (response.usage is not None or response.complete or response.said):
         exchange.discarded.append(Discarded(target, response))
 
 

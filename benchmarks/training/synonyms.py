@@ -2,8 +2,8 @@
 
 python -m benchmarks.training.synonyms /usr/share/wordnet
 
-Taken are pairs that share a sense which is, by WordNet's counts in tagged texts, at least a fifth of what each of the two
-means, and that occur in those texts at all.
+Taken are pairs that share a sense which is, by WordNet's counts in tagged texts, at least a fifth of what each of the
+two means, and that occur in those texts at all.
 """
 
 from __future__ import annotations

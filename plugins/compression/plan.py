@@ -26,6 +26,8 @@ class Plan:
     least_chars: int
     name: str
     """Stands for the options in what is remembered."""
+    data_only: bool = False
+    """Calls in which no tool and no document says anything are none of its business."""
 
 
 def plan_of(options: CompressionOptions) -> Plan:
@@ -39,4 +41,6 @@ def plan_of(options: CompressionOptions) -> Plan:
         if getattr(options, role, False):
             rules["text", role] = careful
     name = hashlib.blake2b(repr(options).encode(), digest_size=8).hexdigest()
-    return Plan(options, MappingProxyType(rules), CHARS_PER_TOKEN * options.min_tokens, name)
+    said = any(getattr(options, role, False) for role in ROLES)
+    data_only = not (said or options.tool_schemas or options.max_context_tokens is not None)
+    return Plan(options, MappingProxyType(rules), CHARS_PER_TOKEN * options.min_tokens, name, data_only)

@@ -14,6 +14,7 @@ through the store. Over `max_context_tokens` a call is made to fit (`fit`).
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import orjson
@@ -46,8 +47,24 @@ FULL, FILLED, MOST_ROOM = 0.92, 0.97, 3.0
 """Of the budget: from where on an extract is long enough, what is aimed at, how much more is tried at once."""
 USUAL_MODEL = "gpt-4o"
 TOOLS = ("tools", "functions")
-DIALECTS = frozenset({"chat", "responses", "messages"})
-"""Those of conversations; what is embedded or completed stays as it is."""
+MARKS = MappingProxyType(
+    {
+        "chat": (b'"tool"', b"documents", b"file_data"),
+        "messages": (b"_result", b"document"),
+        "responses": (b"output", b'results"', b"file_data", b'"error"'),
+    }
+)
+"""By the dialects of conversations (what is embedded or completed stays as it is): where none of these stands in a
+body, no tool and no document says anything in it."""
+ACTS = MappingProxyType(
+    {
+        name: getattr(CompressionOptions(), name)
+        for name in (
+            "tool_results", "documents", "user", "system", "assistant", "tool_schemas", "max_context_tokens",
+        )
+    }
+)  # fmt: skip
+"""Options of which one must be on, by what they are where nothing is written."""
 Asked = list[tuple[Segment, Rules]]
 
 
@@ -91,9 +108,17 @@ class Compression(Plugin[CompressionOptions]):
             )
 
     async def request(self, exchange: Exchange) -> Response | None:
-        plan = self._plan(exchange.options(self))
-        if exchange.request.dialect not in DIALECTS:
+        options = exchange.options(self)
+        plan = self._plans.get(id(options)) or self._plan(options)
+        body, marks = exchange.request.body, MARKS.get(exchange.request.dialect)
+        if marks is None:
             return None
+        if plan.data_only:  # (a look at the bytes spares most calls the walk to their texts)
+            for mark in marks:
+                if mark in body:
+                    break
+            else:
+                return None
         rules, least = plan.rules, plan.least_chars
         asked: Asked = []
         for segment in exchange.request.segments:
@@ -103,9 +128,11 @@ class Compression(Plugin[CompressionOptions]):
                     asked.append((segment, found))
         if plan.options.tool_schemas:
             await self._trim_tools(exchange, plan)
+        if asked:
+            exchange.state[self.name] = []
         sources = await self._shorten(exchange, plan, asked) if asked else {}
         most = plan.options.max_context_tokens
-        if most is not None and len(exchange.request.body) > most:
+        if most is not None and len(body) > most:
             await self._fit(exchange, plan, sources, most)
         return None
 
@@ -239,12 +266,14 @@ class Compression(Plugin[CompressionOptions]):
     # --- afterwards
 
     async def finish(self, exchange: Exchange) -> None:
+        digests = exchange.state.get(self.name)
+        if digests is None:
+            return  # nothing in this call concerned compression
         response = exchange.response
         if response is not None and response.usage is not None and response.usage_source == "provider":
             request = exchange.request
             opening = request.walked and bool(request.segments) and request.segments[0].fresh
             self._ledger.account(exchange).learn(response.usage, opening)
-        digests = exchange.state.get(self.name)
         if digests:
             try:
                 await self._turns.tell((exchange.caller.tenant, exchange.conversation), digests)
@@ -253,7 +282,11 @@ class Compression(Plugin[CompressionOptions]):
 
     def finish_waits(self, exchange: Exchange) -> bool:
         """Only what was made shorter for the first time has to be told."""
-        return self.name in exchange.state
+        return bool(exchange.state.get(self.name))
+
+    def needed(self, hook: str, snapshot: Any, agent: Any) -> bool:
+        given = self.given(snapshot, agent)
+        return any(given.get(name, default) for name, default in ACTS.items())
 
     async def forget(self, user: str) -> int:
         """Also forgets all texts that were made shorter, whosesoever they are: they are made anew when they come."""

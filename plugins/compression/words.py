@@ -106,6 +106,10 @@ def _like(term: str, known: set[str], heads: Mapping[str, list[str]], joined: st
         for one in known:
             if term in one and one not in weights:
                 weights[one] = SPELT
+    if len(term) > LEAST_INSIDE:
+        for part in {term[at:] for at in range(2, len(term) - 3)} | {term[:at] for at in range(HEAD, len(term) - 1)}:
+            if part in known and part not in weights and part not in STOP:
+                weights[part] = SPELT
     if not weights and len(term) >= LEAST_INSIDE:
         grams = _grams(term)
         for one in known:

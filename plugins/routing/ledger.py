@@ -39,7 +39,7 @@ def tried(account: Account, exchange: Exchange, prices: Prices) -> None:
     if usage is None or exchange.target is None:
         account.tried_nano_usd = None
         return
-    cost = _cost(prices, exchange.target, usage, exchange.at_s)
+    cost = _cost(prices, exchange.target, usage, exchange.at_s, exchange.response.model if exchange.response else "")
     account.tried_nano_usd = None if cost is None or account.tried_nano_usd is None else account.tried_nano_usd + cost
     tokens_in, tokens_out = account.tried_tokens
     account.tried_tokens = (tokens_in + _prompt(usage), tokens_out + usage.output)
@@ -56,8 +56,9 @@ def saving(account: Account, exchange: Exchange, prices: Prices) -> Saving | Non
         return None
     usage = response.usage
     asked_usage, served_usage = (usage, usage) if served == account.asked else _usages(account, usage, shadow=shadow)
-    asked = _cost(prices, account.asked, asked_usage, exchange.at_s)
-    cost = _cost(prices, served, served_usage, exchange.at_s)
+    named = "" if shadow else response.model
+    asked = _cost(prices, account.asked, asked_usage, exchange.at_s, named if served == account.asked else "")
+    cost = _cost(prices, served, served_usage, exchange.at_s, named)
     known = asked is not None and cost is not None and account.tried_nano_usd is not None
     spared = (asked or 0) - (cost or 0) - (account.tried_nano_usd or 0) if known else None
     return _told(account, spared)
@@ -98,5 +99,7 @@ def _prompt(usage: Usage) -> int:
     return usage.input + usage.cache_read + usage.cache_write
 
 
-def _cost(prices: Prices, target: Target, usage: Usage, at_s: float) -> int | None:
-    return prices.cost_nano_usd(target.upstream, target.model, usage, at_s)[0]
+def _cost(prices: Prices, target: Target, usage: Usage, at_s: float, named: str = "") -> int | None:
+    """`named`: the model, as its answer names it; empty: nobody has answered."""
+    cost = prices.cost_nano_usd(target.upstream, named, usage, at_s)[0] if named and named != target.model else None
+    return cost if cost is not None else prices.cost_nano_usd(target.upstream, target.model, usage, at_s)[0]

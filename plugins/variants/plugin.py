@@ -74,7 +74,9 @@ class Variants(Plugin[VariantsOptions]):
                 yield Named((*here, "models", str(at)), pattern, "asked")
             for at, variant in enumerate(test.variants):
                 if variant.model and test.active and test.share and variant.weight:
-                    yield Named((*here, "variants", str(at), "model"), variant.model, "model", test.surfaces, test.models)
+                    yield Named(
+                        (*here, "variants", str(at), "model"), variant.model, "model", test.surfaces, test.models
+                    )
 
     def needed(self, hook: str, snapshot: Any, agent: Any) -> bool:
         return bool(self.given(snapshot, agent).get("tests"))

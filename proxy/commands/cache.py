@@ -110,15 +110,41 @@ def _stats(found: dict[str, Any], as_json: bool) -> str:
         asked = hits + int(found["miss"])
         share = f"{hits / asked:.1%}" if asked else "none asked yet"
         worded = f", {other} of them in other words" if other else ""
-        lines = (
+        lines: tuple[str, ...] = (
             f"kept: {found['entries']} answers, {found['bytes'] / 2**20:.1f} of {found['most_bytes'] / 2**20:.0f} MiB"
             f" in {len(found['workers'])} workers; {found['evicted']} had to go",
             f"hits: {hits} of {asked} calls that may share answers ({share}){worded}; {found['stale']} given late",
             f"passed by: {found['bypass']} calls",
         )
+        lines += tuple(_worded(found.get("in_other_words")))
     except (KeyError, TypeError):
         raise AdminError("what answers there is no Weir with a cache") from None
     return "".join(f"{line}\n" for line in lines)
+
+
+def _worded(found: dict[str, Any] | None) -> Iterator[str]:
+    """What became of calls that ask the same in other words."""
+    if not found:
+        return
+    finds = ", ".join(found["embedders"]) or "none"
+    yield f"in other words: {found['texts']} texts remembered, {found['bytes'] / 2**20:.1f} MiB; embedder: {finds}"
+    for agent, tally in sorted(found["agents"].items()):
+        judged = tally["right"] + tally["wrong"]
+        told = (
+            f"{tally['right']} the same, {tally['wrong']} different, {tally['unclear']} not to be told;"
+            f" wrong at most {tally['wrong_at_most']:.1%} (95 %)"
+            if judged
+            else f"none yet, {tally['unclear']} not to be told"
+        )
+        yield (
+            f"  {agent}: answered {tally['served']}, would have answered {tally['would']} more (shadow, explored or"
+            f" stopped); compared with the live answer or judged: {told}"
+        )
+    if found["raised"] or found["barred"]:
+        yield (
+            f"  once wrong: {found['raised']} answers are given only to nearer texts than the one they were wrong for,"
+            f" {found['barred']} to none"
+        )
 
 
 def _invalidated(options: argparse.Namespace) -> str:

@@ -368,6 +368,6 @@ def _later(settings: Settings, given: frozenset[Path]) -> Iterator[str]:
     if "cache" not in settings.plugins and any(path[0] == "cache" for path in given):
         yield "cache: is what the plugin cache does, and that is not in the list of plugins"
     for section in LATER:
-        found = sorted(dotted(path) for path in given if path[0] == section)
+        found = sorted(dotted(path) for path in given if path[0] == section and path != ("learning", "enabled"))
         if found:
             yield f"{section}: {', '.join(found)} is accepted, but its engine comes with a later release"

@@ -291,7 +291,7 @@ class Cache(Section):
 
 class Learning(Section):
     enabled: bool = True
-    """Whether Weir learns from feedback. Accepted now; used from the learning release on."""
+    """Whether plugins learn from feedback; it is kept either way."""
     min_feedback_batch: Count = 10
     """Feedback collected before it is analysed. Accepted now; used from the learning release on."""
     drift_threshold: Share = 0.1

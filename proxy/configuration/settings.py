@@ -157,7 +157,7 @@ class Settings(Section):
     cache: Cache = Cache()
     """What the plugin `cache` does where its own options say nothing else."""
     learning: Learning = Learning()
-    """Learning from feedback; its engine comes with the learning release, nothing reads this section before."""
+    """Learning from feedback; the rest of its engine comes with the learning release, until then `enabled` counts."""
     monitoring: Monitoring = Monitoring()
     """Trends and alerts; their engine comes with the monitoring release, nothing reads this section before."""
     autoscaling: Autoscaling = Autoscaling()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 from proxy.errors import BadRequest, UnknownPath
+from proxy.stats.rates import wilson
 
 Json = Any
 Tell = Callable[[dict[str, Any]], Awaitable[list[dict[str, Any]]]]
@@ -13,6 +14,8 @@ Tell = Callable[[dict[str, Any]], Awaitable[list[dict[str, Any]]]]
 Note = Callable[[str, str, Mapping[str, Any]], Awaitable[int]]
 NAMES: Final = ("tenant", "agent", "model", "id")
 CHARS: Final = 512
+ONE_SIDED: Final = 1.6448536269514722
+"""Of an interval whose upper end holds 95 times in 100."""
 
 
 class Caches:
@@ -39,7 +42,8 @@ class Caches:
             for name, value in each.items():
                 if type(value) is int:
                     sums[name] = sums.get(name, 0) + value
-        return {**sums, "workers": told}
+        found = [each["in_other_words"] for each in told if each.get("in_other_words")]
+        return {**sums, "in_other_words": _worded(found) if found else None, "workers": told}
 
     async def _ask(self, order: dict[str, Any]) -> list[dict[str, Any]]:
         said = [each.get("done") for each in await self._tell({"order": {"plugin": "cache", **order}})]
@@ -47,6 +51,24 @@ class Caches:
         if not found:
             raise UnknownPath("no worker has a cache: the plugin cache is not in the list, or off", code="no_cache")
         return found
+
+
+def _worded(reports: Sequence[Mapping[str, Json]]) -> dict[str, Json]:
+    """What the semantic cache found in all workers. A verdict of somebody is heard by every worker, so it counts once;
+    `wrong_at_most` is the upper end of Wilson's interval at 95 %, one-sided."""
+    sums = {name: sum(int(each.get(name, 0)) for each in reports) for name in ("texts", "bytes", "raised", "barred")}
+    names = sorted({agent for each in reports for agent in each["agents"]})
+    agents = {name: _tally([each["agents"][name] for each in reports if name in each["agents"]]) for name in names}
+    return {**sums, "embedders": sorted({name for each in reports for name in each["embedders"]}), "agents": agents}
+
+
+def _tally(found: Sequence[Mapping[str, Json]]) -> dict[str, Json]:
+    sums: dict[str, Json] = {name: sum(int(each[name]) for each in found) for name in ("would", "served", "unclear")}
+    for name in ("right", "wrong"):
+        heard = [int(each.get(f"told_{name}", 0)) for each in found]
+        sums[name] = sum(int(each[name]) for each in found) - sum(heard) + max(heard)
+    high = wilson(sums["wrong"], sums["right"] + sums["wrong"], ONE_SIDED).high
+    return {**sums, "wrong_at_most": round(high, 4)}
 
 
 def _text(wish: Mapping[str, Json], name: str) -> str:

@@ -36,7 +36,8 @@ KNOWN: Final = frozenset({"call", "credential", "tenant", "name", "score", "comm
 
 
 class Feedback:
-    """`push` says something to every worker. `redact` takes out of comments what must not be written down."""
+    """`push` says something to every worker. `redact` takes out of comments what must not be written down. `learns`:
+    whether plugins are to hear of verdicts, by the settings in use."""
 
     def __init__(
         self,
@@ -45,12 +46,14 @@ class Feedback:
         clock: Clock,
         redact: Callable[[str], str],
         push: Callable[[dict[str, Any]], Any],
+        *,
+        learns: Callable[[], bool] = lambda: True,
     ) -> None:
         self._recorder = recorder
         self._executions = executions
         self._clock = clock
         self._redact = redact
-        self._push = push
+        self._push, self._learns = push, learns
         self._latest: OrderedDict[tuple[str, str], list[Any]] = OrderedDict()
         """By call and name, as they are told: n, call, name, score, tenant, agent, notes; the newest is the last."""
         self._newest = 0
@@ -88,15 +91,18 @@ class Feedback:
             self._newest = told.n
             if notes:
                 self._keep([told.n, told.call, told.name, told.score, told.tenant, told.agent, orjson.loads(notes)])
-        if notes:
-            self._push({"feedback": told.n})
-        return {"state": "kept", "before": before, "taught": sorted(orjson.loads(notes)) if notes else []}
+        if not notes or not self._learns():
+            return {"state": "kept", "before": before, "taught": []}
+        self._push({"feedback": told.n})
+        return {"state": "kept", "before": before, "taught": sorted(orjson.loads(notes))}
 
     async def after(self, heard: Any) -> list[list[Any]]:
         """The verdicts that a worker has not heard, oldest first, so many at a time; `heard`: the number of the last
         that it has, 0: it has none."""
         if type(heard) is not int:
             raise BadRequest("verdicts are asked for by the number of the last that was heard")
+        if not self._learns():
+            return []
         async with self._turn:
             await self._load()
             return list(islice((each for each in self._latest.values() if each[0] > heard), PAGE))

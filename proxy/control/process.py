@@ -135,7 +135,9 @@ class Control:
         await recorder.start()
         await self.configuration.note_start()
         executions = Executions(history, recorder)
-        feedback = Feedback(recorder, executions, parts.clock, redact, self._push)
+        feedback = Feedback(
+            recorder, executions, parts.clock, redact, self._push, learns=lambda: self._settings().learning.enabled
+        )
         self._receiver = Receiver(
             str(paths.run / "control.sock"),
             recorder.write,

@@ -27,7 +27,9 @@ DAYS_AND_PLURALS = DAYS | frozenset(f"{day}s" for day in DAYS)
 SMALL = words.listed("to for of it that me i get have so then")
 """What may be missing on one side where an embedder finds the rest the same."""
 ENDINGS = words.listed("s ing ion ation ment ance ence")
-ASIDE = words.FUNCTION | words.listed("please kindly could would following below above text hi hello thanks convert list show give tell")
+ASIDE = words.FUNCTION | words.listed(
+    "please kindly could would following below above text hi hello thanks convert list show give tell"
+)
 """What may differ where a text asks about words."""
 GENITIVE = frozenset({"of", "for", "loc"})
 
@@ -58,9 +60,8 @@ def agree(a: Reading, b: Reading, lexicon: Lexicon) -> Verdict:
 
 
 def _compared(a: Reading, b: Reading) -> Verdict:
-    if a.gist.order and b.gist.order and a.exact != b.exact and a.quotes == b.quotes:
-        if a.gist.kind == b.gist.kind and a.gist.whole == b.gist.whole and tongues.same(a.gist, b.gist):
-            return Verdict("same", "gist", 1.0)
+    if a.exact != b.exact and a.quotes == b.quotes and tongues.same(a.gist, b.gist):
+        return Verdict("same", "gist", 1.0)
     if a.exact or b.exact:
         same = a.exact == b.exact
         return Verdict("same" if same else "differs", "repeat" if same else "exact text", float(same))
@@ -87,8 +88,10 @@ def _free(a: Reading, b: Reading) -> bool:
     """Whether other words may stand for those of the text: not where it asks about the words themselves."""
     if a.quotes != b.quotes:
         return False
-    return bool(a.quotes) or not (a.worded or b.worded) or all(
-        word in ASIDE or word.isdigit() or word in numbers.ONES for word in a.said ^ b.said
+    return (
+        bool(a.quotes)
+        or not (a.worded or b.worded)
+        or all(word in ASIDE or word.isdigit() or word in numbers.ONES for word in a.said ^ b.said)
     )
 
 
@@ -166,8 +169,10 @@ def _explained(a: Reading, b: Reading, left: list[Word], right: list[Word], near
     if _genitive(a, b, left, right) or _at_a_day(a, b, left, right):
         return Verdict("same", "form", near)
     if not _softly(left, right):
-        return Verdict("unsure", "gist", near) if _free(a, b) and gist.close(a.gist, b.gist) else Verdict(
-            "differs", "words", near
+        return (
+            Verdict("unsure", "gist", near)
+            if _free(a, b) and gist.close(a.gist, b.gist)
+            else Verdict("differs", "words", near)
         )
     kept_a, kept_b = _without(a, left), _without(b, right)
     if reason := _conflict(kept_a, kept_b):

@@ -8,21 +8,16 @@ from __future__ import annotations
 
 import re
 
-from plugins.cache.semantic.lexicon import packaged, plain
+from plugins.cache.semantic.lexicon import plain
+from plugins.cache.semantic.sayings import ACTIVE, MADE, PAST, SAYINGS, Written, base
 from plugins.cache.semantic.words import listed
 
 NOUN = r"(?:(?:my|the|an?|our|your) )?((?:[\w#+.'-]+ ){0,2}?[\w#+.'-]+)"
-DEVICES = r"(?:phone|iphone|android|laptop|computer|pc|mac|browser|app)"
 SCREENS = (
     r"(?:track|enter|change|update|cancel|download|reset|register|apply|submit|upload|pay|renew|redeem|activate|enable"
     r"|disable|login|request|report|edit|manage|add|leave|file)"
 )
 """What is done somewhere on a screen: who asks where, asks how."""
-TECH = (
-    r"(?:python|javascript|typescript|js|java|rust|golang|bash|sql|ruby|php|kotlin|swift|css|html|git|pandas|"
-    r"numpy|react|vue|angular|django|flask|excel|docker|kubernetes|postgres|postgresql|mysql|linux|ubuntu|"
-    r"powershell|matlab|scala|perl|regex)"
-)
 MADE_OF = (
     ("summary|summari[sz]ation|synopsis", "summarize"), ("translation", "translate"), ("comparison", "compare"),
     ("explanation", "qwhat"), ("definition", "qwhat"), ("description", "describe"), ("overview", "summarize"),
@@ -30,10 +25,13 @@ MADE_OF = (
 )  # fmt: skip
 POLITE = r"(?:(?:can|could|would|will) (?:you|someone|anyone) )?(?:please )?(?:help me (?:to )?)?"
 TEXTS = (
-    r"(?:poems?|haikus?|limericks?|tweets?|emails?|letters?|stor(?:y|ies)|essays?|posts?|songs?|functions?|scripts?|messages?"
-    r"|blogs?|paragraphs?|repl(?:y|ies)|responses?|notes?|speech(?:es)?|captions?|articles?|jokes?|facts?|recipes?|riddles?"
+    r"(?:poems?|haikus?|limericks?|tweets?|emails?|letters?|stor(?:y|ies)|essays?|posts?|songs?|functions?|scripts?"
+    r"|messages?"
+    r"|blogs?|paragraphs?|repl(?:y|ies)|responses?|notes?|speech(?:es)?|captions?|articles?|jokes?|facts?|recipes?"
+    r"|riddles?"
     r"|quotes?|ideas?|tips?|names?|titles?|slogans?|taglines?|outlines?|lists?|quer(?:y|ies)|regex(?:es)?|dockerfiles?"
-    r"|invitations?|announcements?|bios?|reviews?|examples?|questions?|class(?:es)?|programs?|templates?|checklists?|cards?"
+    r"|invitations?|announcements?|bios?|reviews?|examples?|questions?|class(?:es)?|programs?|templates?"
+    r"|checklists?|cards?"
     r"|workouts?|itinerar(?:y|ies)|exercises?|headlines?|summar(?:y|ies)|descriptions?|toasts?|essays?)"
 )
 """What somebody who asks for it gets written."""
@@ -46,100 +44,7 @@ TASKS = listed(
 )
 """What an assistant does itself when told to: how one does it is another question."""
 
-_THINGS = (
-    # (things and doings)
-    (r"\bhow much time (?:does it|will it|would it|do i|do you|is)(?: take| need)?(?: to| for| required to| needed to)?\b",
-     " how long does it take to "),
-    (r"\bhow long (?:does|will|would) it take (?:me |you |us )?(?:to|for) ", " how long to "),
-    (r"\bhow long (?:is|are) needed to ", " how long to "),
-    (r"\bhow (?:i|we|you|one) (?:can|could|should|might|do) ", " qhow "),
-    (r"\bhow (?:should|can|could|do|may|must|are|is) (.{3,40}?) (?:be|get|passive) (\w+)\b(.*)$",
-     lambda found: f" qhow {active(found[2])} {found[1]}{found[3]}"),
-    (r"\b(\w+) (?:that|which) (?:is|are|was|were) (stuck|broken|lost|closed|open|full|empty)\b", r" \2 \1 "),
-    (r"\b(?:am|are) (i|we) (?:unable|not able) to ", r" can not \1 "),
-    (r"\bwhy (?:is|are|does|do|did|was|can)? ?not (?:the |my |our )?(\w+) ", r" why \1 not "),
-    (r"\b(?:has|have) (?=\w{3,}ed\b)", " "),
-    (r"\bcustomer (?:service|support|care|assistance)\b", " customer support "),
-    (r"\b(?:responsible for|in charge of|charged with) (?=\w+ing\b)", " "),
-    (rf"\bwhat (?:is|be) the (?:({TECH}) )?(?:command|syntax|function|method) (?:to|for) (.+)$", r" qhow \2 in \1"),
-    (r" in $", ""),
-    (r"\b(?:regular expression)s?\b", " regex "),
-    (r"^(who|what) (?:is|are) (?:the )?(?:current|present) (?!\w+$)", r"\1 is the "), (r" (?:at the moment|currently|at present)$", ""),
-    (r"^what is the date (?:of|for) (?=(?:the |our |my )?next)", " when is "),
-    (r"\bhow (?:do|does) (.+?) (?:and|from) (.+?) differ$", r" difference \1 vs \2"),
-    (r"^count (?:up )?(?:all )?(?:the )?(?:number of )?(\w+) in ", r" how many \1 in "),
-    (r"\b(?:put|arrange|order) (.+?) (?:in|into) (\w+) order$", r" sort \1 \2"), (r"\balphabetically$", " alphabetical "),
-    (r"\b(?:put|rewrite) (.+?) (?:in|into) (?=the )?(?=(?:active|passive) voice)", r" rewrite \1 in "),
-    (r"\b(note|letter|email|message|card) to (?=my |the |a )", r" \1 for "),
-    (r"\bbuilding (?=an? |the |my )", " build "),
-    (r"\b(\w+)\.js\b", r" \1 "), (r"\blower case\b", " lowercase "), (r"\bupper case\b", " uppercase "),
-    (r"\bsegmentation fault\b", " segfault "), (r"\bdecimal places?\b", " decimal "),
-    (r"\b(?:take|taking) care of\b", " care for "), (r"\bgo(?:ing)? back to\b", " undo to "),
-    (r"\b(?:the |our |my )?company (?=(?:\w+ ){0,2}(?:policy|policies|handbook)\b)", " our "),
-    (r"\bif (?:i|you|we) (?:have no|do not have(?: any| an?)?) (\w+)", r" without \1 "),
-    (r"\blearn(?:ing)? (?:how )?to (?:play|speak) (?:the )?", " learn "),
-    (r"\bget (.{2,30}?) to stop (\w+ing)\b", r" stop \1 from \2 "),
-    (r"\bchange ((?:an? |the |my )?(?:\w+ )?(?:tires?|tyres?|battery|batteries|bulbs?|lightbulbs?|filters?|fuses?|wipers?))\b",
-     r" replace \1 "),
-    (r"\b(?:did|have|has|had) (?:still )?not (?:yet )?(?:received?|gotten|got|get)\b", " not get "),
-    (r"\bcan i (?:bring|take) (?:my |an? )?(dogs?|cats?|pets?|kids?|children|food|drinks?) (?:to|into|in|with me to|on)"
-     r" (?:the |your )?", r" qallow \1 in "),
-    (r"\b(?:of )?(?:the )?(?:following|above|attached|given) (?=\w)", " this "),
-    (r"\b(?:from|between) (#\S+) (?:to|and|-) (#\S+)", r" range \1 \2 "), (r"(#\S+) ?- ?(#\S+)", r" range \1 \2 "),
-    (r"\b(top|best|last|first|latest) (#\S+)", r" \2 \1 "), (r"(#\S+) ?(?:\*|x|times|multiplied by) ?(#\S+)", r" \1 times \2 "),
-    (r"\b(?:the )?(\w+) (?:below|above)$", r" this \1"),
-    (r"\b(?:deploy|publish|upload|post)(?:ing)? (.{2,30}?) (?:to|on|onto) ", r" deploy \1 in "),
-    (r"\b(?:asking for|to ask for|to request|requesting|in which i ask for|that asks for)\b", " request "),
-    (r"\b(?:considered|regarded as|deemed) ", " "),
-    (r"\bset (?:an? |me an? )?(?:reminder|alarm) (?:for|at|on) ", " remind me "),
-    (r"\b(\w{4,}?)e?d? by hand\b", r" \1 manually "),
-    (r"\b(?:properly|correctly|actually|personally|normally|usually|typically|generally|in general)\b", " "),
-    (rf"^({TECH}) ?[:,-] ?(.+)$", r"\2 in \1"),
-    (rf"^({TECH}) (?=(?:check|add|remove|delete|sort|count|find|set|format|convert|create|make|call|build|get|test|update)\b)(.+)$",
-     r" qhow \2 in \1"),
-    (rf"^({TECH}) (?!vs\b|and\b|or\b|is\b|for\b|function\b|script\b|code\b|program\b|class\b|query\b)(.+)$", r"\2 in \1"),
-    (rf"\b(?:with|using|by using|through|via) (?=(?:the )?{TECH}\b)", " in "),
-    (r"\b(?:using|with the help of|by means of)\b", " with "),
-    (r"\bin (ascending|descending|alphabetical|reverse|numerical) order\b", r" \1 "),
-    (r"\b(?:make|do|perform|issue) (an? )?(http|get|post|api|rest|ajax) (request|call)", r" send \1\2 request"),
-    (r"\bspeed(?:ing)? up (.{3,30}?)(?=$| in | on )", r" make \1 faster"),
-    (r"\bi (?:have )?(lost|broke|missed|forgot|damaged)\b", lambda found: f" i {_NOW[found[1]]} "),
-    (r"\bget ((?:\w+ ){0,2}(?:stains?|smells?|odou?rs?|scratch(?:es)?|dents?|gum|wax|ink|grease|mould|mold|rust)) "
-     r"(?:out of|off(?: of)?|from) ", r" remove \1 from "), (r"\bstop (?:receiving|getting) ", " unsubscribe from "),
-    (r"\bopt out of ", " unsubscribe from "),
-    (r"\b(?:revert|roll back|rollback)\b", " undo "), (r"\bput in\b", " enter "), (r"\btype in\b", " enter "),
-    (r"\b(?:talk|speak|chat) (?:to|with) (?:an? )?(?:real |live |actual |human )*"
-     r"(?:human|person|agent|representative|rep|advisor|someone|operator)\b", " contact human "),
-    (r"\bcontact (?:an? )?(?:real |live |actual |human )*(?:person|agent|representative|rep|human)\b",
-     " contact human "),
-    (r"\b(?:running|listening) (?=on port)", " "), (r"\b(?:a )?phone number\b", " number "),
-    (r"\b(?:word|pdf|excel) (?:document|doc|file)\b", lambda found: f" {found[0].split()[0]} "),
-    (r"\b(csv|json|xml|yaml) file\b", r" \1 "), (r"\bthe (\w+) keyword\b", r" \1 "), (r"\bnew (?=branch|file|folder)", " "),
-    (r"\bcommand line\b", " cmd "), (r"\bcmd line\b", " cmd "), (r"\b(pro|premium|basic|free|plus) plan\b", r" \1 "),
-    (r"\bbig o(?: notation| complexity)?\b", " time complexity "), (r"\bcast iron (?:skillet|pan)\b", " cast iron pan "),
-    (r"\bmonthly\b", " per month "), (r"\b(?:yearly|annually)\b", " per year "),
-    (r"\bweekly\b", " per week "), (r"\bdaily\b", " per day "),
-    (r"\bwar ii\b", " war #2 "), (r"\bwar i\b", " war #1 "), (r"\b(?:ww2|wwii)\b", " world war #2 "),
-    (r"\b(?:ww1|wwi)\b", " world war #1 "),
-    (r"\bwhen was the end of (.+)$", r" when did \1 end"), (r"\bwhen was the (?:start|beginning) of (.+)$",
-     r" when did \1 start"),
-    (r"\b(?:ideal|right|correct|best|recommended) (?=temperature|size|time|distance|height|weight|age)", " ideal "),
-    (r"\bwhat (temperature|size|height|weight|distance) (?:should|must) (.+?)(?: be)?$", r" what ideal \1 for \2"),
-    (r"\b(?:at )?what temperature (?:do|does|will) (\w+) (boil|freeze|melt|evaporate)s?\b",
-     r" what \2 point of \1"),
-    (r"\bhow long (?:should|do|does|must|can) (?:i|we|you|it take to) (\w+) (.+)$", r" what \1 time for \2"),
-    (r"\bwhat (\w+ )?(\w+ing) time (?:for|of) (.+)$", r" what \2 time for \3 in \1"),
-    (r"\bdistance (?:from|between) (.+?) (?:to|and) (.+)$",
-     lambda found: " distance " + " . ".join(sorted((_bare(found[1]), _bare(found[2]))))),
-    (r"\b(?:compare|difference between|differences between|comparing) (.+?) (?:and|to|with|vs) (.+?)(?= in | for |$)",
-     lambda found: " difference " + " . ".join(sorted((_bare(found[1]), _bare(found[2])))) + " . "),
-    (r"\b(\S+) vs (\S+)\b", lambda found: " difference " + " . ".join(sorted((found[1], found[2])))),
-    (r"^how (?:is|are|does|do) (.+?) (?:different from|differ from|compare to|compare with) (.+)$",
-     lambda found: " difference " + " . ".join(sorted((_bare(found[1]), _bare(found[2]))))),
-    (r"^what makes (.+?) different from (.+)$",
-     lambda found: " difference " + " . ".join(sorted((_bare(found[1]), _bare(found[2]))))),
-)  # fmt: skip
-_RULES = (
+_RULES: tuple[tuple[str, Written], ...] = (
     # (beside the question)
     (r"\b(?:what|which) (?:exactly |precisely )", " what "),
     (r"^(?:according to|per|as per|based on) (?:the |our |my |your )?((?:\w+ ){0,2}?\w+) ?, ?(.+)$",
@@ -149,9 +54,11 @@ _RULES = (
     (r"^i (?:am )?(?:an? )?((?:complete |total |absolute )?(?:beginner|novice|student|newbie))(?: and| so|,|\.)* (.+)$",
      r"\2 as \1"),
     (r"^in (?P<where>[\w#+.]+(?: [\w#+.]+)?) ?, ?(?P<rest>.+)$", r"\g<rest> in \g<where>"),
-    (rf"^i (?:have )?(?:forgot|forgotten|forget|lose|lost|cannot remember|can not remember|do not remember) {NOUN} ?[,.;-]*"
+    (rf"^i (?:have )?(?:forgot|forgotten|forget|lose|lost|cannot remember|can not remember"
+     rf"|do not remember) {NOUN} ?[,.;-]*"
      r" ?(?:and |so |but )?(?:i )?(?=how|qhow|where|what|can)(.*?)\b(?:it|that|this|one)\b", r"\2 \1 "),
-    (rf"^(?:i have |i got |there is |my |the ){NOUN} (?:is|are|has|have|got|that is) (\w{{3}})\w* ?[,.;-]+ ?(?:and |so )?"
+    (rf"^(?:i have |i got |there is |my |the ){NOUN} (?:is|are|has|have|got|that is) (\w{{3}})\w* ?[,.;-]+ ?(?:and "
+     rf"|so )?"
      r"((?:qhow|how) .*?\w*\2\w*) (?:it|them|that)\b", r"\3 \1 "),
     (r"^(.{4,60}?) ?[-:,.]+ ?how (?:does (?:that|this|it) work|do i do (?:that|this|it)|is (?:that|this|it) done"
      r"|to do (?:that|this|it)|can i do (?:that|this|it))$", r"qhow \1"),
@@ -159,7 +66,8 @@ _RULES = (
     (r"^iwant (.+?) ?[,.;-]+ ?(?:and )?(?:how|qhow|where)(?: (?:do|can|should) i(?: do (?:that|this|it|so))?)?$",
      r"qhow \1"),
     (r" (?:if possible|at all|exactly|please|for me|to me|right now|currently|these days|for free of charge)$", ""),
-    (r"^(?:my|the|our) (\w+) (?:is|are|keeps?|be) (\w+ing|\w+ed|broken|stuck) ?[.,;!-]+ ?(?:and |so )?((?:qhow|how) .*?) (?:it|them|this)$",
+    (r"^(?:my|the|our) (\w+) (?:is|are|keeps?|be) (\w+ing|\w+ed|broken|stuck) ?[.,;!-]+ ?(?:and |so )?((?:qhow"
+     r"|how) .*?) (?:it|them|this)$",
      r"\3 \2 \1"),
     (r"^((?:\w+ ){0,3}\w+) ?[:.-]+ ?((?:qhow|how to) .*?) (?:it|them)$", r"\2 \1"),
     (r"^(\w+(?: \w+)?) vs (\w+(?: \w+)?) ?[:,.-]+ ?what (?:is|are) the differences?$", r"difference \1 vs \2"),
@@ -169,12 +77,15 @@ _RULES = (
     # (how)
     (r"^what (?:is|be|would be) (?:a|the) (?:good|quick|proper|nice|great) way to ", " qhow "),
     (r"^(?:how|what) (?:is|are) (?:the )?(.+?) (made|built|formed|produced|\w+ed) by (.+)$",
-     lambda found: f" {found[0].split()[0]} {found[3]} {_BARE.get(found[2]) or base(found[2])} {found[1]}"),
-    (r"^what (?:would|will) happen\b", " what happen "), (r"^what to (?=wear|bring|pack|eat|do|say|write|expect)", " what should i "),
-    (r"^whom? (?:should|do|can|must|shall|would) (?:i|we) ", " who i "), (r"^when (?:should|do|must) (?:i|we) ", " when i "),
+     lambda found: f" {found[0].split()[0]} {found[3]} {ACTIVE.get(found[2]) or base(found[2])} {found[1]}"),
+    (r"^what (?:would|will) happen\b", " what happen "),
+    (r"^what to (?=wear|bring|pack|eat|do|say|write|expect)", " what should i "),
+    (r"^whom? (?:should|do|can|must|shall|would) (?:i|we) ", " who i "),
+    (r"^when (?:should|do|must) (?:i|we) ", " when i "),
     (r"^(how (?:many|much) .+?) (?:am i entitled to|do i get|do i have|can i take|are we entitled to|do we get)$",
      r"\1 i get"),
-    (r"^when (?:can|should|will) i (?:expect|get|receive) (.+?)(?: to (?:arrive|be delivered|come))?$", r" when \1 arrive"),
+    (r"^when (?:can|should|will) i (?:expect|get|receive) (.+?)(?: to (?:arrive|be delivered|come))?$",
+     r" when \1 arrive"),
     (r"^when will (.+?) (?:arrive|come|be here|get here|be delivered)$", r" when \1 arrive"),
     (r"^(?:what|which) ((?:\w+ ){0,2}\w+) (?:is|are|be) (?:the )?(best|worst|most \w+|least \w+|\w+est)\b(.*)$",
      r" what is the \2 \1\3"),
@@ -187,7 +98,8 @@ _RULES = (
     (r"^(?:(?:do )?you (?:offer|have|provide)|qhave|is there) free (.+)$", r" \1 free"),
     (r"\bhow (?:should|would|could|must|ought) (?:i|we|you|one)(?: to)? ", " qhow "),
     (r"\bhow (?:do|does|can|could|would) (?:someone|anybody|people) ", " qhow "),
-    (rf"^{POLITE}(?:tell|show|teach|explain|walk|guide|advise)(?: to)? ?(?:me|us)?(?: through)?(?: on)? (?:qhow|how to) ",
+    (rf"^{POLITE}(?:tell|show|teach|explain|walk|guide|advise)(?: to)? ?(?:me|us)?(?: through)?(?: on)? (?:qhow"
+     rf"|how to) ",
      " qhow "),
     (rf"^{POLITE}(?:tell|show|teach|explain)(?: to)? ?(?:me|us)? (?=how|what|why|when|where|who)", " "),
     (r"^(?:i (?:would like|want|need|wish) to (?:know|learn|find out)|iwant (?:know|learn|find out)) (?:how to |qhow )",
@@ -231,7 +143,8 @@ _RULES = (
     (r"\b(?<=twice for )(?:#1|one|an?) ", " "),
     # (where one may)
     (r"\bcan ((?:\w+ ){1,3})be (\w+?ed)\b", lambda found: f" can i {base(found[2])} {found[1]}"),
-    (r"^(?:are|is) ((?:\w+ ){1,4})(refund|return|exchange|recycl|wash|transfer|customiz|deduct|renew|cancel)(?:e?able|lable)$",
+    (r"^(?:are|is) ((?:\w+ ){1,4})(refund|return|exchange|recycl|wash|transfer|customiz|deduct|renew"
+     r"|cancel)(?:e?able|lable)$",
      lambda found: f" can i {base(found[2] + 'ed')} {found[1]}"),
     (r"^(?:is|are) it (?:safe|ok|okay|fine|alright) for (.+?) to ", r" can \1 "),
     (r"^it (?:safe|ok|okay|fine|alright) for (.+?) to ", r" can \1 "),
@@ -257,7 +170,7 @@ _RULES = (
     # (why)
     (r"^what (?:makes|causes) ((?:\w+ ){1,3})(?:to be |to become )?(?=\w+$)", r" why \1"),
     (r"^what (?:makes|causes) ((?:\w+ ){1,3})to ", r" why \1"), (r"^how come\b", " why "),
-    (r"^why (is|are|do|does|did|was|were) ", lambda found: f" why {found[1] if found[1] in _PAST else ''} "),
+    (r"^why (is|are|do|does|did|was|were) ", lambda found: f" why {found[1] if found[1] in PAST else ''} "),
     # (how long, how it is, when)
     (r"^how (?:is|was|will be) the weather\b", " what is the weather "), (r"\bweather (?:be )?like\b", " weather "),
     (r"^what (?:will|is) the weather be\b", " what is the weather "), (r"\bweather forecast\b", " weather "),
@@ -282,8 +195,11 @@ _RULES = (
     (r"^(?:what (?:is|are|be) |what )(?=how many)", " "), (r"\bqhave in\b", " in "),
     (r"^how (?:big|large) (?:is|are) the population of ", " what population of "),
     (r"\b(how (?:many|much) \w+) (?:qhave|is there|are there|do we have|are|is)\b(?! (?:left|allowed))", r"\1 "),
+    (r"^(?:in |on |at )?(?:what|which) (date|day|city|country|town|continent) (was|did|were|is|are|will|does|do"
+     r"|can)\b(?!.*\bcapital\b)",
+     lambda found: f" {'when' if found[1] in ('date', 'day') else 'where'} unit{found[1]} {found[2]}"),
     (r"^(?:in )?(?:what|which) year (?:was|did|were|is|will|does)\b",
-     lambda found: f" when {found[0].split()[-1]}"),
+     lambda found: f" when unityear {found[0].split()[-1]}"),
     (r"^(?:who was it that|which person|what person|which man|which woman) ", " who "),
     (r"\bby whom (was|were|is|are) (.+?) (\w+(?:ed|en|itten|ade))$", r" who \3 \2"),
     (r"^who (?:was|were|is|are) (.+?) (\w+(?:ed|itten|ade|ritten|ought|uilt)) by$", r" who \2 \1"),
@@ -295,7 +211,7 @@ _RULES = (
     (r"^(?:what|which) (?:city|town) (?:is|be) (?:the )?(?=(?:\w+ )?capital\b)", " what "),
     (r"^(?:what|which) (.+?) do (?:they|people|you) (speak|use|eat|drink|wear|celebrate) in ", r" what \1 \2 in "),
     (r"^(?:what|which) (.+?) (?:is|are|be) (spoken|used|eaten|worn|celebrated) in ",
-     lambda found: f" what {found[1]} {_BARE[found[2]]} in "),
+     lambda found: f" what {found[1]} {ACTIVE[found[2]]} in "),
     (r"\b(?:is |be )?(?:located|situated)\b", " "),
     (r"^(?:what|which) (\w+) (?:is|are) (?:the )?(own|manag|lead|creat|mak|sell|teach)(?:er|or)s? of ",
      lambda found: f" what {found[1]} {base(found[2] + 'ed')} "),
@@ -307,7 +223,8 @@ _RULES = (
     (r"^what reason (?:for |of )?", " why "), (r"^(?:for what|what) reason ", " why "),
     (r"\bgot (?=\w+ed\b)", " was "), (r"\bhave (?=(?:declined|rejected|refused|charged|blocked|denied)\b)", " was "),
     # (what is wanted)
-    *((rf"^{POLITE}(?:give|write|provide|make|create|prepare|get|show|i need|i want|need|want)(?: me| us)? (?:an? |the )?"
+    *((rf"^{POLITE}(?:give|write|provide|make|create|prepare|get|show|i need|i want|need|want)(?: me| us)? (?:an? "
+     rf"|the )?"
        rf"((?:[\w#]+ ){{0,3}}?)(?:{noun}) (?:of|for|on|about) ", rf" {verb} \1")
       for noun, verb in MADE_OF),
     (r"^(?:give|get me|show me|provide|list|name|qgive|tell me|please list) (?:me |us |out )?(?:all (?:of )?)?(?:the )?"
@@ -317,7 +234,7 @@ _RULES = (
      " translate "),
     (r"^qhow (?=translate )", " "),
     (r"\bmake (this |the |my |that )(.{3,30}?) (shorter|longer|simpler|better|clearer|more concise|more formal"
-     r"|more professional|formal)$", lambda found: f" {_MADE.get(found[3], found[3])} {found[1]}{found[2]} "),
+     r"|more professional|formal)$", lambda found: f" {MADE.get(found[3], found[3])} {found[1]}{found[2]} "),
     (r"^(?:what should|what could|what can) i (?:name|call) (?:my |the )?(.+)$", r" suggest name for \1"),
     (r"^(?:an? )?(python|javascript|js|java|rust|go|c|bash|sql|typescript|ruby|php|kotlin) "
      r"(function|script|code|program|class|query) (?:to|that|which|for) (.+)$", r"write \2 that \3 in \1"),
@@ -338,44 +255,9 @@ _RULES = (
      rf"|come up with|i (?:would like|want|need|am looking for)|iwant)(?: (?:me|us))? (?:some |the )?(?:an? )?"
      rf"(?=(?:[\w#'-]+ ){{0,4}}?{TEXTS}\b)(?!(?:this|that|my|our|your)\b)", " qgive "),
 )  # fmt: skip
-_PAST = ("did", "was", "were")
-_NOW = {"lost": "lose", "broke": "break", "missed": "miss", "forgot": "forget", "damaged": "damage"}
-_ACTIVE = dict(
-    pair.split("/")
-    for pair in (
-        "caught/catch made/make built/build written/write sent/send paid/pay found/find kept/keep told/tell sold/sell"
-        " bought/buy taught/teach done/do shown/show given/give taken/take worn/wear held/hold led/lead eaten/eat"
-        " grown/grow thrown/throw chosen/choose driven/drive frozen/freeze stolen/steal hung/hang drawn/draw fed/feed"
-    ).split()
+FRAMES: tuple[tuple[re.Pattern[str], Written], ...] = tuple(
+    (re.compile(pattern), written) for pattern, written in (*SAYINGS, *_RULES)
 )
-_BARE = {"spoken": "speak", "used": "use", "eaten": "eat", "worn": "wear", "celebrated": "celebrate",
-         "made": "make", "built": "build", "formed": "form", "produced": "produce"}
-_MADE = {
-    "shorter": "shorten", "more concise": "shorten", "longer": "lengthen", "simpler": "simplify", "better": "improve",
-    "clearer": "clarify", "more formal": "formalize", "formal": "formalize", "more professional": "formalize",
-}  # fmt: skip
-
-
-def active(word: str) -> str:
-    """Of any participle."""
-    return _ACTIVE.get(word) or (base(word) if word.endswith("ed") else word)
-
-
-def base(word: str) -> str:
-    """Of a participle in -ed: charge of charged, stop of stopped."""
-    stem = word.removesuffix("ed")
-    if f"{stem}e" in packaged() and (stem not in packaged() or stem.endswith(("s", "c", "g", "v"))):
-        return f"{stem}e"
-    doubled = len(stem) > 3 and stem[-1] == stem[-2] and stem[-1] not in "lsfz"
-    return stem[:-1] if doubled else stem
-
-
-def _bare(thing: str) -> str:
-    """Without its article."""
-    return re.sub(r"^(?:the|an?|my|our|your) ", "", thing.strip())
-
-
-FRAMES = tuple((re.compile(pattern), written) for pattern, written in (*_THINGS, *_RULES))
 
 
 def framed(line: str) -> str:

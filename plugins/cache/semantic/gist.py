@@ -7,16 +7,17 @@ password` and `password for guests` are one; `from A to B` and `from B to A` are
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from plugins.cache.semantic.frames import TASKS, TECH
+from plugins.cache.semantic.frames import TASKS
 from plugins.cache.semantic.lexicon import plain
+from plugins.cache.semantic.sayings import TECH
 from plugins.cache.semantic.synonyms import weakly
 from plugins.cache.semantic.words import FUNCTION, HEADS, LEFT_OUT, WEEKDAYS, listed
-
 
 Link = tuple[str, str, str]
 """What hangs there, on which word, and what it belongs to."""
@@ -40,7 +41,7 @@ WITHIN = listed("of for loc in on about")
 """What hangs on these belongs to the word before."""
 NEAR_ALIKE = frozenset(
     frozenset(pair) for pair in (("of", "loc"), ("of", "in"), ("of", "about"), ("on", "about"), ("of", "on"),
-                                 ("in", "loc"))
+                                 ("in", "loc"), ("for", "loc"))
 )  # fmt: skip
 MOST_DIFFERING = 2
 LEAST_NAMED = 3
@@ -50,6 +51,12 @@ OF_FOR = frozenset({"of", "for"})
 SENT = listed("photo picture letter message gift email note card poem song video report story quote book present post")
 """What is of somebody is not for him."""
 TOOLS = listed(TECH.removeprefix("(?:").removesuffix(")").replace("|", " "))
+HANDS = listed(
+    "add remove delete update cancel create make set turn sort count format convert check test find call send build"
+    " implement extract generate kind locate"
+)
+"""What somebody who names a language or program and does not ask may have meant to ask how to do."""
+UNIT = "unit"
 POINTING = listed("this that these those")
 TIMES = listed(
     "week month year day morning afternoon evening night weekend quarter time season spring summer autumn winter hour"
@@ -59,7 +66,9 @@ AUXILIARIES = listed("was did will would have been")
 """Say when: wherever they stand."""
 KINDS = {"qhow": "how", "iwant": "how", "qwhat": "what", "what": "what", "qgive": "give", "how": "how"}
 MEASURES = listed("many much long often frequently far old tall big deep heavy fast soon")
-LEASTS = listed("only family apply reply supply early italy july ugly likely friendly elderly assembly anomaly butterfly")
+LEASTS = listed(
+    "only family apply reply supply early italy july ugly likely friendly elderly assembly anomaly butterfly"
+)
 MOVED = listed("forever online offline again now abroad faster quicker together separately twice")
 DEFINITE = re.compile(
     r"\b(?:my|the|this|that|our|your|his|her|their|last|first|next|latest|newest|each|every|one|an?)\s+(?:([a-z]+)\s+)?([a-z]+)"
@@ -82,6 +91,8 @@ class Gist:
     """Of those that stand in their plain form."""
     definite: frozenset[str] = frozenset()
     """Plain forms of the words of which one is meant: there the plural is another question."""
+    units: frozenset[str] = frozenset()
+    """In what the answer is wanted."""
     bare: bool = False
     """Only words that name things: typed as into a search box, in any order."""
     order: tuple[str, ...] = ()
@@ -110,6 +121,8 @@ def gist(line: str, words: Sequence[Said]) -> Gist:
     kind, kept = _kind(list(_kept(words)))
     kept, times = _timed(kept)
     kept, tool = _tooled(kept)
+    units = frozenset(word.said for word in kept if word.said.startswith(UNIT))
+    kept = [word for word in kept if word.said not in units]
     main, groups = _groups(kept)
     links: list[Link] = []
     main, beside = _merged(main, groups, links)
@@ -127,6 +140,7 @@ def gist(line: str, words: Sequence[Said]) -> Gist:
         frozenset(plain(word.said) for word in words if _plural(word.said)),
         frozenset(word.said for word in words if plain(word.said) == word.said),
         _definite(line, kind, main),
+        units,
         not kind and not groups and not FUNCTION.intersection(line.split()),
     )  # fmt: skip
 
@@ -135,22 +149,33 @@ def same(one: Gist, other: Gist) -> bool:
     """Whether the two ask the same; False where that is not certain."""
     if not one or conflict(one, other):
         return False
-    return (one.whole == other.whole and alike(one.kind, other.kind, one.words)) or _named(one, other)
+    if one.whole != other.whole:
+        return _named(one, other)
+    done = one.words[:1] and one.words[0] in HANDS and any(group[0] == "tool" for group in one.beside)
+    return alike(one.kind, other.kind, one.words) or (bool(done) and {one.kind, other.kind} == {"", "how"})
 
 
 def _named(one: Gist, other: Gist) -> bool:
     """Whether one only names what the other asks for: there what belongs to a thing may stand before or behind it."""
-    if one.bare == other.bare or one.beside or other.beside or len(one.words) < LEAST_NAMED:
+    if one.bare == other.bare or one.beside != other.beside or len(one.words) + len(one.beside) < LEAST_NAMED:
         return False
     asked = other if one.bare else one
-    return bool(asked.links) and asked.kind in ("how", "what", "give", "") and sorted(one.words) == sorted(other.words)
+    return (
+        bool(asked.links or asked.beside)
+        and asked.kind in ("how", "what", "give", "")
+        and sorted(one.words) == sorted(other.words)
+    )
 
 
 def close(one: Gist, other: Gist) -> bool:
     """Whether the two would ask the same if words that may well mean the same did."""
-    if not one or len(one.words) != len(other.words) or one.beside != other.beside or one.order or other.order:
+    if not one.words or not other.words or one.order or other.order:
         return False
-    differing = [(mine, facing) for mine, facing in zip(one.words, other.words, strict=True) if mine != facing]
+    ours, theirs = (one.words, *one.beside), (other.words, *other.beside)
+    if list(map(len, ours)) != list(map(len, theirs)):
+        return False
+    pairs = zip(itertools.chain(*ours), itertools.chain(*theirs), strict=True)
+    differing = [(mine, facing) for mine, facing in pairs if mine != facing]
     return (
         0 < len(differing) <= MOST_DIFFERING
         and all(weakly(mine, facing) for mine, facing in differing)
@@ -164,10 +189,13 @@ def conflict(one: Gist, other: Gist) -> str:
     """What is not the same although the words are: number, whose, place; empty: nothing."""
     if found := number(one, other):
         return found
+    if one.units and other.units and one.units != other.units:
+        return "unit"
     shared = dict(one.owners).keys() & dict(other.owners).keys()
     if any(word in shared for word, _ in set(one.owners) ^ set(other.owners)):
         return "whose"
-    if any(_elsewhere(mine, theirs) for mine in one.links for theirs in other.links):
+    ours, theirs = set(one.links) - set(other.links), set(other.links) - set(one.links)
+    if any(_elsewhere(mine, facing) for mine in ours for facing in theirs):
         return "place"
     return ""
 
@@ -241,7 +269,7 @@ def _timed(words: list[Said]) -> tuple[list[Said], list[str]]:
 def _tooled(words: list[Said]) -> tuple[list[Said], str]:
     """Without the one language or program that it is about, and which that is: `in Python`, `a Python list`."""
     found = [at for at, word in enumerate(words) if word.said in TOOLS]
-    if len(found) != 1 or len(words) < LEAST_NAMED:
+    if len(found) != 1 or len(words) < 2:
         return words, ""
     at = found[0]
     before = words[at - 1].key if at else ""
@@ -267,9 +295,7 @@ def _head(phrase: Sequence[str]) -> bool:
     return phrase[0] in HEADS or phrase[0] == "loc" or phrase[0] == "."
 
 
-def _merged(
-    main: list[str], groups: list[list[str]], links: list[Link]
-) -> tuple[list[str], list[tuple[str, ...]]]:
+def _merged(main: list[str], groups: list[list[str]], links: list[Link]) -> tuple[list[str], list[tuple[str, ...]]]:
     chain = [list(main), *map(list, groups)]
     for at in range(len(chain) - 1, 0, -1):
         group, before = chain[at], chain[at - 1]

@@ -37,6 +37,9 @@ class Tally:
     right: int = 0
     wrong: int = 0
     unclear: int = 0
+    told_right: int = 0
+    told_wrong: int = 0
+    """Of the right and wrong ones, those that somebody said: every worker hears of them."""
 
     @property
     def judged(self) -> int:
@@ -88,9 +91,18 @@ class Learned:
         """A verdict is taken back. What it brought against an answer stays: others may be asked for it."""
         tally = self.tally(agent)
         if right:
-            tally.right = max(0, tally.right - 1)
+            tally.right, tally.told_right = max(0, tally.right - 1), max(0, tally.told_right - 1)
         else:
-            tally.wrong = max(0, tally.wrong - 1)
+            tally.wrong, tally.told_wrong = max(0, tally.wrong - 1), max(0, tally.told_wrong - 1)
+
+    def told(self, agent: str, key: bytes | None, near: float, right: bool) -> None:
+        """A verdict of somebody who had the answer. `key`: None of an answer that another worker gave."""
+        tally = self.tally(agent)
+        if right:
+            tally.told_right += 1
+        else:
+            tally.told_wrong += 1
+        self.tell(agent, key, near, right)
 
     def tell(self, agent: str, key: bytes | None, near: float, right: bool | None) -> None:
         """A verdict; None: nobody can say. `key`: None of an answer that another worker gave."""
@@ -108,12 +120,18 @@ class Learned:
             if len(self._least) > ANSWERS:
                 self._least.popitem(last=False)
 
+    def stricter(self) -> tuple[int, int]:
+        """Answers given only to nearer texts since they were wrong once, and those given to none."""
+        barred = sum(times > 1 for times, _ in self._least.values())
+        return len(self._least) - barred, barred
+
     def report(self) -> dict[str, Mapping[str, float]]:
         """By agent; `wrong_at_most` is a share, at 95 %."""
         return {
             agent: {
                 "would": tally.would, "served": tally.served, "right": tally.right, "wrong": tally.wrong,
-                "unclear": tally.unclear, "wrong_at_most": round(tally.wrong_at_most(), 4),
+                "unclear": tally.unclear, "told_right": tally.told_right, "told_wrong": tally.told_wrong,
+                "wrong_at_most": round(tally.wrong_at_most(), 4),
             }
             for agent, tally in self._agents.items()
         }  # fmt: skip

@@ -37,7 +37,7 @@ class SemanticOptions:
     typos: bool = False
     """Whether texts that the rules alone find the same (other spelling, politeness, order, known synonyms) count
     without an embedder."""
-    threshold: float = 0.9
+    threshold: float = 0.8
     """Least cosine where the rules are not sure by themselves; what is learned may raise it."""
     wrong_at_most: float = 0.01
     """Share of wrong answers at which it stops by itself: once that many are proven (at 95 %), an agent's calls are

@@ -44,6 +44,9 @@ LOC = "loc"
 """in, at: where, alike."""
 
 
+NOTHING = Gist()
+
+
 @dataclass(frozen=True, slots=True)
 class Word:
     """One word: as written (lower case), and the form that stands for it and all that may stand in its place."""
@@ -78,7 +81,7 @@ class Reading:
     names: frozenset[str] = frozenset()
     worded: bool = False
     """Asks about words as such: another form of one is another question."""
-    gist: Gist = Gist()
+    gist: Gist = NOTHING
 
     @property
     def keys(self) -> frozenset[str]:

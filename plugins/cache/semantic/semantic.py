@@ -131,7 +131,7 @@ class Semantic:
             if was == right:
                 return
             self.learned.untell(verdict.agent, was)
-        self.learned.tell(verdict.agent, self._served.get(verdict.call), float(verdict.note), right)
+        self.learned.told(verdict.agent, self._served.get(verdict.call), float(verdict.note), right)
 
     def prune(self) -> int:
         """Forgets the texts whose answers are gone."""
@@ -139,9 +139,12 @@ class Semantic:
         return self.index.prune(lambda key: self._find(key) is not None)
 
     def report(self) -> dict[str, Any]:
-        """What was found and what became of it, by agent."""
+        """What was found and what became of it, by agent; `raised` and `barred`: answers that are given only to nearer
+        texts, or to none, since they were wrong."""
+        raised, barred = self.learned.stricter()
         return {
             "texts": len(self.index), "bytes": self.index.used_bytes, "agents": self.learned.report(),
+            "raised": raised, "barred": barred,
             "embedders": sorted(name for name, each in self._embedders.items() if each is not None),
         }  # fmt: skip
 

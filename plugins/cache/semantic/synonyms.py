@@ -12,7 +12,8 @@ from types import MappingProxyType
 PACKAGED = "synonyms.bin"
 
 SURE = """
-get obtain receive / buy purchase / begin start commence / fix repair mend resolve solve troubleshoot / quick fast / quickest fastest / quicker faster
+get obtain receive / buy purchase / begin start commence / fix repair mend resolve solve troubleshoot
+quick fast / quickest fastest / quicker faster
 quickly fast / inexpensive cheap / tell inform / change alter amend modify / phone telephone / mobile cellphone
 photo photograph picture pic / kid child children / holiday vacation / shipping delivery shipment / ship deliver
 price cost pricing / restart reboot / display show / automatic auto / automatically auto / yearly annual annually
@@ -67,9 +68,9 @@ inhabitant resident / meaning definition / rule regulation / law legislation / c
 photo image / teacher instructor / homework assignment / notification alert / securely safely / abroad overseas
 recently lately / now currently / best top / well-known famous / delicious tasty / operate use utilise utilize
 solve resolve / revenue turnover / inspect examine / forever permanently
-tasty yummy / 
+tasty yummy /
 colour color / grey gray / programme program / grandma grandmother / grandpa grandfather
-mommy mother / daddy father / pup puppy / specs specification / convo conversation / 
+mommy mother / daddy father / pup puppy / specs specification / convo conversation /
 evidence proof / wifi wi-fi / regex regexp / tutorial walkthrough / repository repo / unregister deregister
 bug defect / spectacles eyeglasses / holiday vacation / rotate spin
 overview summary synopsis / beverage drink / cuisine food / feline cat / canine dog / automobile car
@@ -100,7 +101,8 @@ plan scheme / position place / road route street / search look / test check exam
 grow increase rise / fall drop decrease / reduce lower cut / raise increase / stay remain / gather collect
 carry bring take / pack bring / lose misplace / guest visitor / track follow / arrive come / permit licence
 cost charge / pay salary wage / garbage waste / bus coach / dinner meal / class course lesson / term period
-leave holiday / save keep / method way / entry access / enter access / trade swap / stop quit / energy power / grade result / expire end / teach train / create setup / weather forecast / happen occur / place restaurant
+leave holiday / save keep / method way / entry access / enter access / trade swap / stop quit / energy power
+grade result / agent agency / switch move / expire end / teach train / create setup / weather forecast / happen occur / place restaurant
 change replace / begin originate / restore recover
 """
 """As `SURE`, but only where an embedder finds the whole texts as near as can be."""

@@ -46,8 +46,8 @@ def _alike(table: str) -> Mapping[str, str]:
 GERMAN = Tongue(
     listed(
         "ich wie wo wann warum wieso wer welche welcher welches mein meine meinen der die das den dem ein eine einen ist"
-        " sind nicht kann mit ohne und oder von nach fur bitte man habe haben wird werden mir mich auf zu im am es gibt"
-        " viel viele was bei"
+        " sind nicht kann mit ohne und oder von nach fur bitte man habe haben wird werden mir mich auf zu im am"
+        " es gibt viel viele was bei"
     ),
     listed(
         "der die das den dem des ein eine einen einem einer eines mein meine meinen meinem meiner meines unser unsere"
@@ -58,10 +58,12 @@ GERMAN = Tongue(
         (r"^(?:hallo|hi|hey|guten (?:tag|morgen|abend)|moin|servus)\b[ ,!.]*", ""),
         (r"[ ,!.?]*\b(?:danke(?: schon)?|vielen dank|bitte|lg|mfg|danke im voraus)[ ,!.?]*$", ""),
         (r"^bitte[ ,]*", ""),
-        (r"^(?:(?:konnen|konnten) sie|(?:kannst|konntest) du)(?: mir)?(?: bitte)? (?:sagen|erklaren|verraten|helfen|zeigen)"
+        (r"^(?:(?:konnen|konnten) sie|(?:kannst|konntest) du)(?: mir)?(?: bitte)? (?:sagen|erklaren|verraten|helfen"
+     r"|zeigen)"
          r"[ ,]*", ""),
         (r"^(?:sag|sagen sie|erklar|erklaren sie|zeig|zeigen sie)(?: mir)?(?: bitte)?[ ,]+(?=w)", ""),
-        (r"^(?:ich (?:mochte|wurde gerne?|will|wusste gerne?)(?: gerne?)?(?: wissen)?|weisst du|wissen sie)[ ,]+(?=w)", ""),
+        (r"^(?:ich (?:mochte|wurde gerne?|will|wusste gerne?)(?: gerne?)?(?: wissen)?|weisst du"
+     r"|wissen sie)[ ,]+(?=w)", ""),
         (r"\bwie (?:kann|konnte|muss|soll|sollte|darf) (?:ich|man|wir) ", "wie "),
         (r"\bwo (?:kann|konnte|muss|soll|sollte|darf) (?:ich|man|wir) ", "wo "),
         (r"\bwas ist der (?:beste |richtige )?weg,? (?:um )?", "wie "), (r"\bwas muss ich tun,? um ", "wie "),
@@ -84,7 +86,8 @@ SPANISH = Tongue(
     _rules(
         (r"^[¿¡ ]+", ""), (r"^(?:hola|buenos dias|buenas tardes|buenas)\b[ ,!.]*", ""),
         (r"[ ,!.?]*\b(?:gracias|muchas gracias|por favor|porfa)[ ,!.?]*$", ""), (r"^por favor[ ,]*", ""),
-        (r"^(?:me )?(?:puedes|puede|podrias|podria)(?: usted)? (?:decirme|decir|explicarme|explicar|indicarme|indicar)[ ,¿]*",
+        (r"^(?:me )?(?:puedes|puede|podrias|podria)(?: usted)? (?:decirme|decir|explicarme|explicar|indicarme"
+     r"|indicar)[ ,¿]*",
          ""),
         (r"^(?:dime|digame|indicame|explicame)[ ,:¿]+", ""),
         (r"^(?:quisiera|quiero|necesito|me gustaria) saber[ ,:¿]*", ""), (r"^por favor[ ,]*", ""),
@@ -110,8 +113,10 @@ FRENCH = Tongue(
         (r"^(?:svp|stp|s'il (?:vous|te) plait)[ ,]*", ""),
         (r"^(?:pouvez-vous|pourriez-vous|peux-tu|pourrais-tu)(?: me)? (?:dire|expliquer|indiquer)[ ,:]*", ""),
         (r"^(?:dites|dis|expliquez|explique)-moi[ ,:]*", ""),
-        (r"^(?:je (?:voudrais|veux|souhaite)|j'aimerais) savoir[ ,:]*", ""), (r"\best[- ]ce que\b|\best[- ]ce qu'", " "),
-        (r"\bcomment (?:puis-je|peut-on|je peux|faire pour|dois-je|je dois|on peut|pouvons-nous|fait-on pour) ", "comment "),
+        (r"^(?:je (?:voudrais|veux|souhaite)|j'aimerais) savoir[ ,:]*", ""),
+    (r"\best[- ]ce que\b|\best[- ]ce qu'", " "),
+        (r"\bcomment (?:puis-je|peut-on|je peux|faire pour|dois-je|je dois|on peut|pouvons-nous"
+     r"|fait-on pour) ", "comment "),
         (r"\bou (?:puis-je|peut-on|je peux|on peut) ", "ou "),
         (r"\bquelle est la (?:meilleure )?(?:facon|maniere) (?:de |d')", "comment "),
         (r"\b(?:quel est le prix (?:de |d'|du )|combien ca coute |combien coutent )", "combien coute "),
@@ -137,7 +142,9 @@ def foreign(lower: str, english: int) -> Gist | None:
 
 
 def same(one: Gist, other: Gist) -> bool:
-    """Whether two with equal words, as far as `Gist.words` tells, are the same: one verb may have changed its form."""
+    """Whether two of one language ask the same: one verb may have changed its form. Of English ones: False."""
+    if not one.order or not other.order or one.kind != other.kind or one.whole != other.whole:
+        return False
     tongue = TONGUES["dsf".index(one.kind)]
     ours, theirs = list(one.order), list(other.order)
     if ours == theirs:

@@ -120,7 +120,9 @@ async def test_without_the_store_old_texts_stay_as_they_come() -> None:
 async def test_an_old_text_is_made_shorter_where_the_provider_has_no_cache() -> None:
     plugin = made()
     for _ in range(4):
-        asked = call([asks("Hi"), {"role": "assistant", "content": "Hi."}, asks("Ho")], conversation="other")
+        told = [asks("Hi"), calls("1"), gives("1", "All is well. " * 40), {"role": "assistant", "content": "Hi."}]
+        asked = call([*told, asks("Ho")], conversation="other")
+        await plugin.request(asked)
         asked.response = Response(usage=Usage(input=5000, output=10), usage_source="provider")
         await plugin.finish(asked)
     exchange = call([asks("Look"), calls("1"), gives("1", ROWS), {"role": "assistant", "content": "."}, asks("More")])
@@ -141,7 +143,8 @@ async def test_nothing_is_touched_before_a_cache_mark_while_nothing_is_known_of_
     await plugin.request(exchange)
     assert not exchange.request.changed
     for _ in range(4):
-        asked = call([*turn()[:2], asks("x")], dialect="messages", max_tokens=10, conversation="other")
+        asked = call(turn(), dialect="messages", max_tokens=10, conversation="other")
+        await plugin.request(asked)
         asked.response = Response(usage=Usage(input=100, cache_read=100), usage_source="provider")
         await plugin.finish(asked)
     exchange = call(turn(), dialect="messages", max_tokens=10)

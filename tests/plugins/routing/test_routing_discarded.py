@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from proxy.control.money import Money
-from proxy.live import Alias, Entry
+from proxy.live import Alias, Entry, Streams
 from proxy.store.history import History
 from tests.asking import Asking, asking
 from tests.kit import FakeClock
@@ -160,6 +160,22 @@ async def test_of_a_fallback_what_the_failed_stream_told_is_paid_for() -> None:
         (first,) = record["discarded"]
         assert first["input_tokens"] > 0
         assert record["input_tokens"] > first["input_tokens"]
+
+
+@pytest.mark.parametrize("surface", ["chat", "messages"])
+async def test_of_an_answer_that_broke_off_while_it_was_gathered_what_came_is_paid_for(surface: str) -> None:
+    aliases = fallback("a[[sim chunks=4 error=5]]", "b")
+    async with asking(aliases=aliases, streams=Streams(streaming="auto")) as weir:
+        path = {"chat": PATH, "messages": "/v1/messages"}[surface]
+        sent = {"model": "both", "max_tokens": 99, "messages": [{"role": "user", "content": "hi, you"}]}
+        came = await weir.post(path, orjson.dumps(sent), surface)
+        assert (came.status, came.headers["x-weir-model"]) == (200, "b")
+        record = await weir.record()
+        (first,) = record["discarded"]
+        assert first["input_tokens"] > 0
+        assert first["usage_source"] == ("estimated" if surface == "chat" else "provider")
+        assert record["input_tokens"] > first["input_tokens"]
+        assert record["cost_nano_usd"] == 1000 * (record["input_tokens"] + record["output_tokens"])
 
 
 def fallback(model: str, then: str) -> dict[str, Any]:

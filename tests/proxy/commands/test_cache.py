@@ -67,6 +67,27 @@ def test_figures_are_told_for_people_and_for_programs(
     assert main(["cache", "stats", *PLACE]) == 1
 
 
+def test_what_became_of_calls_in_other_words_is_told(
+    asked: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    tally = {"would": 6, "served": 3, "right": 6, "wrong": 1, "unclear": 4, "wrong_at_most": 0.4567}
+    fresh = {"would": 1, "served": 0, "right": 0, "wrong": 0, "unclear": 1, "wrong_at_most": 1.0}
+    words = {
+        "texts": 20, "bytes": 2**19, "raised": 2, "barred": 1, "embedders": ["minilm"],
+        "agents": {"new": fresh, "a": tally},
+    }  # fmt: skip
+    asked["found"] = {**STATS, "in_other_words": words}
+    assert main(["cache", "stats", *PLACE]) == 0
+    assert capsys.readouterr().out.splitlines()[3:] == [
+        "in other words: 20 texts remembered, 0.5 MiB; embedder: minilm",
+        "  a: answered 3, would have answered 6 more (shadow, explored or stopped); compared with the live answer or"
+        " judged: 6 the same, 1 different, 4 not to be told; wrong at most 45.7% (95 %)",
+        "  new: answered 0, would have answered 1 more (shadow, explored or stopped); compared with the live answer or"
+        " judged: none yet, 1 not to be told",
+        "  once wrong: 2 answers are given only to nearer texts than the one they were wrong for, 1 to none",
+    ]
+
+
 class Weir(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     heard: list[tuple[str, Any, str | None, str | None]]

@@ -106,13 +106,13 @@ PAID = {
     "free": {"url": "https://e.test", "models": ["phi"], "auth": "none"},
 }
 PAYS = "give the upstream `key: env:NAME`, or `auth: none` where it needs none"
+ELSEWHERE = f"cheap has no key, and a caller's own credential goes to openai only: {PAYS}"
 
 
 @pytest.mark.parametrize(
     ("name", "how", "asked", "words"),
     [
-        ("qwen", "target", ("gpt-*",), f"cheap has no key, and a caller's own credential goes to openai only: {PAYS}"),
-        ("cheap/qwen", "model", ("smart",), f"cheap has no key, and a caller's own credential goes to openai only: {PAYS}"),
+        ("qwen", "target", ("gpt-*",), ELSEWHERE), ("cheap/qwen", "model", ("smart",), ELSEWHERE),
         ("qwen", "target", ("qw*",), ""), ("qwen", "target", ("*",), ""), ("qwen", "target", (), ""),
         ("haiku", "target", ("gpt-*",), ""), ("phi", "target", ("gpt-*",), ""), ("gpt-4", "target", ("gpt-*",), ""),
         ("cheap/qwen", "upstream", (), f"cheap has no key, and a call of Weir's own brings none: {PAYS}"),

@@ -236,6 +236,8 @@ def test_what_is_accepted_but_not_used_yet_is_said(tmp_path: Path) -> None:
     )
     assert any(words.startswith("learning: learning.drift_threshold is accepted, but its") for words in made.warnings)
     assert any("agents: min_instances of single agents is accepted" in words for words in made.warnings)
+    made = load("learning: {enabled: false}", {}, folder=tmp_path)
+    assert not any(words.startswith("learning") for words in made.warnings)
 
 
 def test_what_the_environment_says_of_the_cache_is_what_its_plugin_does(tmp_path: Path) -> None:

@@ -61,3 +61,18 @@ async def test_figures_of_all_workers_are_summed() -> None:
     one = {"entries": 1, "hit": 2, "strategy": "lru", "shelves": ["shared"]}
     told = await caches(Workers(one, {**one, "hit": 5}, None)).stats()
     assert (told["entries"], told["hit"], len(told["workers"])) == (2, 7, 2)
+
+
+async def test_what_was_found_in_other_words_is_summed_and_a_verdict_that_all_heard_counts_once() -> None:
+    tally = {"would": 3, "served": 1, "right": 5, "wrong": 1, "unclear": 2, "told_right": 4, "told_wrong": 1}
+    words = {"texts": 10, "bytes": 100, "raised": 1, "barred": 0, "embedders": ["minilm"], "agents": {"a": tally}}
+    other = {**words, "embedders": [], "agents": {"a": {**tally, "served": 2}, "b": tally}}
+    told = await caches(Workers({"in_other_words": words}, {"in_other_words": other}, {"in_other_words": None})).stats()
+    found = told["in_other_words"]
+    assert (found["texts"], found["raised"], found["embedders"]) == (20, 2, ["minilm"])
+    assert {name: found["agents"]["a"][name] for name in ("served", "would", "right", "wrong", "unclear")} == {
+        "served": 3, "would": 6, "right": 6, "wrong": 1, "unclear": 4,
+    }  # fmt: skip
+    assert 1 / 7 < found["agents"]["a"]["wrong_at_most"] < 0.6
+    assert found["agents"]["b"]["right"] == 5
+    assert (await caches(Workers({"in_other_words": None})).stats())["in_other_words"] is None

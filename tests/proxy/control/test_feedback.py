@@ -34,7 +34,10 @@ class Case:
         )  # fmt: skip
         self.pushed: list[dict[str, Any]] = []
         executions = Executions(self.recorder.history, self.recorder)
-        self.feedback = Feedback(self.recorder, executions, self.clock, Redactor(), self.pushed.append)
+        self.learns = True
+        self.feedback = Feedback(
+            self.recorder, executions, self.clock, Redactor(), self.pushed.append, learns=lambda: self.learns
+        )
 
     async def call(self, number: int = 1, **fields: Any) -> None:
         fields = {"lessons": NOTE, "tenant": "t1", **fields}
@@ -177,3 +180,12 @@ async def test_what_is_no_verdict_is_refused(case: Case, wish: Any) -> None:
 async def test_what_is_no_number_of_a_verdict_is_refused(case: Case, heard: Any) -> None:
     with pytest.raises(BadRequest):
         await case.feedback.after(heard)
+
+
+async def test_where_nothing_is_to_be_learnt_verdicts_are_kept_for_when_it_is(case: Case) -> None:
+    await case.call()
+    case.learns = False
+    assert await case.say() == {"state": "kept", "before": None, "taught": []}
+    assert (case.pushed, await case.feedback.after(0), len(case.kept())) == ([], [], 1)
+    case.learns = True
+    assert len(await case.feedback.after(0)) == 1

@@ -56,8 +56,11 @@ def test_unclear_verdicts_prove_nothing_and_the_report_says_all() -> None:
     learned.tell("a", b"k", 0.9, None)
     learned.tell("a", b"k", 0.9, True)
     assert learned.report() == {
-        "a": {"would": 2, "served": 0, "right": 1, "wrong": 0, "unclear": 1, "wrong_at_most": 0.95}
-    }
+        "a": {
+            "would": 2, "served": 0, "right": 1, "wrong": 0, "unclear": 1, "told_right": 0, "told_wrong": 0,
+            "wrong_at_most": 0.95,
+        }
+    }  # fmt: skip
     assert learned.tally("nobody").wrong_at_most() == 1.0
 
 
@@ -78,3 +81,16 @@ def test_an_answer_that_another_worker_gave_counts_for_its_agent_alone() -> None
     learned.tell("a", None, 0.9, False)
     assert learned.tally("a").wrong == 1
     assert learned._least == {}
+
+
+def test_what_somebody_said_is_counted_apart_too_and_what_is_stricter_since_then() -> None:
+    learned = Learned()
+    learned.told("a", b"k", 0.9, False)
+    learned.told("a", b"j", 0.9, False)
+    learned.tell("a", b"j", 0.9, False)
+    learned.told("a", None, 0.9, True)
+    found = learned.report()["a"]
+    assert (found["right"], found["wrong"], found["told_right"], found["told_wrong"]) == (1, 3, 1, 2)
+    assert learned.stricter() == (1, 1)
+    learned.untell("a", True)
+    assert learned.report()["a"]["told_right"] == 0
