@@ -15,6 +15,7 @@ from proxy.findings import Finding as Finding
 from proxy.findings import Saving as Saving
 from proxy.findings import Step as Step
 from proxy.findings import dumped as dumped
+from proxy.notes import LESSONS as LESSONS
 from proxy.notes import Key as Key
 from proxy.notes import Mask as Mask
 from proxy.notes import Notes as Notes
@@ -281,8 +282,6 @@ MASK: Key[Mask] = Key("mask")
 
 PINNED: Key[str] = Key("pinned")
 """Left by the plugin of this name, which has chosen the model of the call: who stands below leaves it."""
-LESSONS: Key[dict[str, Any]] = Key("lessons")
-"""What plugins will want to know of the call when somebody judges its answer (`Exchange.lesson`), by plugin."""
 RETRIEVED: Key[str] = Key("retrieved")
 """Of a call that reads what a provider keeps, or adds to it: the id of that answer or conversation (empty: a list)."""
 BUDGET_LEFT: Key[float] = Key("budget_left")
@@ -393,8 +392,7 @@ class Exchange:
         self.findings.append(finding)
 
     def lesson(self, plugin: str, note: Any) -> None:
-        """Leaves what the plugin is to be told with a verdict on this call (`Plugin.feedback`): a few numbers and names
-        as JSON, no text. It goes into the record."""
+        """Leaves, for the record, what the plugin is to be told with a verdict on this call: a little JSON, no text."""
         self.notes.setdefault(LESSONS, {})[plugin] = note
 
     def step(self, plugin: str, hook: str, what: str) -> None:

@@ -20,6 +20,10 @@ class Key(Generic[T]):
         return f"Key({self.name})"
 
 
+LESSONS: Key[dict[str, Any]] = Key("lessons")
+"""What plugins will want to know of the call when somebody judges its answer (`Exchange.lesson`), by plugin."""
+
+
 class Notes(dict[Key[Any], Any]):
     """Notes left on an exchange, by typed key."""
 

@@ -112,9 +112,9 @@ class Verdict(NamedTuple):
 
     call: str
     name: str
-    """What was judged of it, in the caller's word."""
+    """What was judged of it last, in the caller's word."""
     score: float
-    """From 0 (bad) to 1 (good)."""
+    """From 0 (bad) to 1 (good): the mean, where several things of one call are judged."""
     before: float | None
     """The score that it takes the place of, where this plugin has heard that one; None: it is the first."""
     tenant: str

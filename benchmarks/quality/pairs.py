@@ -17,6 +17,8 @@ from typing import Any
 from benchmarks.quality.report import held_out
 
 CORPUS = Path(__file__).resolve().parent.parent / "corpora" / "cache"
+WRITTEN = (("second", True), ("development", False))
+"""Files of pairs, and whether they were first measured unread."""
 FILLS = 3
 """So many times each template is filled."""
 SLOT = re.compile(r"\{(\w+)\}")
@@ -25,7 +27,7 @@ POLITE = ("Hi, {}", "{} Thanks!", "Hello, quick question: {}", "{} please", "Cou
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """`source`: fow or made; `held`: of the half that nobody looked at."""
+    """`source`: fow, made, or the file it stands in; `held`: was not looked at before it was first measured."""
 
     a: str
     b: str
@@ -36,7 +38,14 @@ class Pair:
 
 
 def pairs() -> list[Pair]:
-    return [*_published(), *_made()]
+    return [*_published(), *_made(), *(pair for name, held in WRITTEN for pair in _written(name, held))]
+
+
+def _written(name: str, held: bool) -> Iterator[Pair]:
+    """Those written by hand, a pair a line."""
+    for line in (CORPUS / f"{name}.tsv").read_text("utf-8").splitlines()[1:]:
+        same, kind, one, other = line.split("\t")
+        yield Pair(one, other, same == "yes", kind, name, held)
 
 
 def _published() -> Iterator[Pair]:

@@ -18,8 +18,9 @@ _MOMENT = (
 _NAME = r"(?<=[^.!?:\s])\s+[\"“'(]?[A-Z][\w.-]+"
 _PLACE = r"\b(?:in|at|on|under|near|behind|above|below|to|from|between|beside)\b|/|://"
 _REASON = (
-    r"\b(?:because|since|due|reason|so that|therefore|thus|as|cause[sd]?|led|owing|in order|why|prevent\w*|error|fail\w*"
-    r"|fatal|refused|denied|rejected|cannot|could not|unable|invalid|expired|exceeded|exhausted|missing|broken)\b"
+    r"\b(?:because|since|due|reason|so that|therefore|thus|as|cause[sd]?|led|owing|in order|why|prevent\w*|error"
+    r"|fail\w*|fatal|refused|denied|rejected|cannot|could not|unable|invalid|expired|exceeded|exhausted|missing"
+    r"|broken)\b"
 )
 _WAY = (
     r"\b(?:by|via|use[sd]?|using|run|set|click|choose|press|open|hold|push|type|select|enter|call|with|through|must"

@@ -19,7 +19,7 @@ def _lines() -> str:
 def forms() -> Mapping[str, str]:
     """The stem that an irregular form belongs to, by its own: `paid`, `pay`."""
     head = _lines().partition("\n\n")[0].split("\n")
-    return MappingProxyType(dict([(form, of) for form, _, of in (line.partition("=") for line in head if line)]))
+    return MappingProxyType({form: of for form, _, of in (line.partition("=") for line in head if line)})
 
 
 def meant(stem: str) -> list[str]:

@@ -19,14 +19,19 @@ MOST_CHARS, PART_CHARS = 800, 400
 """Of a sentence, and of the parts of longer ones."""
 LEAST_ROWS = 4
 LEAST_CELLS = 3
+MARK_CHARS = 400
+"""Longer lines are no rules and no headings."""
 _ABBREVIATED = re.compile(
     r"(?:^|[\s(\"'.])(?:[A-Zv]|Mrs?|Ms|Drs?|Prof|St|Sr|Jr|No|Nos|vs|etc|e\.g|i\.e|cf|ca|approx|Fig|Inc|Ltd|Co|al|pp?)\.$"
 )
-_SENTENCE = re.compile(r"[.!?…][\"'”’)\]*]*\s+(?=[\"'“‘(\[*]*[^\W\d_]|[\"'“‘(\[*]*\d|\S)|[。！？]+\s*")
+_SENTENCE = re.compile(r"[.!?…][\"'”’)\]*]*\s+(?=\S)|[。！？]+\s*")
 _LISTED = re.compile(r"[ \t]*(?:[-*+•#]|\d{1,3}[.)]|\([a-z\d]\)) ")
-_RULED = re.compile(r"[ \t]*[-=~*_+|: ]{3,}\s*$")
-_HEADING = re.compile(r"#{1,6} \S|={1,6} .*=\s*$|={2,6}[^=\s].*=\s*$")
-_LEAD = re.compile(r"[^\w\n]*(?:(?P<named>(?:[^\s.:!?]+ ){0,7}[^\s.:!?]+)\s*(?:\*\*)?[:?](?:\*\*)?|(?P<short>(?:[^\s.:!?]+ ){0,3}[^\s.:!?]+)\.)(?:\*\*)?\s+\S")
+_RULED = re.compile(r"[-=~*_+|: ]{3,}$")
+_HEADING = re.compile(r"#{1,6} \S|={1,6} .*=$|={2,6}[^=\s].*=$")
+_LEAD = re.compile(
+    r"[^\w\n]*(?:(?P<named>(?:[^\s.:!?]+ ){0,7}[^\s.:!?]+)\s*(?:\*\*)?[:?](?:\*\*)?"
+    r"|(?P<short>(?:[^\s.:!?]+ ){0,3}[^\s.:!?]+)\.)(?:\*\*)?\s+\S"
+)
 _CELLS = (",", "|", "\t", ";")
 
 
@@ -103,7 +108,7 @@ def _blocks(text: str) -> Iterator[str]:
                 fence, ended = "", True
             continue
         opens = bare[:3] in ("```", "~~~")
-        heads = bare[:1] in ("#", "=") and _HEADING.match(bare) is not None
+        heads = bare[:1] in ("#", "=") and _heads(bare)
         if block and bare and (opens or heads or ended):
             yield "".join(block)
             block, ended = [], False
@@ -118,8 +123,8 @@ def _blocks(text: str) -> Iterator[str]:
 def _block(made: _Building, lines: Sequence[str], filled: Sequence[str]) -> None:
     level = _level(lines, filled)
     if level:
-        made.title(lines[0] if len(lines) < 2 or not _RULED.match(lines[1]) else lines[0] + lines[1], level)
-        used = 1 if len(lines) < 2 or not _RULED.match(lines[1]) else 2
+        made.title(lines[0] if len(lines) < 2 or not _ruled(lines[1]) else lines[0] + lines[1], level)
+        used = 1 if len(lines) < 2 or not _ruled(lines[1]) else 2
         lines = lines[used:]
         filled = [line for line in lines if line.strip()]
         if not filled:
@@ -143,9 +148,9 @@ def _level(lines: Sequence[str], filled: Sequence[str]) -> int:
         return 0
     if first[0] == "#" and (depth := len(first) - len(first.lstrip("#"))) <= 6 and first[depth : depth + 1] == " ":
         return depth
-    if first[0] == "=" and _HEADING.match(first):
+    if first[0] == "=" and _heads(first):
         return min(6, (len(first) - len(first.lstrip("= ")) + 1) // (2 if first[1] == " " else 1))
-    if len(lines) > 1 and len(first) > 2 and _RULED.match(lines[1]) and len(lines[1].strip()) >= 0.6 * len(first):
+    if len(lines) > 1 and len(first) > 2 and _ruled(lines[1]) and len(lines[1].strip()) >= 0.6 * len(first):
         return 2 if lines[1].strip()[0] == "=" else 3 if "|" not in first and "  " not in first else 0
     if len(first) > TITLE_CHARS or first[-1] in ".,;!?|" or _LISTED.match(first) or len(first.split()) > TITLE_WORDS:
         return 0
@@ -156,12 +161,20 @@ def _level(lines: Sequence[str], filled: Sequence[str]) -> int:
     return 7 if len(filled[1].strip()) > 1.3 * len(first) and filled[1][:1] not in " \t" and len(first) < 50 else 0
 
 
+def _heads(bare: str) -> bool:
+    return len(bare) <= MARK_CHARS and _HEADING.match(bare) is not None
+
+
+def _ruled(line: str) -> bool:
+    return len(line) <= MARK_CHARS and _RULED.match(line.strip()) is not None
+
+
 def _is_table(filled: Sequence[str]) -> bool:
     if len(filled) < LEAST_ROWS:
         return filled[0].lstrip()[0] == "|" and len(filled) > 1
     if sum(line.lstrip()[0] == "|" for line in filled) > 0.8 * len(filled):
         return True
-    if any(_RULED.match(line) and line.count(" ") > 1 for line in filled[1:3]):
+    if any(_ruled(line) and line.count(" ") > 1 for line in filled[1:3]):
         return True
     return any(_columns(filled, mark) for mark in _CELLS)
 
@@ -178,7 +191,7 @@ def _rows(made: _Building, lines: Sequence[str]) -> None:
     for number, line in enumerate(lines):
         if not line.strip():
             _append(made, line)
-        elif number and _RULED.match(line) and len(made.done) == header + 1:
+        elif number and _ruled(line) and len(made.done) == header + 1:
             made.done[-1].text += line
         else:
             made.add(line, header=header if len(made.done) > header else -1)
@@ -189,7 +202,11 @@ def _is_wrapped(filled: Sequence[str]) -> bool:
     if len(filled) < 2:
         return True
     inner = [len(line) for line in filled[:-1]]
-    if any(map(_LISTED.match, filled)) or not 40 <= max(inner) <= WRAPPED_CHARS or 2 * sum(inner) < max(inner) * len(inner):
+    if (
+        any(map(_LISTED.match, filled))
+        or not 40 <= max(inner) <= WRAPPED_CHARS
+        or 2 * sum(inner) < max(inner) * len(inner)
+    ):
         return False
     begins = [line.lstrip()[:4] for line in filled]
     going_on = sum([begin[:1].islower() for begin in begins[1:]])
@@ -237,7 +254,9 @@ def _sentence(made: _Building, text: str, lead: str) -> None:
     """One that never ends is cut at blanks."""
     start = 0
     while len(text) - start > MOST_CHARS:
-        end = max(text.rfind(mark, start + PART_CHARS // 2, start + PART_CHARS) for mark in ("\n", ", ", "; ", " ", ","))
+        end = max(
+            text.rfind(mark, start + PART_CHARS // 2, start + PART_CHARS) for mark in ("\n", ", ", "; ", " ", ",")
+        )
         end = start + PART_CHARS if end < 0 else end + 1
         made.add(text[start:end], lead=lead)
         start = end

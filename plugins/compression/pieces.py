@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Protocol
 
 from plugins.compression import table
+from plugins.compression.minify import valid
 from plugins.compression.passages import Passage, passages
 
 GAP = "[...]"
@@ -15,8 +16,18 @@ MEMBER_CHARS = 500
 STRING_CHARS = 300
 """Longer strings are cut by their passages."""
 DEEP = 12
+INSIDE = -1
+"""In a path: the JSON that a string holds."""
 Json = Any
 Path = tuple[str | int, ...]
+
+
+def nothing_of(text: str) -> tuple[str, ...]:
+    """What says that all of a text is left out, the shortest last; JSON of JSON."""
+    opens = text.lstrip()[:1] if valid(text) else ""
+    if opens in ("{", "["):
+        return table.written({LEFT_OUT: "all"}), "{}" if opens == "{" else "[]"
+    return GAP, "…"
 
 
 class Piece(Protocol):
@@ -108,14 +119,24 @@ def _move(parts: Sequence[Passage], by: int) -> None:
 
 
 def _members(value: Json, path: Path) -> Iterator[tuple[Path, Json]]:
+    inside = _inside(value)
+    if inside is not None:
+        yield from _members(inside, (*path, INSIDE))
+        return
     kind = type(value)
-    if (kind is not dict and kind is not list) or not value or len(path) >= DEEP:
-        yield path, value
-    elif len(path) and len(table.written(value)) <= MEMBER_CHARS:
+    whole = (kind is not dict and kind is not list) or not value or len(path) >= DEEP
+    if whole or (path and len(table.written(value)) <= MEMBER_CHARS):
         yield path, value
     else:
         for key, inner in value.items() if kind is dict else enumerate(value):
             yield from _members(inner, (*path, key))
+
+
+def _inside(value: Json) -> Json:
+    """The value of a long string that is JSON; None of others."""
+    if type(value) is str and len(value) > MEMBER_CHARS and value.lstrip()[:1] in ("{", "["):
+        return table.value_of(value)
+    return None
 
 
 def _pruned(
@@ -126,6 +147,8 @@ def _pruned(
         return strings[path]
     if path in chosen:
         return value
+    if type(value) is str:
+        return table.written(_pruned(table.value_of(value), (*path, INSIDE), chosen, above, strings))
     keys = list(value) if type(value) is dict else range(len(value))
     kept = [key for key in keys if (*path, key) in chosen or (*path, key) in above]
     made = [_pruned(value[key], (*path, key), chosen, above, strings) for key in kept]

@@ -15,11 +15,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 import orjson
 
 from plugins.compression import schema
+from plugins.compression.budget import cut, within
 from plugins.compression.decision import Case, Decider, Decision, digest_of
 from plugins.compression.fit import Fitter, Task
 from plugins.compression.ledger import Ledger
@@ -27,7 +28,6 @@ from plugins.compression.options import CompressionOptions
 from plugins.compression.plan import Plan, plan_of
 from plugins.compression.question import question_of
 from plugins.compression.repeats import again, note
-from plugins.compression.selection import selection
 from plugins.compression.shelf import NOTHING, Known, Shelf, settled
 from plugins.compression.shrink import Count, Rules, Shrunk, shrunk
 from plugins.compression.summary import OWN_SHARE
@@ -41,11 +41,9 @@ LOOP_CHARS = 6_000
 PLANS = 256
 SUMMARY_MS = 5000
 """Of the plugin's `timeout_ms`: with less there will hardly ever be one."""
-TRIES = 4
-"""For an extract within its budget."""
-FULL, FILLED, MOST_ROOM = 0.92, 0.97, 3.0
-"""Of the budget: from where on an extract is long enough, what is aimed at, how much more is tried at once."""
 USUAL_MODEL = "gpt-4o"
+DATA_ROLES = frozenset({"tool", "document"})
+"""Of a row that is scanned: what may be cut to what concerns a question."""
 TOOLS = ("tools", "functions")
 MARKS = MappingProxyType(
     {
@@ -295,26 +293,29 @@ class Compression(Plugin[CompressionOptions]):
 
     def scan(self, row: dict[str, Any], options: CompressionOptions) -> dict[str, Any]:
         """Adds `text_out`, `tokens_before`, `tokens_after` and `techniques`. A row without `role` is taken for what a
-        tool says; with `question` and `budget_tokens` it is cut to what concerns the question. `model`: whose tokens
-        are counted (default gpt-4o)."""
-        text, model = row["text"], str(row.get("model") or USUAL_MODEL)
-        data = row.get("role", "tool") == "tool"
+        tool says, and so is a document; with `question` and `budget_tokens` it is cut to what concerns the question.
+        `model`: whose tokens are counted (default gpt-4o)."""
+        text, model, role = row["text"], str(row.get("model") or USUAL_MODEL), row.get("role") or "tool"
+        data = role in DATA_ROLES
         plan = self._plan(options)
 
         def count(told: str) -> int:
             return self.kit.tokens.count(told, model)
 
         before = count(text)
-        rules = plan.rules.get(("tool_result", "tool") if data else ("text", row["role"]))
-        if rules is None or len(text) < plan.least_chars:
+        kind = "document" if role == "document" else "tool_result" if data else "text"
+        rules = plan.rules.get(cast(Any, (kind, "user" if role == "document" else role)))
+        if rules is None:
             return _row(text, before, before, ())
-        found = shrunk(text, Rules.of(options) if data else rules, count)
+        found = (
+            shrunk(text, Rules.of(options) if data else rules, count) if len(text) >= plan.least_chars else Shrunk(text)
+        )
         after = found.after if found.techniques else before
-        budget = row.get("budget_tokens") if data else None
-        if isinstance(budget, int) and after > budget:
-            cut = _cut(text, str(row.get("question") or ""), budget, Rules.of(options), count)
-            if cut is not None and cut.after < after:
-                found, after = cut, cut.after
+        budget, question = row.get("budget_tokens"), str(row.get("question") or "")
+        if data and isinstance(budget, (int, float)) and after > (most := max(1, int(budget))):
+            less = within(text, question, most, Rules.of(options), count)
+            if less is not None and less.after < after:
+                found, after = less, less.after
         return _row(found.text, before, after, found.techniques)
 
     def _plan(self, options: CompressionOptions) -> Plan:
@@ -350,28 +351,8 @@ def _made(text: str, rules: Rules, question: str, options: CompressionOptions, b
     if question:
         tokens = found.after if found.techniques else count(text)
         if tokens > options.extract_above_tokens:
-            found = _cut(text, question, options.extract_to_tokens, rules, count) or found
+            found = cut(text, question, options.extract_to_tokens, rules, count) or found
     return Known(found, digest_of(secret, text)) if found.techniques else NOTHING
-
-
-def _cut(text: str, question: str, budget: int, rules: Rules, count: Count) -> Shrunk | None:
-    """The extract, made shorter itself, with as much in it as there is room for; None where there is none, or none that
-    is shorter."""
-    before = count(text)
-    chosen = selection(text, question, before) if before > budget else None
-    room, best = float(budget), None
-    for _ in range(TRIES):
-        made = None if chosen is None else chosen.within(room)
-        if made is None:
-            break
-        found = shrunk(made, rules, count)
-        after = found.after if found.techniques else count(made)
-        if after < before and (best is None or best.after > budget or best.after < after <= budget):
-            best = Shrunk(found.text, ("extract", *found.techniques), before, after)
-        if FULL * budget <= after <= budget:
-            break
-        room *= min(MOST_ROOM, FILLED * budget / after)  # passages were reckoned by their length
-    return best
 
 
 def _trimmed(tools: Any, text: str, count: Count) -> Known:

@@ -43,7 +43,9 @@ WORN = 10.0
 """After so many better passages a word of the question counts a half."""
 DENSE_CHARS = 240
 _SAYING = re.compile(r"\s[\"'(]?[A-Z\d]").findall
-_PRONOUN = re.compile(r"\W*(?:he|she|it|they|this|that|these|those|such|his|her|its|their|there)\b", re.IGNORECASE).match
+_PRONOUN = re.compile(
+    r"\W*(?:he|she|it|they|this|that|these|those|such|his|her|its|their|there)\b", re.IGNORECASE
+).match
 _NAMED = re.compile(r"(?<=\s)[A-Z][\w'’-]+").findall
 
 

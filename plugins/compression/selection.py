@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from plugins.compression import table
-from plugins.compression.passages import Passage
 from plugins.compression.pieces import GAP, Piece, Told, Tree
 from plugins.compression.regions import regions
 from plugins.compression.relevance import scores
 from plugins.compression.words import asked
 
 ABOUT_TOKENS = 18
+NOTED = 64
+"""From so many tokens on an extract begins with how much was left out; JSON says it in its own way."""
 GAP_TOKENS = 2
 LEAST_COST = 8
 COST = 0.15
@@ -36,10 +37,15 @@ def extract(text: str, question: str, budget: int, tokens: int) -> str | None:
 def selection(text: str, question: str, tokens: int) -> Selection | None:
     """The passages of a text of so many tokens, judged by the question; None where it asks nothing, or there are not
     enough of them."""
-    if not text.strip() or not asked(question):
+    if not text.strip() or not asks(question):
         return None
     found = Selection(_pieces(text), question, tokens, len(text))
     return found if len(found.parts) >= LEAST_PARTS else None
+
+
+def asks(question: str) -> bool:
+    """Whether there is a word in it that passages can be judged by."""
+    return bool(asked(question))
 
 
 class Selection:
@@ -57,7 +63,8 @@ class Selection:
 
     def within(self, budget: float) -> str | None:
         """The best of them that have room, by an estimate of their tokens; None where that is none, or all."""
-        kept = self._chosen(budget - ABOUT_TOKENS)
+        noted = budget >= NOTED and not (len(self._pieces) == 1 and isinstance(self._pieces[0], Tree))
+        kept = self._chosen(budget - ABOUT_TOKENS if noted else budget)
         if not kept or len(kept) == len(self.parts):
             return None
         out: list[str] = []
@@ -70,7 +77,7 @@ class Selection:
             elif piece.parts and (not out or not out[-1].endswith(GAP)):
                 out.append(GAP)
         told = "\n".join(one.strip("\n") for one in out)
-        if len(self._pieces) == 1 and isinstance(self._pieces[0], Tree):
+        if not noted:
             return told
         left = sum([len(part.text) for place, part in enumerate(self.parts) if place not in kept]) * self._rate
         return f"[Extract: about {left:,.0f} of {self._tokens:,} tokens left out at {GAP}]\n{told}"
@@ -107,4 +114,3 @@ def _pieces(text: str) -> list[Piece]:
         found.append(piece)
         at += len(piece.parts)
     return found
-

@@ -36,7 +36,7 @@ STOP = frozenset(
     out over own per please quite really regarding said same say says shall she should show since so some somebody
     someone something specific still such tell than that the their them themselves then there these they thing things
     this those through to too under until up us use used using very want was way we were what when where whether which
-    while who whom whose why will with within without would yet you your""".split()
+    while who whom whose why will with within without would yet you your""".split()  # noqa: SIM905
 )
 
 

@@ -13,7 +13,7 @@ from proxy.plugin import Verdict
 TRIES: Final = 5
 AGAIN_S: Final = 0.2
 REMEMBERED: Final = 8192
-"""Verdicts whose scores are known when another takes their place."""
+"""Calls whose scores are known when something more is said of them."""
 
 Ask = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
 Teach = Callable[[Verdict, Mapping[str, Any]], Awaitable[None]]
@@ -28,7 +28,7 @@ class Lessons:
         self._turn = asyncio.Lock()
         self._waits = False
         """Somebody is about to ask: whoever comes now need not."""
-        self._scores: OrderedDict[tuple[str, str], float] = OrderedDict()
+        self._scores: OrderedDict[str, dict[str, float]] = OrderedDict()
         self.heard = 0
         """The number of the last verdict that plugins were told of."""
 
@@ -54,10 +54,21 @@ class Lessons:
         found = (await self._ask({"lessons": self.heard})).get("lessons") or []
         for n, call, name, score, tenant, agent, notes in found:
             self.heard = n
-            verdict = Verdict(call, name, score, self._scores.pop((call, name), None), tenant, agent, None)
-            self._scores[call, name] = score
-            if len(self._scores) > REMEMBERED:
-                self._scores.popitem(last=False)
-            await self._teach(verdict, notes)
+            before, mean = self._said(call, name, score)
+            await self._teach(Verdict(call, name, mean, before, tenant, agent, None), notes)
         await asyncio.sleep(0)
         return bool(found)
+
+    def _said(self, call: str, name: str, score: float) -> tuple[float | None, float]:
+        """What is thought of the call now, and what was before: however much is said of it, it is one call."""
+        scores = self._scores.pop(call, {})
+        before = _mean(scores) if scores else None
+        scores[name] = score
+        self._scores[call] = scores
+        if len(self._scores) > REMEMBERED:
+            self._scores.popitem(last=False)
+        return before, _mean(scores)
+
+
+def _mean(scores: Mapping[str, float]) -> float:
+    return sum(scores.values()) / len(scores)

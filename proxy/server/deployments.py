@@ -9,6 +9,8 @@ from urllib.parse import unquote
 from proxy.errors import UnknownPath
 
 ROOT: Final = "/openai/"
+ROOTS: Final = frozenset({"responses", "models"})
+"""What stands there without a deployment."""
 MODEL_CHARS: Final = 512
 _DEPLOYED: Final = re.compile(r"/openai/deployments/([^/]+)/(chat/completions|completions|embeddings)")
 
@@ -27,6 +29,6 @@ def plain(path: str) -> tuple[str, str]:
     below = path[len(ROOT) :]
     if below.startswith("v1/"):
         return f"/{below}", ""
-    if below == "responses" or below.startswith("responses/"):
+    if below.partition("/")[0] in ROOTS:
         return f"/v1/{below}", ""
     return path, ""

@@ -263,5 +263,7 @@ FRAMES: tuple[tuple[re.Pattern[str], Written], ...] = tuple(
 def framed(line: str) -> str:
     """The line in one form; lower case, single spaces."""
     for pattern, written in FRAMES:
-        line = " ".join(pattern.sub(written, line).split())
+        line, times = pattern.subn(written, line)
+        if times:
+            line = " ".join(line.split())
     return line

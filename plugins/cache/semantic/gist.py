@@ -86,11 +86,11 @@ class Gist:
     links: tuple[Link, ...] = ()
     owners: tuple[tuple[str, int], ...] = ()
     many: frozenset[str] = frozenset()
-    """Plain forms of the words that stand in the plural."""
+    """The words that stand in the plural."""
     single: frozenset[str] = frozenset()
-    """Of those that stand in their plain form."""
+    """Those that stand in their plain form."""
     definite: frozenset[str] = frozenset()
-    """Plain forms of the words of which one is meant: there the plural is another question."""
+    """Those of which one is meant: there the plural is another question."""
     units: frozenset[str] = frozenset()
     """In what the answer is wanted."""
     bare: bool = False
@@ -134,12 +134,13 @@ def gist(line: str, words: Sequence[Said]) -> Gist:
         beside.append(("tool", tool))
     if times:
         beside.append(("when", *sorted(times)))
+    meant = _definite(line, kind, main)
     return Gist(
         kind, tuple(main), tuple(sorted(beside)), tuple(sorted(links)),
         tuple(sorted((word.key, word.owner) for word in words if word.owner)),
-        frozenset(plain(word.said) for word in words if _plural(word.said)),
-        frozenset(word.said for word in words if plain(word.said) == word.said),
-        _definite(line, kind, main),
+        frozenset(word.key for word in words if _plural(word.said)),
+        frozenset(word.key for word in words if plain(word.said) == word.said),
+        frozenset(word.key for word in words if plain(word.said) in meant),
         units,
         not kind and not groups and not FUNCTION.intersection(line.split()),
     )  # fmt: skip

@@ -171,7 +171,9 @@ def _phrased(lower: str) -> str:
     lower = numbers.written(lower)
     lower = re.sub(r"\s+", " ", lower)
     for pattern, written in PHRASES:
-        lower = re.sub(r" +", " ", pattern.sub(written, lower))
+        lower, times = pattern.subn(written, lower)
+        if times:
+            lower = re.sub(r" +", " ", lower)
     return lower
 
 

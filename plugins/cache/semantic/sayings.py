@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from plugins.cache.semantic.lexicon import packaged
+from plugins.cache.semantic.lexicon import SHORT, packaged
 
 TECH = (
     r"(?:python|javascript|typescript|js|java|rust|golang|bash|sql|ruby|php|kotlin|swift|css|html|git|pandas|"
@@ -33,6 +33,10 @@ MADE: Mapping[str, str] = MappingProxyType({
 })  # fmt: skip
 
 
+SOFT = ("s", "c", "g", "v", "r", "z", "u")
+"""Before -ed, where a word with an e and one without it both are."""
+
+
 def active(word: str) -> str:
     """Of any participle."""
     return ACTIVE.get(word) or (base(word) if word.endswith("ed") else word)
@@ -41,7 +45,7 @@ def active(word: str) -> str:
 def base(word: str) -> str:
     """Of a participle in -ed: charge of charged, stop of stopped."""
     stem = word.removesuffix("ed")
-    if f"{stem}e" in packaged() and (stem not in packaged() or stem.endswith(("s", "c", "g", "v"))):
+    if f"{stem}e" in packaged() and (stem not in packaged() or SHORT.match(stem) or stem.endswith(SOFT)):
         return f"{stem}e"
     doubled = len(stem) > 3 and stem[-1] == stem[-2] and stem[-1] not in "lsfz"
     return stem[:-1] if doubled else stem

@@ -102,7 +102,8 @@ grow increase rise / fall drop decrease / reduce lower cut / raise increase / st
 carry bring take / pack bring / lose misplace / guest visitor / track follow / arrive come / permit licence
 cost charge / pay salary wage / garbage waste / bus coach / dinner meal / class course lesson / term period
 leave holiday / save keep / method way / entry access / enter access / trade swap / stop quit / energy power
-grade result / agent agency / switch move / expire end / teach train / create setup / weather forecast / happen occur / place restaurant
+grade result / agent agency / switch move / expire end / teach train / create setup / weather forecast
+happen occur / place restaurant
 change replace / begin originate / restore recover
 """
 """As `SURE`, but only where an embedder finds the whole texts as near as can be."""

@@ -45,9 +45,9 @@ def _alike(table: str) -> Mapping[str, str]:
 
 GERMAN = Tongue(
     listed(
-        "ich wie wo wann warum wieso wer welche welcher welches mein meine meinen der die das den dem ein eine einen ist"
-        " sind nicht kann mit ohne und oder von nach fur bitte man habe haben wird werden mir mich auf zu im am"
-        " es gibt viel viele was bei"
+        "ich wie wo wann warum wieso wer welche welcher welches mein meine meinen der die das den dem ein eine einen"
+        " ist sind nicht kann mit ohne und oder von nach fur bitte man habe haben wird werden mir mich auf zu im"
+        " am es gibt viel viele was bei"
     ),
     listed(
         "der die das den dem des ein eine einen einem einer eines mein meine meinen meinem meiner meines unser unsere"

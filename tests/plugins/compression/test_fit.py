@@ -40,7 +40,7 @@ async def test_first_extracts_of_what_tools_said() -> None:
     await made().request(exchange)
     messages = sent(exchange)["messages"]
     assert len(messages) == 3
-    assert messages[2]["content"].startswith("[Extract for the question: ")
+    assert messages[2]["content"].startswith("[Extract: ")
     assert FACT in messages[2]["content"]
     assert [one.kind for one in exchange.savings] == ["extract"]
 

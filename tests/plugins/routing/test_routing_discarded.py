@@ -8,9 +8,12 @@ from typing import Any
 import orjson
 import pytest
 
+from plugins.routing import ledger
 from proxy.control.money import Money
+from proxy.exchange import Response, Target, Usage
 from proxy.live import Alias, Entry, Streams
 from proxy.store.history import History
+from tests import kit
 from tests.asking import Asking, asking
 from tests.kit import FakeClock
 
@@ -176,6 +179,26 @@ async def test_of_an_answer_that_broke_off_while_it_was_gathered_what_came_is_pa
         assert first["usage_source"] == ("estimated" if surface == "chat" else "provider")
         assert record["input_tokens"] > first["input_tokens"]
         assert record["cost_nano_usd"] == 1000 * (record["input_tokens"] + record["output_tokens"])
+
+
+def test_what_a_route_spared_is_priced_by_the_models_that_served() -> None:
+    class Prices:
+        def cost_nano_usd(self, upstream: str, model: str, usage: Usage, at_s: float) -> tuple[int | None, str]:
+            each = {"gpt-4o-mini": 1, "gpt-4o": 10}.get(model)
+            return (None if each is None else each * usage.total), "list"
+
+    exchange, asked, chosen = kit.exchange(), Target("azure", "gpt-4o"), Target("azure", "my-small-one")
+    account = ledger.Account(asked, chosen, name="small")
+    exchange.attempts, exchange.target = 1, chosen
+    exchange.response = Response(usage=Usage(input=5), usage_source="provider", model="gpt-4o-mini")
+    spared = ledger.saving(account, exchange, Prices())
+    assert spared is not None
+    assert spared.nano_usd == 5 * 10 - 5 * 1
+    ledger.tried(account, exchange, Prices())
+    assert account.tried_nano_usd == 5
+    exchange.response.usage_source = "cached"  # (of an answer that another call pays for)
+    ledger.tried(account, exchange, Prices())
+    assert account.tried_nano_usd == 5
 
 
 def fallback(model: str, then: str) -> dict[str, Any]:

@@ -23,8 +23,8 @@ class Control:
         self.away = 0
         self.taught: list[tuple[str, float, float | None, Any]] = []
 
-    def say(self, call: str, score: float) -> None:
-        self.verdicts.append([len(self.verdicts) + 1, call, "answer", score, "t", "a", {"routing": [call]}])
+    def say(self, call: str, score: float, name: str = "answer") -> None:
+        self.verdicts.append([len(self.verdicts) + 1, call, name, score, "t", "a", {"routing": [call]}])
 
     async def ask(self, question: dict[str, Any]) -> dict[str, Any]:
         self.asked += 1
@@ -65,6 +65,16 @@ async def test_a_word_in_anothers_place_comes_with_that(control: Control) -> Non
     control.say("c", 1.0)
     await heard.follow()
     assert [(score, before) for _, score, before, _ in control.taught] == [(0.0, None), (1.0, 0.0)]
+
+
+async def test_what_is_said_of_one_call_under_several_names_is_one_word_on_it(control: Control) -> None:
+    heard = made(control)
+    for name, score in (("answer", 1.0), ("tone", 0.0), ("tone", 0.5), ("other", 0.0)):
+        control.say("c", score, name)
+    await heard.follow()
+    assert [(score, before) for _, score, before, _ in control.taught] == [
+        (1.0, None), (0.5, 1.0), (0.75, 0.5), (0.5, 0.75),
+    ]  # fmt: skip
 
 
 async def test_while_control_is_away_it_is_asked_again_and_then_given_up(control: Control) -> None:

@@ -30,6 +30,8 @@ def client(root: str, **more: Any) -> AsyncAzureOpenAI:
         ("/openai/deployments/d/completions", ("/v1/completions", "d")),
         ("/openai/responses", ("/v1/responses", "")),
         ("/openai/responses/resp_1", ("/v1/responses/resp_1", "")),
+        ("/openai/models", ("/v1/models", "")),
+        ("/openai/responsesx", ("/openai/responsesx", "")),
         ("/openai/v1/chat/completions", ("/v1/chat/completions", "")),
         ("/openai/deployments/d/images/generations", ("/openai/deployments/d/images/generations", "")),
         ("/openai/deployments/a/b/embeddings", ("/openai/deployments/a/b/embeddings", "")),
@@ -67,6 +69,7 @@ async def test_embeddings_completions_and_responses_are_served() -> None:
         assert (await azure.embeddings.create(model="text-embedding-3-small", input="hi")).data[0].embedding
         assert (await azure.completions.create(model="gpt-3.5-turbo-instruct", prompt="hi")).choices
         assert (await azure.responses.create(model="gpt-4o-mini", input="hi")).output_text
+        assert isinstance([one.id async for one in await azure.models.list()], list)
         records = await weir.running.sink.wait_for(3)
         assert [one["surface"] for one in records] == ["embeddings", "completions", "responses"]
 
