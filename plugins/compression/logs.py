@@ -26,7 +26,8 @@ ALIKE = 0.6
 LONG_LINE = 2000
 MANY_LINES, SHORT_CHARS = 20, 120
 DITTO = '"'
-_DIGIT = re.compile(r"\d")
+_WITH_DIGIT = re.compile(r"(?<![^ \n])[^ \n\d]*+\d[^ \n]*+")
+"""A word with a digit in it."""
 _ENTRY = re.compile(
     r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d|^\W{0,2}(?:\d{4}[-/]\d\d[-/]\d\d|\d\d[:/]\d\d[:/]\d\d|[A-Z][a-z]{2} [ \d]?\d \d\d:"
     r"|\d{1,3}(?:\.\d{1,3}){3}\s|\d{10}[.\d]*\s|[IWEF]\d{4} \d\d:"
@@ -63,14 +64,6 @@ def uniform(lines: Sequence[str]) -> bool:
     if 2 * len(set(begins)) > len(filled) or 2 * sum([line.rstrip()[-1] in ".!?" for line in filled]) > len(filled):
         return False
     return 4 * sum([begin[:1].isalnum() for begin in begins]) >= 3 * len(filled)
-
-
-class _Masked(dict[str, str]):
-    """Words, those with digits as one and the same."""
-
-    def __missing__(self, word: str) -> str:
-        found = self[word] = "\0" if _DIGIT.search(word) else word
-        return found
 
 
 @dataclass(slots=True)
@@ -136,16 +129,15 @@ def _words(line: str, stamp: str) -> list[str]:
 def _clusters(split: Sequence[list[str]]) -> list[Cluster]:
     by_length: dict[int, list[Cluster]] = {}
     known: dict[tuple[str, ...], Cluster | None] = {}
-    masked = _Masked()
-    for at, words in enumerate(split):
-        if len(words) < LEAST_WORDS:
-            continue
-        key = tuple([masked[word] for word in words])
+    places = [at for at, words in enumerate(split) if len(words) >= LEAST_WORDS]
+    masked = _WITH_DIGIT.sub("\0", "\n".join([" ".join(split[at]) for at in places])).split("\n")
+    for at, line in zip(places, masked, strict=True):
+        key = tuple(line.split(" "))
         cluster = known.get(key)
         if cluster is None:
             if key in known:
                 continue
-            cluster = known[key] = _nearest(by_length.setdefault(len(words), []), list(key))
+            cluster = known[key] = _nearest(by_length.setdefault(len(key), []), list(key))
             if cluster is None:
                 continue
         cluster.lines.append(at)
@@ -188,7 +180,9 @@ def _shared(values: set[str]) -> tuple[str, str]:
     room = min(map(len, values)) - 1
     if room < 1:
         return "", ""
-    whole = [at for value in values if (at := _begin_of_whole(value)) >= 0]
+    told = "\n".join(values)
+    cut = "[" in told or "://" in told
+    whole = [at for value in values if (at := _begin_of_whole(value)) >= 0] if cut else []
     begin, most = 0, min([room, *whole])
     while begin < most and low[begin] == high[begin]:
         begin += 1

@@ -38,7 +38,7 @@ class Doubled(ValueError):
 
 def read(text: str) -> Any:
     """The value, numbers as they were written. Raises ValueError."""
-    return json.loads(text, parse_int=Number, parse_float=Number, parse_constant=_refuse, object_pairs_hook=_object)
+    return _DECODER.decode(text)
 
 
 def value_of(text: str) -> Any:
@@ -60,6 +60,9 @@ def _refuse(name: str) -> NoReturn:
     raise Doubled(f"{name} is no JSON")
 
 
+_DECODER = json.JSONDecoder(parse_int=Number, parse_float=Number, parse_constant=_refuse, object_pairs_hook=_object)
+
+
 def tabled(text: str) -> str | None:
     """A JSON text with its rows as tables; None where it has none, or is not fit for it."""
     if len(text) > MOST_CHARS:
@@ -74,14 +77,14 @@ def tabled_lines(lines: list[str]) -> str | None:
     """The same for lines that are an object each (JSON lines)."""
     try:
         rows = [read(line) for line in lines]
-        return _told(rows, "JSON lines") if rowlike(rows) else None
+        return _table(rows, "JSON lines", "") if rowlike(rows) else None
     except (ValueError, RecursionError):
         return None
 
 
-def _told(value: Any, what: str = "JSON rows") -> str | None:
+def _told(value: Any) -> str | None:
     if rowlike(value):
-        return _table(value, what, "")
+        return _table(value, "JSON rows", "")
     tables: list[str] = []
     shape = _without(value, tables)
     if not tables or "<table " in "".join(_strings(value)):

@@ -59,7 +59,7 @@ class Layers:
     def __init__(self, folder: Path, most: int) -> None:
         """Raises ImportError without numpy, OSError or ValueError where the files are not those of the model."""
         # Matrices this small are slower on several threads, and the other core is another worker's.
-        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+        #os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
         self._np: Any = import_module("numpy")
         self._most = most
         self._pieces = Pieces(folder / VOCABULARY)
