@@ -6,9 +6,9 @@ The model is that of Reimers and Gurevych (sentence-transformers/all-MiniLM-L6-v
 
 from __future__ import annotations
 
+import ctypes
 import json
 import math
-import os
 import struct
 import unicodedata
 from collections.abc import Iterator
@@ -18,6 +18,7 @@ from typing import Any
 
 HEADS, LAYERS = 12, 6
 WEIGHTS, VOCABULARY = "model.safetensors", "vocab.txt"
+THREADS = ("scipy_openblas_set_num_threads64_", "scipy_openblas_set_num_threads", "openblas_set_num_threads")
 LONGEST_WORD = 100
 """Letters; what is longer is no word of the vocabulary."""
 ERF = (0.254829592, -0.284496736, 1.421413741, -1.453152027, 1.061405429)
@@ -58,9 +59,8 @@ class Layers:
 
     def __init__(self, folder: Path, most: int) -> None:
         """Raises ImportError without numpy, OSError or ValueError where the files are not those of the model."""
-        # Matrices this small are slower on several threads, and the other core is another worker's.
-        #os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
         self._np: Any = import_module("numpy")
+        _alone(Path(str(self._np.__file__)).parent.parent / "numpy.libs")
         self._most = most
         self._pieces = Pieces(folder / VOCABULARY)
         given = self._read(folder / WEIGHTS)
@@ -151,6 +151,17 @@ class Layers:
         }
         mixed = tuple(self._np.concatenate(each, axis=-1) for each in zip(*parts, strict=True))
         return {"mixed": mixed, **dense, **norms}
+
+
+def _alone(libraries: Path) -> None:
+    """Has OpenBLAS, as numpy brings it, use one thread: matrices this small take several times the CPU on two, and the
+    other core is another worker's. Where it is another library, that does as it likes."""
+    for path in libraries.glob("*openblas*"):
+        library = ctypes.CDLL(str(path))
+        for name in THREADS:
+            limit = getattr(library, name, None)
+            if limit is not None:
+                limit(1)
 
 
 def _split(text: str) -> Iterator[str]:

@@ -41,7 +41,7 @@ _ASKING = (
     (r"\bwhat (?:is|are|would be) the (\w+est|easy|quick) (?:way|method|process|procedure) (?:to|for|of) ",
      r" \1 qhow "),
     (r"\bhow (?:do|does|can|could|would|might|to|shall) (?:i|we|you|one|someone|somebody|a person|people)"
-     r"(?: (?:actually|like|possibly|best))? (?:go about |manage to |get to )?", " qhow "),
+     r"(?: (?:actually|like|possibly|best))? (?:go about |manage to )?", " qhow "),
     (r"^how to ", " qhow "),
     (r"\bwhat (?:steps )?(?:do|would|must|should) (?:i|we|you) (?:need|have|take)?(?: to)? ?(?:do|take)?"
      r" (?:in order )?to (?!do\b)", " qhow "),

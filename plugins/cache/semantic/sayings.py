@@ -59,6 +59,25 @@ def bare(thing: str) -> str:
 Written = str | Callable[[re.Match[str]], str]
 SAYINGS: tuple[tuple[str, Written], ...] = (
     # (things and doings)
+    (r"\bhave (?=(?:declined|rejected|refused|charged|blocked|denied)\b)", " was "),
+    (r"^(?:i |we )?need (?:some )?help (?:with |in )?(?=\w+ing\b)", " qhow "),
+    (r"^(?:can (?:someone|anyone|somebody|you) help me|(?:i |we )?need (?:some )?help|iwant) with (?=my |the "
+     r"|this )", " help with "),
+    (r"^(?:is|are) ((?:my |the |your )?\w+(?: \w+)?) (\w+ed) (\w+ly)$",
+     lambda found: f" {found[1]} {base(found[2])} {found[3]}"),
+    (r"^(?:what|which) ((?:\w+ ){1,3})you (?:accept|offer|provide|support|have|sell|take|serve)$", r" what qhave \1"),
+    (r"^when (?:is|would be) (?:the |a )?(?:best|right|ideal|good) time to ", " when i "),
+    (r" by default$", ""), (r"\b(?:the )?(?:word|term|expression|phrase) (?=\w+$)", " "),
+    (r"^is it true that (.+?) (is|are) ", r" \2 \1 "), (r"^it true that (.+?) (?:is|are) ", r" \1 "),
+    (r"\baccess to (?:the |my |our |an? )?(\w+)$", r" \1 access"),
+    (r"\brewrite ((?:this|the|my) \w+) (?:to (?:be|sound)|so that it is|so it is) (more \w+|\w+er)$", r" make \1 \2"),
+    (r"^((?:qgive|give|i need|suggest).+?) suggestions$", r"\1"),
+    (r"\b(?:put|turn|convert|transform|format) (.+?) (?:in|into|as|to) an? (table|list|chart)$", r" convert \1 to \2"),
+    (r"^what is (.+?) (?:date of birth|birthday|birth date)$", r" when was \1 born"),
+    (r"^how (?:are|is) (.+?) formed$", r" how \1 form"),
+    (r"^who (?:is|are) (?:the )?(?:head|leader|chief) of ", " who lead "),
+    (r"^(who (?:leads?|heads?|runs|manages) .+?) (?:department|dept|team)$", r"\1"),
+    (r"^who (?:leads|heads) ", " who lead "),
     (r"\border number (?=#)", " order "), (r"\b(?:annual|paid) leave\b|\bpaid time off\b|\bpto\b", " holiday "),
     (r"\bweather forecast\b|\b(?<=today )forecast\b|\b(?<=tomorrow )forecast\b|\bforecast (?=for |in )", " weather "),
     (r"^(?:can you |please |qhow |qwhere |where )?(?:track|check on|locate|trace) (?:my |the )?(order|parcel"
@@ -77,8 +96,8 @@ SAYINGS: tuple[tuple[str, Written], ...] = (
     (r"^(?:is|are) (.{3,30}?) (dog|pet|kid|child) friendly$", r" qallow \2s in \1"),
     (r"\b(.{3,20}) (?:is )?(?:an? )?(?:payment )?option at (?:the )?checkout$", r" can i pay with \1"),
     (r"\b(?:submit|file|make|put in|submitting) (?:an? |my )?(\w+) claim\b", r" claim \1"),
-    (r"^(?:what|which) (?:country|team|player|club|actor|author|scientist|artist|company) "
-     r"(?=won|invent|found|wrote|discover|built|paint|direct|compos|create)", " who "),
+    (r"^(?:what|which) (?:country|team|player|club|actor|author|scientist|artist|company|band|singer) "
+     r"(?=won|invent|found|wrote|discover|built|paint|direct|compos|create|sang|sing|sung|play)", " who "),
     (r"^how many (day|week|hour|minute|month)s? (?:does|do|will|would) (.{3,40}?) take$", r" what \2 time unit\1"),
     (r"\bhow much time (?:does it|will it|would it|do i|do you|is)(?: take| need)?(?: to| for| required to"
      r"| needed to)?\b",
@@ -172,9 +191,10 @@ SAYINGS: tuple[tuple[str, Written], ...] = (
     (r"\bwhat (\w+ )?(\w+ing) time (?:for|of) (.+)$", r" what \2 time for \3 in \1"),
     (r"\bdistance (?:from|between) (.+?) (?:to|and) (.+)$",
      lambda found: " distance " + " . ".join(sorted((bare(found[1]), bare(found[2]))))),
-    (r"\b(?:compare|difference between|differences between|comparing) (.+?) (?:and|to|with|vs) (.+?)(?= in | for |$)",
+    (r"\b(?:compare|difference between|differences between|comparing) (.+?) (?:and|to|with|vs(?! code"
+     r"| studio)) (.+?)(?= in | for |$)",
      lambda found: " difference " + " . ".join(sorted((bare(found[1]), bare(found[2])))) + " . "),
-    (r"\b(\S+) vs (\S+)\b", lambda found: " difference " + " . ".join(sorted((found[1], found[2])))),
+    (r"\b(\S+) vs (?!code|studio)(\S+)\b", lambda found: " difference " + " . ".join(sorted((found[1], found[2])))),
     (r"^how (?:is|are|does|do) (.+?) (?:different from|differ from|compare to|compare with) (.+)$",
      lambda found: " difference " + " . ".join(sorted((bare(found[1]), bare(found[2]))))),
     (r"^what makes (.+?) different from (.+)$",

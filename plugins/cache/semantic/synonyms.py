@@ -42,7 +42,7 @@ effect impact / mistake error / necessary essential / especially particularly / 
 extremely very highly / frequently often regularly / huge immense vast enormous / illness sickness / ill sick unwell
 immediately instantly straightaway / significant important / improve enhance boost / instruct teach / likely probable
 maybe perhaps possibly / mainly mostly / nearly almost / purpose goal aim objective / reject decline / search seek
-kind type sort / strange unusual odd weird / stop cease / quit exit / topic subject / various several / verify confirm
+kind type sort / strange unusual odd weird / stop cease / quit exit / topic subject / various several multiple / verify confirm
 wealthy rich / global worldwide / cv resume / taxi cab / luggage baggage / mum mother mom / dad father
 pharmacy chemist drugstore / reimbursement refund / reimburse refund / coupon voucher / discount reduction
 staff employee worker / pain ache / baby infant / teen teenager / takeaway takeout / dessert pudding / veg vegetable
@@ -102,7 +102,7 @@ grow increase rise / fall drop decrease / reduce lower cut / raise increase / st
 carry bring take / pack bring / lose misplace / guest visitor / track follow / arrive come / permit licence
 cost charge / pay salary wage / garbage waste / bus coach / dinner meal / class course lesson / term period
 leave holiday / save keep / method way / entry access / enter access / trade swap / stop quit / energy power
-grade result / agent agency / switch move / expire end / teach train / create setup / weather forecast
+grade result / get find / agent agency / switch move / expire end / teach train / create setup / weather forecast
 happen occur / place restaurant
 change replace / begin originate / restore recover
 """
