@@ -17,11 +17,19 @@ from plugins.cache.semantic.embedder import MiniLM, Vector, cosine
 from plugins.cache.semantic.index import Index, Row
 from plugins.cache.semantic.lexicon import packaged
 from plugins.cache.semantic.options import SemanticOptions, installed
+from plugins.cache.semantic.question import question
 from plugins.cache.semantic.reading import read
 
 CUSTOMARY = (0.8, 0.9, 0.95)
 ROWS = 2000
 PUBLISHED, MADE = "fow-cache, the half that was", "made pairs, the half that was"
+WRITTEN = (
+    ("development", "pairs written while the rules were made"),
+    ("second", "pairs written before a second round of rules, read for them afterwards"),
+    ("last", "pairs written after that round, read afterwards"),
+    ("closing", "pairs written at the end, unread"),
+)
+CONVERSATIONS = 120
 Judge = Callable[[Pair], bool]
 
 
@@ -38,7 +46,11 @@ def run(arguments: argparse.Namespace) -> list[Table]:
         for source in ("fow", "made")
         for held in (False, True)
     ]
-    tables += [_categories(every, judges), _times(every)]
+    tables += [
+        _found(f"Semantic cache: {title}", [pair for pair in every if pair.source == source], judges)
+        for source, title in WRITTEN
+    ]
+    tables += [_conversations(every, judges), _categories(every, judges), _times(every)]
     if arguments.misses:
         tables.append(_misses([pair for pair in every if not pair.held], judges))
     return tables
@@ -72,6 +84,27 @@ def _found(title: str, rows: Sequence[Pair], judges: dict[str, Judge]) -> Table:
         for name, judge in judges.items()
     ]
     return Table(title, ("judge", "true pairs served", "traps served wrongly"), lines)
+
+
+def _conversations(every: Sequence[Pair], judges: dict[str, Judge]) -> Table:
+    """The same pairs as the last texts of conversations: with the same before, and with something else before."""
+    same = [pair for pair in every if pair.same and pair.source in ("second", "last", "closing")][:CONVERSATIONS]
+    before, other = "We talk about my subscription.", "We talk about my phone."
+    lines = []
+    for name, judge in list(judges.items())[:2]:
+        served = [sum(_shared(pair, earlier, other) and judge(pair) for pair in same) for earlier in (other, before)]
+        lines.append((name, *(rate(count, len(same)) for count in served)))
+    return Table("Semantic cache: conversations", ("judge", "same before, served", "other before, served"), lines)
+
+
+def _shared(pair: Pair, mine: str, theirs: str) -> bool:
+    """Whether two conversations have all in common but their last texts."""
+    rests = []
+    for text, before in ((pair.a, mine), (pair.b, theirs)):
+        said = [{"role": "user", "content": before}, {"role": "assistant", "content": "Yes."}]
+        found = question("chat", {"model": "m", "messages": [*said, {"role": "user", "content": text}]})
+        rests.append(found.rest if found is not None else None)
+    return rests[0] is not None and rests[0] == rests[1]
 
 
 def _categories(every: Sequence[Pair], judges: dict[str, Judge]) -> Table:

@@ -46,7 +46,6 @@ class Passage:
     """The passages that are its headings, the nearest last."""
     lead: str = ""
     """What its paragraph begins with, where that names it."""
-    is_title: bool = False
     header: int = -1
     """The passage that names the columns of its row."""
 
@@ -68,7 +67,7 @@ class _Building:
     def title(self, text: str, level: int) -> None:
         while self.heads and self.heads[-1][0] >= level:
             self.heads.pop()
-        self.add(text, is_title=True)
+        self.add(text)
         self.heads.append((level, len(self.done) - 1))
 
 

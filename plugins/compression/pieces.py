@@ -53,7 +53,7 @@ class Told:
 
 
 def rendered(parts: Sequence[Passage], kept: Collection[int]) -> str:
-    """What is kept, as it stood; one mark for each gap."""
+    """What is kept, as it stood; one mark for each gap, between empty lines where paragraphs are (and tokens fewer)."""
     out: list[str] = []
     gap = False
     for at, part in enumerate(parts):
@@ -61,17 +61,23 @@ def rendered(parts: Sequence[Passage], kept: Collection[int]) -> str:
             gap = True
             continue
         if gap:
-            inside = bool(out) and not out[-1].endswith("\n") and parts[at - 1].block == part.block
-            if out:
-                out[-1] = out[-1].rstrip()
-            out.append(f" {GAP} " if inside else f"\n{GAP}\n" if out else f"{GAP}\n")
+            out.append(_gap(out, parts[at - 1], part))
             gap = False
         out.append(part.text)
-    if out:
-        out[-1] = out[-1].rstrip()
-    if gap:
-        out.append(f"\n{GAP}")
+    if gap and out:
+        out[-1] = f"{out[-1].rstrip()}\n{GAP}"
     return "".join(out)
+
+
+def _gap(out: list[str], left: Passage, part: Passage) -> str:
+    """The mark behind what is out and before this passage; `left`: the last one that is left out."""
+    if not out:
+        return f"{GAP}\n"
+    before, inside = out[-1], left.block == part.block
+    out[-1] = before.rstrip()
+    if inside and not before.endswith("\n"):
+        return f" {GAP} "
+    return f"\n\n{GAP}\n\n" if before.endswith(("\n\n", "\r\n\r\n")) else f"\n{GAP}\n"
 
 
 class Tree:
@@ -148,7 +154,9 @@ def _pruned(
     if path in chosen:
         return value
     if type(value) is str:
-        return table.written(_pruned(table.value_of(value), (*path, INSIDE), chosen, above, strings))
+        inside = table.value_of(value)
+        told = _pruned(inside, (*path, INSIDE), chosen, above, strings)
+        return value if told == inside else table.written(told)
     keys = list(value) if type(value) is dict else range(len(value))
     kept = [key for key in keys if (*path, key) in chosen or (*path, key) in above]
     made = [_pruned(value[key], (*path, key), chosen, above, strings) for key in kept]

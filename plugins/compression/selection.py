@@ -15,8 +15,9 @@ from plugins.compression.relevance import scores
 from plugins.compression.words import asked
 
 ABOUT_TOKENS = 18
-NOTED = 64
-"""From so many tokens on an extract begins with how much was left out; JSON says it in its own way."""
+NOTED = 160
+"""From a budget of so many tokens on an extract begins with how much was left out, which takes about 18 of them; JSON
+says it in its own way."""
 GAP_TOKENS = 2
 LEAST_COST = 8
 COST = 0.15

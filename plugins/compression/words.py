@@ -100,8 +100,12 @@ def _like(term: str, known: set[str], heads: Mapping[str, list[str]], joined: st
     if not term.isalpha() or len(term) < HEAD:
         return weights
     for one in heads.get(term[:HEAD], ()):
-        if one != term and _begun(term, one) >= HEAD_SHARE * max(len(term), len(one)):
+        if one == term:
+            continue
+        if _begun(term, one) >= HEAD_SHARE * max(len(term), len(one)):
             weights[one] = BEGUN
+        elif one.startswith(term) or term.startswith(one):
+            weights[one] = SPELT
     if len(term) >= LEAST_INSIDE and joined.count(term) > len(weights):
         for one in known:
             if term in one and one not in weights:

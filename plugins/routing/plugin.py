@@ -28,10 +28,10 @@ from plugins.routing.targets import permitted, resolver
 from proxy.errors import ConfigError, UpstreamFailed
 from proxy.exchange import PINNED, RETRIEVED, Exchange, Response, Target
 from proxy.plugin import Around, Kit, Named, Plugin, Verdict
+from proxy.ports import Pairs
 
 PLANS = 4096
 OFF_HEADER = "x-weir-route"
-OFF_SIZE = len(OFF_HEADER)
 HELD = frozenset(("previous_response_id", "conversation", "background"))
 """Of calls that belong to what a provider keeps: they go where that is, to the model that was asked."""
 OUTCOME_WEIGHT = 0.25
@@ -334,13 +334,22 @@ def _pinned(exchange: Exchange) -> bool:
     request = exchange.request
     if request.method != "POST" or PINNED in exchange.notes or RETRIEVED in exchange.notes:
         return True
-    for name, value in request.headers:
-        if len(name) == OFF_SIZE and name.lower() == OFF_HEADER and value.strip().lower() == "off":
-            return True
+    known = request.known
+    off: bool | None = None if known is None else known.get(Routing.name)
+    if off is None:
+        off = _declined(request.headers)
+        if known is not None:
+            known[Routing.name] = off
+    if off:
+        return True
     doc = request.doc
     if type(doc) is dict and HELD.isdisjoint(doc) and not request.edits:
         return False
     return any(request.get(name) for name in HELD)
+
+
+def _declined(headers: Pairs) -> bool:
+    return any(name.lower() == OFF_HEADER and value.strip().lower() == "off" for name, value in headers)
 
 
 def _decided(found: Plan, asked: Target, choice: Choice, each: Mapping[str, Traits]) -> Decision:

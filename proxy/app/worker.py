@@ -209,6 +209,7 @@ def _task_failed(name: str, error: BaseException) -> None:
 def main(arguments: list[str]) -> int:
     """The process: `--fd N --slot I --run DIR ...` as the supervisor gives them, or `--talk-fd N` to hear them."""
     gc.set_threshold(50_000, 20, 100)
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # (an embedder's matrices are small, and the other cores others')
     one_arena()
     _warm()
     given = _ordered(int(arguments[1])) if arguments[:1] == ["--talk-fd"] else arguments

@@ -56,7 +56,9 @@ HANDS = listed(
     " implement extract generate kind locate"
 )
 """What somebody who names a language or program and does not ask may have meant to ask how to do."""
-UNIT = "unit"
+UNITS = listed(
+    "unitdate unitday unityear unitcity unitcountry unittown unitcontinent unitweek unithour unitminute unitmonth"
+)
 POINTING = listed("this that these those")
 TIMES = listed(
     "week month year day morning afternoon evening night weekend quarter time season spring summer autumn winter hour"
@@ -121,7 +123,7 @@ def gist(line: str, words: Sequence[Said]) -> Gist:
     kind, kept = _kind(list(_kept(words)))
     kept, times = _timed(kept)
     kept, tool = _tooled(kept)
-    units = frozenset(word.said for word in kept if word.said.startswith(UNIT))
+    units = frozenset(word.said for word in kept if word.said in UNITS)
     kept = [word for word in kept if word.said not in units]
     main, groups = _groups(kept)
     links: list[Link] = []
@@ -134,13 +136,13 @@ def gist(line: str, words: Sequence[Said]) -> Gist:
         beside.append(("tool", tool))
     if times:
         beside.append(("when", *sorted(times)))
-    meant = _definite(line, kind, main)
+    meant, things = _definite(line, kind, main), list(_things(words))
     return Gist(
         kind, tuple(main), tuple(sorted(beside)), tuple(sorted(links)),
         tuple(sorted((word.key, word.owner) for word in words if word.owner)),
-        frozenset(word.key for word in words if _plural(word.said)),
-        frozenset(word.key for word in words if plain(word.said) == word.said),
-        frozenset(word.key for word in words if plain(word.said) in meant),
+        frozenset(word.key for word in things if _plural(word.said)),
+        frozenset(word.key for word in things if plain(word.said) == word.said),
+        frozenset(word.key for word in things if plain(word.said) in meant),
         units,
         not kind and not groups and not FUNCTION.intersection(line.split()),
     )  # fmt: skip
@@ -319,6 +321,18 @@ def _merged(main: list[str], groups: list[list[str]], links: list[Link]) -> tupl
 
 def _moves(key: str) -> bool:
     return key in MOVED or key in AUXILIARIES or (key.endswith("ly") and len(key) > 4 and key not in LEASTS)
+
+
+def _things(words: Sequence[Said]) -> Iterator[Said]:
+    """Without those that only say of what kind another is: the exam of `exam results`."""
+    for word, after in itertools.zip_longest(words, words[1:]):
+        if after is None or after.phrase != word.phrase or not _thing(after):
+            yield word
+
+
+def _thing(word: Said) -> bool:
+    said = word.said
+    return not (said in FUNCTION or said.startswith("#") or _moves(word.key) or said.endswith(("ed", "ing")))
 
 
 def _plural(said: str) -> bool:

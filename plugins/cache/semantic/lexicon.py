@@ -150,6 +150,8 @@ def misspelt(one: str, other: str, lexicon: Lexicon) -> bool:
     if one in NEGATIONS or other in NEGATIONS or (one in lexicon) == (other in lexicon):
         return False
     known = one if one in lexicon else other
+    if len(known) == len(one) == len(other) == SHORTEST_MISSPELT - 1:
+        return sorted(one) == sorted(other) and distance(one, other, 1) == 1
     if len(known) < SHORTEST_MISSPELT or (one[0] != other[0] and one[:2] != other[1::-1]):
         return False
     allowed = 2 if len(known) >= LONG else 1

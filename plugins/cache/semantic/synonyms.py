@@ -42,7 +42,9 @@ effect impact / mistake error / necessary essential / especially particularly / 
 extremely very highly / frequently often regularly / huge immense vast enormous / illness sickness / ill sick unwell
 immediately instantly straightaway / significant important / improve enhance boost / instruct teach / likely probable
 maybe perhaps possibly / mainly mostly / nearly almost / purpose goal aim objective / reject decline / search seek
-kind type sort / strange unusual odd weird / stop cease / quit exit / topic subject / various several multiple / verify confirm
+kind type sort / strange unusual odd weird / stop cease / quit exit / topic subject / various several multiple
+house home
+verify confirm
 wealthy rich / global worldwide / cv resume / taxi cab / luggage baggage / mum mother mom / dad father
 pharmacy chemist drugstore / reimbursement refund / reimburse refund / coupon voucher / discount reduction
 staff employee worker / pain ache / baby infant / teen teenager / takeaway takeout / dessert pudding / veg vegetable

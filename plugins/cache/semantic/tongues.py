@@ -120,7 +120,7 @@ FRENCH = Tongue(
         (r"\bou (?:puis-je|peut-on|je peux|on peut) ", "ou "),
         (r"\bquelle est la (?:meilleure )?(?:facon|maniere) (?:de |d')", "comment "),
         (r"\b(?:quel est le prix (?:de |d'|du )|combien ca coute |combien coutent )", "combien coute "),
-        (r"\bpour quelle raison\b", "pourquoi"), (r"\ba quelle heure\b", "quand"), (r"\bvos\b|\bvotre\b", " "),
+        (r"\bpour quelle raison\b", "pourquoi"), (r"\ba quelle heure\b", "quand"),
     ),
     re.compile(r"(?:er|ir|re)$"), re.compile(r"(?:e|es|is|s|ons)$"),
     _alike("supprimer effacer/email courriel mail/modifier changer/telephone portable"),

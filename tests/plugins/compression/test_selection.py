@@ -7,7 +7,7 @@ import json
 import pytest
 
 from plugins.compression.passages import passages
-from plugins.compression.pieces import LEFT_OUT
+from plugins.compression.pieces import GAP, LEFT_OUT
 from plugins.compression.selection import extract
 from plugins.compression.words import asked, stem
 
@@ -30,6 +30,13 @@ def test_what_is_asked_for_is_kept(question: str, share: int) -> None:
     assert out is not None
     assert NEEDLE in out
     assert tokens(out) <= whole // share
+    assert GAP in out
+
+
+def test_a_longer_extract_begins_with_how_much_was_left_out() -> None:
+    out = extract(TEXT, "pump warranties", 300, tokens(TEXT))
+    assert out is not None
+    assert out.startswith("[Extract: about ")
     assert "left out at [...]]" in out.split("\n")[0]
 
 

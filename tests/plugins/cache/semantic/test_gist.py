@@ -83,7 +83,9 @@ def test_words_that_may_well_mean_the_same_leave_it_to_an_embedder() -> None:
 
 
 def test_no_trap_of_those_written_by_hand_is_taken() -> None:
-    traps = [pair for pair in pairs() if not pair.same and pair.source in ("second", "development", "fow")]
+    traps = [
+        pair for pair in pairs() if not pair.same and pair.source in ("second", "development", "last", "closing", "fow")
+    ]
     assert len(traps) > 400
     assert [pair for pair in traps if same(pair.a, pair.b)] == []
 
@@ -91,6 +93,26 @@ def test_no_trap_of_those_written_by_hand_is_taken() -> None:
 def test_more_than_half_of_what_was_read_while_the_rules_were_made_is_found() -> None:
     true = [pair for pair in pairs() if pair.same and pair.source in ("second", "development")]
     assert sum(same(pair.a, pair.b) for pair in true) >= 0.6 * len(true)
+
+
+ASKED = (
+    "How do I reset my password?", "What is the capital of Australia?", "Can I pay with PayPal?", "flu symptoms",
+    "Write a poem about autumn", "How long does a refund take?", "Wo finde ich meine Rechnungen?",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["only", "always", "never", "in Germany", "tomorrow", "for children", "offline", "again", "all", "not",
+     "on weekends",
+     "without a licence", "before noon", "two", "by email", "for free", "until Monday", "as a student", "if it rains"],
+)  # fmt: skip
+def test_a_restriction_makes_it_another_question(said: str) -> None:
+    for text in ASKED:
+        whole = text.rstrip("?")
+        assert not same(text, f"{whole} {said}?")
+        first, _, rest = whole.partition(" ")
+        assert not same(text, f"{first} {said} {rest}?")
 
 
 @given(st.text(alphabet="abdehinorstw '?.,#2-", max_size=60), st.text(alphabet="abdehinorstw '?.,#2-", max_size=60))
