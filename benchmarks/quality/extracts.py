@@ -109,12 +109,14 @@ def tables(count: Count) -> list[Table]:
             found = [judged(cases, share, count) for share in SHARES]
             chars = f"{window:,} characters" if window else "whole texts"
             cells = [rate(sum(kept), len(kept)) for kept, _ in found]
-            lines.append([chars, "held out" if held_out else "tuned on", *cells, str(sum(over for _, over in found))])
+            single = [kept for kept, asked in zip(found[-1][0], cases, strict=True) if len(asked.needles) == 1]
+            over = str(sum(over for _, over in found))
+            lines.append([chars, "held out" if held_out else "tuned on", *cells, rate(sum(single), len(single)), over])
     about = (
         "Questions on a speech, chat logs and articles (`natural`); a case counts where every sentence that its authors"
         " name is left whole, three in some. Many are about a topic, not a needle."
     )
-    columns = ["text", "half", "half of the tokens", "quarter of the tokens", "over the budget"]
+    columns = ["text", "half", "half of the tokens", "quarter of the tokens", "quarter, one needle", "over the budget"]
     return [Table("Compression: natural questions", columns, lines, [about]), _of_written(count)]
 
 

@@ -15,6 +15,8 @@ LEAD_CHARS = 48
 WRAPPED_CHARS = 140
 LEAST_CHARS = 24
 """Shorter sentences go with the next."""
+SHORT_CHARS = 10
+"""Longer words are not cut short."""
 MOST_CHARS, PART_CHARS = 800, 400
 """Of a sentence, and of the parts of longer ones."""
 LEAST_ROWS = 4
@@ -193,6 +195,7 @@ def _rows(made: _Building, lines: Sequence[str]) -> None:
         elif number and _ruled(line) and len(made.done) == header + 1:
             made.done[-1].text += line
         else:
+            made.block += 1
             made.add(line, header=header if len(made.done) > header else -1)
 
 
@@ -226,8 +229,8 @@ def _lines(made: _Building, lines: Sequence[str]) -> None:
             made.heads = [*outer, (9, above)]
         else:
             above, deep = len(made.done), inset
+        made.block += 1  # what stands in lines is no paragraph
         if len(line) > LONG_LINE:
-            made.block += 1
             _sentences(made, line, _lead(line))
         else:
             made.add(line, lead=_lead(line))
@@ -238,7 +241,7 @@ def _sentences(made: _Building, text: str, lead: str) -> None:
     start = 0
     for found in _SENTENCE.finditer(text):
         end = found.end()
-        if end - start < LEAST_CHARS or _ABBREVIATED.search(text[start : found.start() + 1]) is not None:
+        if end - start < LEAST_CHARS or _abbreviated(text, start, found.start() + 1):
             continue
         _sentence(made, text[start:end], lead)
         start = end
@@ -247,6 +250,11 @@ def _sentences(made: _Building, text: str, lead: str) -> None:
         _sentence(made, rest, lead)
     elif rest:
         _append(made, rest)
+
+
+def _abbreviated(text: str, start: int, end: int) -> bool:
+    """Whether what ends here is a word cut short, and no sentence."""
+    return _ABBREVIATED.search(text[max(start, end - SHORT_CHARS) : end]) is not None
 
 
 def _sentence(made: _Building, text: str, lead: str) -> None:

@@ -23,11 +23,14 @@ BOTH = 0.07
 NAME = 1.2
 """What names and numbers of the question count."""
 TITLE, LEAD = 0.9, 0.3
-BLOCK = 0.6
+BLOCK = 0.5
 """What a passage has of what its paragraph says of the question."""
-NEAR, ACROSS = 0.35, 0.15
+WINDOW, FADES = 1.0, (1.0, 0.8, 0.64)
+"""What it has of what it and the two on either side say together, each word of the question counted once; what is
+further away less."""
+NEAR, ACROSS = 0.25, 0.15
 """What it has of the passages beside it, in its paragraph or in another."""
-FARTHER = (0.15, 0.2)
+FARTHER = (0.15, 0.15)
 """Of those two and three away, both sides together."""
 OUTSIDE = 0.4
 """Of which so much across paragraphs."""
@@ -37,7 +40,7 @@ ANSWER = 0.6
 """Of the one before, where that asks."""
 KIND = 0.2
 """More for what has in it what an answer has."""
-DENSE, RARE = 0.02, 0.5
+DENSE, RARE = 0.02, 0.85
 """Shares of the best passage's score for figures and names, and for what stands out."""
 WORN = 10.0
 """After so many better passages a word of the question counts a half."""
@@ -95,7 +98,7 @@ class _Judged:
             score = own[at] + BLOCK * self._blocks[part.block] + self._beside(own, at) + self._leads[at]
             for depth, head in enumerate(reversed(part.title)):
                 score += TITLE * own[head] / (1 + depth)
-            score += (self._kinds[at] - 1) * min(score, top)
+            score += (self._kinds[at] - 1) * min(score, top) + WINDOW * self._window(gains, at)
             out.append(score + top * self._apart[at])
         return out
 
@@ -162,6 +165,18 @@ class _Judged:
                 if 0 <= other < len(own) and own[other]:
                     score += share * own[other] * (1.0 if parts[other].block == here else OUTSIDE)
         return score
+
+    def _window(self, gains: Sequence[Mapping[int, float]], at: int) -> float:
+        best = dict(gains[at])
+        parts, here = self._parts, self._parts[at].block
+        for away in (1, 2):
+            for other in (at - away, at + away):
+                if 0 <= other < len(parts) and gains[other]:
+                    share = FADES[away] * (1.0 if parts[other].block == here else OUTSIDE)
+                    for term, gain in gains[other].items():
+                        if gain * share > best.get(term, 0.0):
+                            best[term] = gain * share
+        return sum(best.values())
 
     def _rarity(self, found: Sequence[Counter[str]]) -> list[float]:
         """How unlike the others each passage is, 0 to 1."""

@@ -68,15 +68,19 @@ class Selection:
         kept = self._chosen(budget - ABOUT_TOKENS if noted else budget)
         if not kept or len(kept) == len(self.parts):
             return None
+        ordered, place = sorted(kept), 0
         out: list[str] = []
         at = 0
         for piece in self._pieces:
-            inside = {one - at for one in kept if at <= one < at + len(piece.parts)}
-            at += len(piece.parts)
-            if inside:
-                out.append(piece.told(inside))
+            end = at + len(piece.parts)
+            first = place
+            while place < len(ordered) and ordered[place] < end:
+                place += 1
+            if place > first:
+                out.append(piece.told({one - at for one in ordered[first:place]}))
             elif piece.parts and (not out or not out[-1].endswith(GAP)):
                 out.append(GAP)
+            at = end
         told = "\n".join(one.strip("\n") for one in out)
         if not noted:
             return told

@@ -38,6 +38,7 @@ class Bench:
 @asynccontextmanager
 async def opened(config: str | None, environ: Mapping[str, str], only: str = "") -> AsyncIterator[Bench]:
     """The chain of a configuration; with `only`, that plugin is on and enforcing, listed or not."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as in a worker
     made = _snapshot(config, environ)
     made = with_options(_with_only(made, only) if only else made)
     clock, page = SystemClock(), Page(None)

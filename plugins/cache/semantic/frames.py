@@ -112,7 +112,7 @@ _RULES: tuple[tuple[str, Written], ...] = (
      r" (?:to|for|on|about)(?: how to)? ", " qhow "),
     (r"^(?:the )?(?:best |right |correct |proper )?ways? (?:to|of) ", " qhow "),
     (r"\bhow (?:is|are|was) (?:the |an? |my )?((?:\w+ ){1,3})(made|done|calculated|cooked|written|installed|cleaned)$",
-     r" qhow \2 \1"),
+     lambda found: f" qhow {ACTIVE.get(found[2]) or base(found[2])} {found[1]}"),
     (r"^qhow (?:go about |best |properly |correctly |actually |quickly |easily )", " qhow "),
     (r"^what (?:do|does|should|must|would|can) (?:i|we|one|you) (?:have to |need to )?do (?:in order )?to ", " qhow "),
     (r"^what (?:has|have|needs?) to be done (?:in order )?to ", " qhow "),
@@ -129,7 +129,7 @@ _RULES: tuple[tuple[str, Written], ...] = (
     (r"\b(?:am|is|are|was) (?:unable|not able) to ", " can not "),
     (r"\bi can not seem to ", " i can not "), (r"\bi (?:am having|have) (?:trouble|problems|issues|difficulty) "
      r"(?=\w+ing)", " i can not "),
-    (r"\b(?:keeps?|keep on|is constantly|constantly) (?=(?:crash|freez|restart|disconnect|fail|stopp))", " "),
+    (r"\b(?:keeps?|keep on|is constantly|constantly) (?=\w+ing\b)", " "),
     (r"\b(?:when|whenever|every time|as soon as) i (?:open|start|launch|run) (?:it|the app|this)\b", " on launch "),
     (r"\b(?:on|at|during) (?:startup|start|opening|launch|launching)\b", " on launch "),
     (r"\b(?:does|do|did|will|would|is|are) not (?:seem to |appear to )?(?:be )?work(?:ing)?\b", " not work "),
@@ -158,7 +158,7 @@ _RULES: tuple[tuple[str, Written], ...] = (
     (r"^you (ship|deliver) ", r" can i \1 "), (r"^can i (?:ship|shipping|deliver) to ", " can i ship to "),
     (r"\bafter (?:i )?(?:have )?(\w+)(?:ing|ed)\b|\bonce (?:i )?(?:have )?(\w+)(?:ing|ed)\b", r" after \1\2 "),
     (r"\b(\w+) (?:that|which|who) (?:has been|have been|is|are|was|were|be) (\w+(?:ed|en))\b", r" \2 \1 "),
-    (r"\bneeds? (?:to be )?(\w+)(?:ing|ed)\b", r" \1 "),
+    (r"\bneeds? (?:to be )?(\w+ed)\b", lambda found: f" {base(found[1])} "), (r"\bneeds? (\w+ing)\b", r" \1 "),
     # (what there is)
     (r"^(?:what|which) ((?:\w+ ){1,3})(?:do you (?:accept|offer|provide|support|have|sell|take)"
      r"|(?:are|is) (?:accepted|available|offered|supported|provided|possible)|can i choose from)$", r" what qhave \1"),
@@ -248,7 +248,7 @@ _RULES: tuple[tuple[str, Written], ...] = (
     (r"\ba? ?more (formal|casual|professional|friendly|polite|academic) (?=tone|style|way|language|manner)", r" \1 "),
     (r"\bthis (?:text|passage|content)\b", " this "),
     (r"\b(convert|transform|turn|change)(?:ed|ing)? (.+?) into\b", r" convert \2 to "),
-    (r"\bconvert (?:from )?(.+?) (?:into|in) (?=\w+$)", r" convert \1 to "),
+    (r"\bconvert (?!.* to )(?:from )?(.+?) (?:into|in) (?=\w+$)", r" convert \1 to "),
     (r"\bpull (.+?) (?:out )?(?:of|from|out of) ", r" extract \1 from "),
     (r"\ball of\b", " all "),
     (rf"^{POLITE}(?:give|tell|show|write|compose|draft|create|make|generate|produce|provide|suggest|recommend|prepare"

@@ -6,6 +6,7 @@ exact, no vectors needed, and a look-up visits only texts that share rare words 
 
 from __future__ import annotations
 
+import heapq
 import itertools
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterator
@@ -37,6 +38,8 @@ class Row:
     """Of length 1; made when it is first needed."""
     made_by: str = ""
     """Which embedder made it."""
+    width: int = 0
+    """Different words; the index counts them."""
 
     @property
     def size_bytes(self) -> int:
@@ -75,7 +78,9 @@ class Index:
         self.drop(row.key)
         part = self._parts.setdefault(row.part, Part())
         part.rows[row.key] = row
-        for word in row.reading.keys:
+        keys = row.reading.keys
+        row.width = len(keys)
+        for word in keys:
             part.by_word[word].add(row.key)
         if row.reading.gist:
             part.by_gist.setdefault(row.reading.gist.whole, {})[row.key] = None
@@ -134,13 +139,12 @@ class Index:
         shared: defaultdict[bytes, int] = defaultdict(int)
         for key in self._visited(known, reading):
             shared[key] += 1
-        wanted = len(reading.keys)
-        ranked = sorted(
-            ((2 * count / (wanted + len(known.rows[key].reading.keys)), key) for key, count in shared.items()),
-            reverse=True,
+        wanted, rows = len(reading.keys), known.rows
+        ranked = heapq.nlargest(
+            NEAREST, ((2 * count / (wanted + rows[key].width), key) for key, count in shared.items())
         )
         found = []
-        for near, key in ranked[:NEAREST]:
+        for near, key in ranked:
             row = known.rows[key]
             if self._share(near, reading, row) >= SHARED:
                 found.append(row)

@@ -138,7 +138,8 @@ def _infinitive(word: str) -> str:
     if stem[-1] == stem[-2] and stem[-1] not in "lsfz":
         return stem[:-1]
     known, with_e = stem in packaged(), f"{stem}e" in packaged()
-    return f"{stem}e" if with_e and (not known or SHORT.match(stem)) else stem
+    soft = stem.endswith(("s", "c", "v", "z", "u")) and not stem.endswith("ss")
+    return f"{stem}e" if with_e and (not known or soft or SHORT.match(stem)) else stem
 
 
 def misspelt(one: str, other: str, lexicon: Lexicon) -> bool:

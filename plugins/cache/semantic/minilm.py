@@ -6,19 +6,18 @@ The model is that of Reimers and Gurevych (sentence-transformers/all-MiniLM-L6-v
 
 from __future__ import annotations
 
-import ctypes
 import json
 import math
 import struct
 import unicodedata
 from collections.abc import Iterator
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 HEADS, LAYERS = 12, 6
 WEIGHTS, VOCABULARY = "model.safetensors", "vocab.txt"
-THREADS = ("scipy_openblas_set_num_threads64_", "scipy_openblas_set_num_threads", "openblas_set_num_threads")
 LONGEST_WORD = 100
 """Letters; what is longer is no word of the vocabulary."""
 ERF = (0.254829592, -0.284496736, 1.421413741, -1.453152027, 1.061405429)
@@ -60,7 +59,7 @@ class Layers:
     def __init__(self, folder: Path, most: int) -> None:
         """Raises ImportError without numpy, OSError or ValueError where the files are not those of the model."""
         self._np: Any = import_module("numpy")
-        _alone(Path(str(self._np.__file__)).parent.parent / "numpy.libs")
+        _alone()
         self._most = most
         self._pieces = Pieces(folder / VOCABULARY)
         given = self._read(folder / WEIGHTS)
@@ -153,15 +152,11 @@ class Layers:
         return {"mixed": mixed, **dense, **norms}
 
 
-def _alone(libraries: Path) -> None:
-    """Has OpenBLAS, as numpy brings it, use one thread: matrices this small take several times the CPU on two, and the
-    other core is another worker's. Where it is another library, that does as it likes."""
-    for path in libraries.glob("*openblas*"):
-        library = ctypes.CDLL(str(path))
-        for name in THREADS:
-            limit = getattr(library, name, None)
-            if limit is not None:
-                limit(1)
+def _alone() -> None:
+    """Has numpy use one thread, where threadpoolctl is there to say so: matrices this small take a multiple of the CPU
+    on two where the other core is busy. Workers begin with one anyway."""
+    with suppress(ImportError):
+        import_module("threadpoolctl").threadpool_limits(1, "blas")
 
 
 def _split(text: str) -> Iterator[str]:

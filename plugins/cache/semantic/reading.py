@@ -95,6 +95,8 @@ def read(text: str, lexicon: Lexicon) -> Reading:
     if len(text) > MOST_CHARACTERS or CODE.search(text):
         return Reading((), exact=f"={text}")
     lower = text.translate(QUOTES).lower()
+    for pattern, written in words.TYPOS:
+        lower = pattern.sub(written, lower)
     said = re.findall(r"[^\W_]+", lower)
     if len(said) > MOST_WORDS:
         return Reading((), exact="=" + _trimmed(lower))

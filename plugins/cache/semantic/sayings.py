@@ -33,6 +33,12 @@ MADE: Mapping[str, str] = MappingProxyType({
 })  # fmt: skip
 
 
+DONE = (
+    r"(?:simplify|clarify|rephrase|edit|expand|continue|polish|annotate|comment|document|condense|adapt|evaluate"
+    r"|analy[sz]e"
+    r"|summari[sz]e|translate|explain|improve|review|check|fix|correct|rewrite|shorten|proofread|optimi[sz]e|refactor)"
+)
+"""What an assistant is asked to do with something at hand."""
 SOFT = ("s", "c", "g", "v", "r", "z", "u")
 """Before -ed, where a word with an e and one without it both are."""
 
@@ -59,6 +65,11 @@ def bare(thing: str) -> str:
 Written = str | Callable[[re.Match[str]], str]
 SAYINGS: tuple[tuple[str, Written], ...] = (
     # (things and doings)
+    (r"^how (?:do|does) (?:they|people) make ", " qhow make "), (r"\bneed i for (?=\w+ing\b)", " need i to "),
+    (r"\bwhat (?:is|are) (.{2,40}?) (?:used|good) for$", r" what is the purpose of \1"),
+    (r"\bin (?:simple|easy|plain) (?:terms|words|language|english)\b", " simply "),
+    (r"\bhow long (?:does|do|must|should) (.{2,40}?) (?:need to|have to) (\w+)$", r" what \2 time for \1"),
+    (rf"^(?:can|could|would|will) you (?:please |kindly |just )?(?={DONE} (?:this|the|my|these|it)\b)", " "),
     (r"^(?:i am |i )?(?:not sure|do not know|have no idea|no idea|unsure|any ideas?"
      r"|got any ideas?)(?: about)? how to ", " qhow "),
     (r"^(?:we |i )?(?:am |are )?(?:looking|trying|hoping|planning|struggling) to ", " iwant "),

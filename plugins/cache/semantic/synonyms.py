@@ -43,6 +43,7 @@ extremely very highly / frequently often regularly / huge immense vast enormous 
 immediately instantly straightaway / significant important / improve enhance boost / instruct teach / likely probable
 maybe perhaps possibly / mainly mostly / nearly almost / purpose goal aim objective / reject decline / search seek
 kind type sort / strange unusual odd weird / stop cease / quit exit / topic subject / various several multiple
+write compose draft / oz ounce
 house home
 verify confirm
 wealthy rich / global worldwide / cv resume / taxi cab / luggage baggage / mum mother mom / dad father
@@ -104,7 +105,8 @@ grow increase rise / fall drop decrease / reduce lower cut / raise increase / st
 carry bring take / pack bring / lose misplace / guest visitor / track follow / arrive come / permit licence
 cost charge / pay salary wage / garbage waste / bus coach / dinner meal / class course lesson / term period
 leave holiday / save keep / method way / entry access / enter access / trade swap / stop quit / energy power
-grade result / get find / agent agency / switch move / expire end / teach train / create setup / weather forecast
+grade result / get find / agent agency / switch move change / expire end / teach train / create setup
+weather forecast
 happen occur / place restaurant
 change replace / begin originate / restore recover
 """

@@ -12,6 +12,20 @@ def listed(words: str) -> frozenset[str]:
     return frozenset(words.split())
 
 
+TYPOS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
+    (re.compile(pattern), written)
+    for pattern, written in (
+        (r"\b(?:teh|hte)\b", "the"),
+        (r"\b(?:waht|wat|wht|whta)\b", "what"),
+        (r"\b(?:hwo|hw)\b", "how"),
+        (r"\b(?:adn|nad)\b", "and"),
+        (r"\b(?:taht|tht)\b", "that"),
+        (r"\b(?:wich|whcih|wihch)\b", "which"),
+        (r"\bthier\b", "their"),
+        (r"\b(?:becuase|cuz|coz|bc)\b", "because"),
+    )
+)
+"""Small words as fingers write them."""
 CONTRACTIONS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern), written)
     for pattern, written in (
@@ -42,14 +56,6 @@ CONTRACTIONS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"\bu\b", "you"),
         (r"\bur\b", "your"),
         (r"\bw/o(?!\w)", "without"),
-        (r"\b(?:teh|hte)\b", "the"),
-        (r"\b(?:waht|wat|wht|whta)\b", "what"),
-        (r"\b(?:hwo|hw)\b", "how"),
-        (r"\b(?:adn|nad)\b", "and"),
-        (r"\b(?:taht|tht)\b", "that"),
-        (r"\b(?:wich|whcih|wihch)\b", "which"),
-        (r"\bthier\b", "their"),
-        (r"\b(?:becuase|cuz|coz|bc)\b", "because"),
         (r"\babt\b", "about"),
         (r"\bb4\b", "before"),
         (r"\bppl\b", "people"),

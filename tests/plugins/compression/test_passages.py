@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -90,3 +92,12 @@ def test_indented_lines_belong_to_the_one_above() -> None:
 def test_what_never_ends_is_cut_all_the_same() -> None:
     assert len(passages("word " * 2000)) > 10
     assert len(passages("x" * 5000)) > 5
+
+
+@pytest.mark.parametrize(
+    "text", ["Mr. " * 40_000, "```\n" * 20_000, "= " * 60_000, "text\n" + "\n" * 60_000, '."' * 60_000]
+)
+def test_no_text_takes_more_than_its_length_explains(text: str) -> None:
+    start = time.process_time()
+    passages(text)
+    assert time.process_time() - start < 2.0

@@ -67,9 +67,7 @@ def test_figures_are_told_for_people_and_for_programs(
     assert main(["cache", "stats", *PLACE]) == 1
 
 
-def test_what_became_of_calls_in_other_words_is_told(
-    asked: dict[str, Any], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_became_of_calls_in_other_words_is_told(asked: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
     tally = {"would": 6, "served": 3, "right": 6, "wrong": 1, "unclear": 4, "wrong_at_most": 0.4567}
     fresh = {"would": 1, "served": 0, "right": 0, "wrong": 0, "unclear": 1, "wrong_at_most": 1.0}
     words = {

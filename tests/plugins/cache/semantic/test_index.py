@@ -27,6 +27,19 @@ def test_the_nearest_comes_first_and_other_parts_are_not_looked_at() -> None:
     assert index.near(b"nobody's", read("how can i bake rye bread", packaged())) == []
 
 
+def test_what_asks_the_same_is_found_though_it_shares_few_words() -> None:
+    index = Index(100)
+    index.add(row(1, "What is photosynthesis?"))
+    index.add(row(2, "Trains from Paris to Lyon"))
+    for number in range(3, 40):
+        index.add(row(number, f"Trains from Paris to town {number}"))
+    asked = read("Could you please explain photosynthesis to me?", packaged())
+    assert index.near(b"p", asked)[0].key[-1] == 1
+    assert index.near(b"p", read("Trains to Lyon from Paris", packaged()))[0].key[-1] == 2
+    index.drop((1).to_bytes(8, "big"))
+    assert (1).to_bytes(8, "big") not in [each.key for each in index.near(b"p", asked)]
+
+
 def test_it_is_bounded_in_rows_and_bytes_and_what_was_used_stays() -> None:
     index = Index(10)
     for number in range(10):
