@@ -189,7 +189,7 @@ class Compression(Plugin[CompressionOptions]):
         def work() -> list[Known]:
             return [_made(asked[at][0].text, asked[at][1], questions[at], options, (count, secret)) for at in new]
 
-        much = sum(len(asked[at][0].text) for at in new) > LOOP_CHARS
+        much = sum(len(asked[at][0].text) for at in new) > LOOP_CHARS or any(questions[at] for at in new)
         slow = much or not self.kit.tokens.loaded(_model(exchange))
         made = await self.kit.tasks.in_thread(work) if slow else work()
         for at, one in zip(new, made, strict=True):

@@ -15,7 +15,8 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from operator import add
 
 AGENTS = 1024
 ANSWERS = 8192
@@ -26,6 +27,8 @@ LARGER = (2.0, 5.0, 20.0)
 MOST = 0.9
 BARRED = 2.0
 """A similarity that none reaches."""
+BETWEEN = "\0"
+"""Between tenant and agent, where both say whose hits are judged."""
 
 
 @dataclass(slots=True)
@@ -44,6 +47,9 @@ class Tally:
     @property
     def judged(self) -> int:
         return self.right + self.wrong
+
+    def plus(self, other: Tally) -> Tally:
+        return Tally(*map(add, astuple(self), astuple(other)))
 
     def wrong_at_most(self) -> float:
         """At 95 %."""
@@ -126,14 +132,18 @@ class Learned:
         return len(self._least) - barred, barred
 
     def report(self) -> dict[str, Mapping[str, float]]:
-        """By agent; `wrong_at_most` is a share, at 95 %."""
+        """By agent, of all its tenants; `wrong_at_most` is a share, at 95 %."""
+        agents: dict[str, Tally] = {}
+        for whose, one in self._agents.items():
+            agent = whose.rpartition(BETWEEN)[2]
+            agents[agent] = one.plus(agents[agent]) if agent in agents else one
         return {
             agent: {
                 "would": tally.would, "served": tally.served, "right": tally.right, "wrong": tally.wrong,
                 "unclear": tally.unclear, "told_right": tally.told_right, "told_wrong": tally.told_wrong,
                 "wrong_at_most": round(tally.wrong_at_most(), 4),
             }
-            for agent, tally in self._agents.items()
+            for agent, tally in agents.items()
         }  # fmt: skip
 
 

@@ -25,7 +25,7 @@ from plugins.cache.semantic.agree import agree
 from plugins.cache.semantic.answers import same, text_of
 from plugins.cache.semantic.embedder import Embedder, Local, MiniLM, Upstream, Vector, cosine
 from plugins.cache.semantic.index import Index, Row
-from plugins.cache.semantic.learned import Learned
+from plugins.cache.semantic.learned import BETWEEN, Learned
 from plugins.cache.semantic.options import MINILM, SemanticOptions, installed
 from plugins.cache.semantic.question import question
 from plugins.cache.semantic.reading import Reading, read
@@ -130,8 +130,9 @@ class Semantic:
             was = verdict.before >= GOOD
             if was == right:
                 return
-            self.learned.untell(verdict.agent, was)
-        self.learned.told(verdict.agent, self._served.get(verdict.call), float(verdict.note), right)
+            self.learned.untell(_whose(verdict.tenant, verdict.agent), was)
+        whose = _whose(verdict.tenant, verdict.agent)
+        self.learned.told(whose, self._served.get(verdict.call), float(verdict.note), right)
 
     def prune(self) -> int:
         """Forgets the texts whose answers are gone."""
@@ -223,8 +224,8 @@ class Semantic:
             asked.row = None
             return None
         self.index.used(asked.row)
-        tally = self.learned.tally(agent)
-        trusted = self.learned.trusted(agent, options.wrong_at_most)
+        tally = self.learned.tally(_of(exchange))
+        trusted = self.learned.trusted(_of(exchange), options.wrong_at_most)
         if options.mode == "enforce" and trusted and not _explored(exchange.id, options.explore):
             cache, savings = exchange.cache, len(exchange.savings)
             answer = self._give(exchange, ticket, entry)
@@ -256,7 +257,7 @@ class Semantic:
         if asked.row is not None:
             asked.entry = self._find(asked.row.key)
             if asked.entry is not None:
-                self.learned.tally(exchange.caller.agent).would += 1
+                self.learned.tally(_of(exchange)).would += 1
                 self._count(exchange.caller.agent, "would")
             self._compare(exchange, asked, entry, options)
 
@@ -267,7 +268,7 @@ class Semantic:
         right = None
         if max(len(entry.body), len(theirs.body)) <= COMPARED_BYTES:
             right = same(text_of(theirs.body, theirs.stream), text_of(entry.body, entry.stream))
-        self.learned.tell(exchange.caller.agent, asked.row.key, asked.near, right)
+        self.learned.tell(_of(exchange), asked.row.key, asked.near, right)
         told = "unclear" if right is None else "right" if right else "wrong"
         exchange.step("cache", "tape", f"semantic would have been {told}")
         self._count(exchange.caller.agent, told)
@@ -296,7 +297,7 @@ class Semantic:
 
     def _saving(self, exchange: Exchange, entry: Entry, mode: str) -> Saving:
         usage = entry.usage
-        tally = self.learned.tally(exchange.caller.agent)
+        tally = self.learned.tally(_of(exchange))
         risk = (
             f"wrong at most {tally.wrong_at_most():.1%} (n={tally.judged}, 95 %)"
             if tally.judged
@@ -312,6 +313,15 @@ class Semantic:
 
     def _count(self, agent: str, result: str) -> None:
         self._kit.metrics.counter("weir_cache_semantic_total", agent=agent, result=result).add()
+
+
+def _of(exchange: Exchange) -> str:
+    return _whose(exchange.caller.tenant, exchange.caller.agent)
+
+
+def _whose(tenant: str, agent: str) -> str:
+    """Whose hits are judged together: no tenant's word weighs on another's."""
+    return f"{tenant}{BETWEEN}{agent}"
 
 
 def _explored(id: str, share: float) -> bool:

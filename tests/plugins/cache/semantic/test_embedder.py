@@ -80,7 +80,7 @@ async def test_in_shadow_nobody_waits_for_the_embedder() -> None:
     async with deciding(Told(0.97), mode="shadow") as weir:
         assert await state(weir, FIRST) == "MISS"
         assert await state(weir, SECOND) == "MISS"
-        learned = weir.plugin("cache").semantic.learned.tally("default")
+        (learned,) = weir.plugin("cache").semantic.learned._agents.values()
         await soon(lambda: learned.right + learned.wrong + learned.unclear == 1)
         assert learned.would == 1
 

@@ -150,9 +150,13 @@ async def test_what_is_explored_is_asked_and_learned_from() -> None:
 async def test_an_agent_whose_hits_prove_wrong_is_asked_again() -> None:
     async with semantic() as weir:
         await ask(weir, ASKED)
+        await weir.record()
         learned = weir.plugin("cache").semantic.learned
         for place in range(4):
-            learned.tell("default", bytes([place]), 0.9, False)
+            learned.tell("elsewhere\0default", bytes([place]), 0.9, False)
+        assert (await ask(weir, LIKE)).headers["x-weir-cache"] == "SEMANTIC", "another tenant's word is no word here"
+        for place in range(4):
+            learned.tell(whose(weir), bytes([place]), 0.9, False)
         assert (await ask(weir, LIKE)).headers["x-weir-cache"] == "MISS"
 
 
@@ -177,7 +181,12 @@ async def test_texts_whose_answers_are_dropped_are_forgotten() -> None:
 
 
 async def judge(weir: Asking, id_: str, note: Any, score: float, before: float | None = None) -> None:
-    await weir.running.worker.registry.teach(Verdict(id_, "answer", score, before, "t", "default", None), note)
+    tenant = weir.running.records[-1]["tenant"] if weir.running.records else "t"
+    await weir.running.worker.registry.teach(Verdict(id_, "answer", score, before, tenant, "default", None), note)
+
+
+def whose(weir: Asking) -> str:
+    return f"{weir.running.records[-1]['tenant']}\0default"
 
 
 async def test_an_answer_in_other_words_that_somebody_calls_bad_is_given_only_to_what_is_nearer() -> None:
@@ -188,17 +197,19 @@ async def test_an_answer_in_other_words_that_somebody_calls_bad_is_given_only_to
         assert list(note) == ["cache"]
         await judge(weir, id_, note, 0.0)
         learned = weir.plugin("cache").semantic.learned
-        assert (learned.tally("default").wrong, learned.tally("default").right) == (1, 0)
+        tally = learned.tally(whose(weir))
+        assert (tally.wrong, tally.right) == (1, 0)
         (row,) = weir.plugin("cache").semantic.index._rows.values()
         assert learned.least(row.key) == pytest.approx(note["cache"], abs=1e-4)
         await judge(weir, id_, note, 1.0, before=0.0)
         await judge(weir, id_, note, 0.9, before=1.0)
-        assert (learned.tally("default").wrong, learned.tally("default").right) == (0, 1)
+        assert (tally.wrong, tally.right) == (0, 1)
 
 
 async def test_bad_words_heard_of_other_workers_answers_stop_an_agents_hits_here_as_well() -> None:
     async with semantic() as weir:
         await ask(weir, ASKED)
+        await weir.record()
         for number in range(4):
             await judge(weir, f"wr_{number}", {"cache": 0.9}, 0.0)
         assert (await ask(weir, LIKE)).headers["x-weir-cache"] == "MISS"
