@@ -90,6 +90,8 @@ def saving() -> str:
     bar, moved, kept, others, spared = next(row for row in _told("ROUTING.md", "Routing: what") if "default" in row[0])
     kinds = "; ".join(f"{row[0]} {row[3]}" for row in _told("COMPRESSION.md", "Compression: tokens saved"))
     budget, _, needles, _ = _told("COMPRESSION.md", "Compression: needles")[-1]
+    natural = [row for row in _told("COMPRESSION.md", "Compression: natural questions") if row[1] == "held out"]
+    *_, (_, _, short) = _told("COMPRESSION.md", "Compression: a second look")
     rows = (
         (f"`routing`, bar {bar}", f"{kept} of the strong model's quality, {spared} of its money spared, {moved} of the "
          f"calls moved; as many drawn at random keep {others}", f"two models, {strong}, held out"),
@@ -98,6 +100,9 @@ def saving() -> str:
         ("`compression`, tokens spared", kinds, "60 made-up texts each; schemas where that is on"),
         (f"extracts of a {budget}: sentences kept that the question asks for, in other words", needles,
          "made-up pages of 70 paragraphs"),
+        ("extracts of a quarter: all sentences kept that answer a natural question",
+         "; ".join(f"{row[0]} {row[3]}" for row in natural), "speech, chat logs, articles; held out"),
+        ("the same of short texts, asked in words that are not theirs", short, "written before the way of selecting"),
     )  # fmt: skip
     return _table(("what", "figure", "on what"), rows)
 
