@@ -243,9 +243,9 @@ class Response:
     delivered_bytes: int = 0
     text_sample: Callable[[], tuple[str, float]] | None = None
     """Streams without a filter: the text of what was delivered first, and by how much to scale its count."""
-    again: Callable[[Exchange], Response | None] | None = None
-    """Of a plugin that answers at once: its answer to a call that is the same byte for byte, but for the body; None
-    where it does not stand any more."""
+    again: Callable[[Exchange], Callable[[], Response] | None] | None = None
+    """Of a plugin that answers at once: what gives its answer, but for the body, to a call that is the same byte for
+    byte; None where it does not stand any more."""
 
     @property
     def segments(self) -> list[Segment]:

@@ -94,7 +94,7 @@ class Express:
             return None
         request = Request(
             codec.dialect, incoming.method, standing.known.path, incoming.query, tuple(incoming.headers), body,
-            doc=doc, model=model, stream=stream is True, walk=self.pipeline.walk(codec), write=codec.write,
+            doc=doc, model=model, stream=stream is True, walk=standing.walk, write=codec.write,
         )  # fmt: skip
         request.known = standing.heard
         exchange = Exchange(
@@ -124,13 +124,20 @@ class Express:
         if repeat is None:
             return None
         exchange = repeat.exchange(self.pipeline.call_id(times[0]), times)
-        response = repeat.answer(exchange)
-        if response is None:
+        try:
+            give = repeat.stands(exchange)
+        except Exception:
+            log.exception("a plugin failed to say whether its answer stands", extra={"call": exchange.id})
+            give = None
+        if give is None:
             self._repeats.drop(repeat.key)
             return None
-        exchange.timeline.plugins[response.source] = self._now() - times[2]
         incoming.taken()
         self.pipeline.began()
         ride = Ride(self.pipeline, exchange, incoming, reply, standing, repeat.track)
-        ride.context.run(ride.repeat, response)
+        ride.context.run(ride.repeat, give)
         return ride
+
+    def forget(self) -> None:
+        """Plugins were told to forget something, or settings are others: what was answered is not known any more."""
+        self._repeats.clear()

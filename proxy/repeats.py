@@ -13,18 +13,24 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+from types import MappingProxyType
+from typing import Any
 
 import xxhash
 
-from proxy.exchange import Exchange, Response, Step
+from proxy.exchange import Exchange, Request, Response, Step
 from proxy.tracks import Standing, Track
 
 MOST = 1024
 MOST_BYTES = 16 * 1024 * 1024
-"""Of calls and answers together; a call counts thrice, for it is kept parsed as well."""
+"""Of calls and answers together."""
+BESIDE_BYTES = 2048
+"""What one takes beside them, about."""
 LONGEST_BYTES = 256 * 1024
+_NOT_READ: Any = MappingProxyType({})
 Key = tuple[Standing, int]
-Again = Callable[[Exchange], Response | None]
+Again = Callable[[Exchange], Callable[[], Response] | None]
 
 
 class Repeat:
@@ -42,10 +48,10 @@ class Repeat:
         self.body = body
         """What the caller got."""
         self._again = again
-        self._caller, self._request, self._target = first.caller, first.request, first.target
+        self._caller, self._request, self._target = first.caller, _unread(first.request, key[0]), first.target
         self._conversation, self._variant, self._place = first.conversation, first.variant, first.place
         self._steps = tuple(first.steps)
-        self.size_bytes = 3 * len(first.request.body) + len(body)
+        self.size_bytes = len(first.request.body) + len(body) + BESIDE_BYTES
 
     def sent(self, body: bytes) -> bool:
         """Whether the first call had this body."""
@@ -54,18 +60,21 @@ class Repeat:
     def exchange(self, call: str, times: tuple[float, float, float]) -> Exchange:
         """One more such call. `times`: as in `express`."""
         at_s, start, read = times
-        snapshot = self.key[0].chain.snapshot
-        made = Exchange(call, self._caller, self._request, at_s=at_s, start=start, snapshot=snapshot)
-        made.timeline.read, made.resolved = read, self.key[0].options
+        standing = self.key[0]
+        request = _unread(self._request, standing)
+        made = Exchange(call, self._caller, request, at_s=at_s, start=start, snapshot=standing.chain.snapshot)
+        made.timeline.read, made.resolved = read, standing.options
         made.target, made.conversation = self._target, self._conversation
         made.variant, made.place = self._variant, self._place
         return made
 
-    def answer(self, exchange: Exchange) -> Response | None:
-        """Its answer; None where the plugin has none any more."""
-        response = self._again(exchange)
-        if response is None:
-            return None
+    def stands(self, exchange: Exchange) -> Callable[[], Response] | None:
+        """What gives its answer to this call; None where the plugin has none any more."""
+        give = self._again(exchange)
+        return None if give is None else partial(self._given, exchange, give)
+
+    def _given(self, exchange: Exchange, give: Callable[[], Response]) -> Response:
+        response = give()
         if exchange.request.stream:
             response.events = (self.body,)
         else:
@@ -98,8 +107,8 @@ class Repeats:
         if len(request.body) > LONGEST_BYTES or len(given) > LONGEST_BYTES or request.changed:
             return
         if standing.chain is not self._chain:
-            self.kept.clear()
-            self._used_bytes, self._chain = 0, standing.chain
+            self.clear()
+            self._chain = standing.chain
         key = (standing, xxhash.xxh3_64_intdigest(request.body, self._seed))
         repeat = Repeat(key, replace(track, route=route), exchange, response.again, given)
         self.drop(key)
@@ -108,10 +117,28 @@ class Repeats:
         while len(self.kept) > MOST or self._used_bytes > MOST_BYTES:
             self.drop(next(iter(self.kept)))
 
+    def clear(self) -> None:
+        """Whoever may have been told something is to forget it, or settings are others now."""
+        self.kept.clear()
+        self._used_bytes = 0
+
     def drop(self, key: Key) -> None:
         gone = self.kept.pop(key, None)
         if gone is not None:
             self._used_bytes -= gone.size_bytes
+
+
+def _unread(request: Request, standing: Standing) -> Request:
+    """The same call as nobody has looked into it: read anew for whoever has to."""
+    codec = standing.codec
+    made = Request(
+        request.dialect, request.method, request.path, request.query, request.headers, request.body, doc=_NOT_READ,
+        model=request.model, stream=request.stream, walk=standing.walk, write=None if codec is None else codec.write,
+    )  # fmt: skip
+    made.known = standing.heard
+    if codec is not None:
+        made.fold(codec.read)
+    return made
 
 
 def _clean(exchange: Exchange) -> bool:

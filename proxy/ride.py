@@ -69,30 +69,31 @@ class Ride:
         self.context = copy_context()
         """Of this call alone, on its way out and back."""
 
-    def repeat(self, response: Response) -> None:
+    def repeat(self, give: Callable[[], Response]) -> None:
         """Answers with what was answered before. Only who counts, or holds to a limit, has a word (`Plugin.again`)."""
-        exchange, route = self._exchange, self._track.route
-        self._below = place = exchange.place
+        out = self._out_again(give)
         try:
-            if route.stops["request"]:
-                out = self._out_again(response, place)
-                try:
-                    waiting = out.send(None)
-                except StopIteration:
-                    pass
-                else:
-                    self._hand_on(partial(self._pipeline.come_out, out=out, waiting=waiting))
-                    return
+            try:
+                waiting = out.send(None)
+            except StopIteration as done:
+                response, self._below = done.value
+            else:
+                self._hand_on(partial(self._pipeline.come_out, out=out, waiting=waiting))
+                return
             if not self._given(response):
                 self._hand_on(partial(self._pipeline.go_on, response=response))
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  it becomes an answer, on the regular way
-            exchange.cache = ""
-            exchange.savings.clear()
             self._hand_on(partial(_raise, error=error))
 
-    async def _out_again(self, response: Response, place: int) -> tuple[Response, int]:
-        await self._standing.chain.out(self._exchange, self._track.route)
-        self._exchange.place = place
+    async def _out_again(self, give: Callable[[], Response]) -> tuple[Response, int]:
+        exchange, route, place = self._exchange, self._track.route, self._exchange.place
+        if route.stops["request"]:
+            response, below = await self._standing.chain.out(exchange, route)
+            if response is not None:
+                return response, below
+        exchange.place = place
+        response = give()
+        exchange.timeline.plugins[response.source] = self._house.now() - exchange.timeline.read
         return response, place
 
     def depart(self, repeats: Repeats) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,7 +10,7 @@ from proxy import gathering, wire
 from proxy.bounds import Bounds, bounds_of
 from proxy.chain import Chain
 from proxy.errors import WeirError
-from proxy.exchange import Dialect, Target
+from proxy.exchange import Dialect, Segment, Target
 from proxy.house import House, Identified, Nobody
 from proxy.pipeline import Pipeline
 from proxy.ports import Incoming
@@ -21,6 +22,7 @@ from proxy.wire.codec import Codec
 
 SILENT_S = 0.5
 """A stream's headers are waited for without a task for so long."""
+Walk = Callable[[Any], tuple[list[Segment], list[str]]]
 MODELS = 64
 """Models remembered for one head."""
 
@@ -50,6 +52,8 @@ class Standing:
     """Those that stream may go without a task as well, until their answer comes."""
     bounds: Bounds = ()
     """What goes over one of them the regular way refuses."""
+    walk: Walk | None = None
+    """How the texts of its calls are found."""
     tracks: dict[str, Track | None] = field(default_factory=dict)
     heard: dict[str, Any] = field(default_factory=dict)
     """`Request.known` of its calls."""
@@ -91,7 +95,8 @@ class Tracks:
         most = min(snapshot.limits.body_bytes, sliced.AT_ONCE_BYTES)
         early_s = snapshot.streams.early_answer_s
         streams = not early_s or early_s > SILENT_S
-        return Standing(chain, known, codec, most, streams, bounds_of(snapshot, known.caller.key))
+        bounds, walk = bounds_of(snapshot, known.caller.key), self._pipeline.walk(codec)
+        return Standing(chain, known, codec, most, streams, bounds, walk)
 
     def lay(self, incoming: Incoming, standing: Standing, model: str) -> Track | None:
         """The track of a model, where it has one."""

@@ -11,7 +11,7 @@ its way back. An answer is looked for in memory, then on the shelves beyond the 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 from importlib import import_module
@@ -203,7 +203,9 @@ class Cache(Plugin[CacheOptions]):
             self._retries.given(ticket.key, exchange.conversation, self.kit.clock.monotonic_s())
         return replay.replayed(entry, ticket.named, age_s)
 
-    def _again(self, key: bytes, entry: Entry, within_s: float | None, exchange: Exchange) -> Response | None:
+    def _again(
+        self, key: bytes, entry: Entry, within_s: float | None, exchange: Exchange
+    ) -> Callable[[], Response] | None:
         """For a call that repeats one which got `entry` (and would be no retry: it is in no session)."""
         if self.far.there:
             self.far.look_round(exchange.timeline.start)
@@ -211,6 +213,9 @@ class Cache(Plugin[CacheOptions]):
         left_s = entry.ttl_s if within_s is None else min(entry.ttl_s, within_s)
         if age_s >= left_s or self.memory.find(key) is not entry:
             return None
+        return partial(self._give_again, exchange, entry, age_s)
+
+    def _give_again(self, exchange: Exchange, entry: Entry, age_s: float) -> Response:
         exchange.cache = "HIT"
         exchange.savings.append(replay.saved(entry, self.kit.prices, exchange.at_s, self.name))
         self._count(exchange, "hit")

@@ -154,12 +154,12 @@ class Worker:
         self.pipeline = Pipeline(house)
         await self.client.prepare(self.live.current.upstreams.values())
         probes = Probes(lambda: self.live.current, dict(parts.details))
-        express = Express(house, self.pipeline)
+        self.express = Express(house, self.pipeline)
         self.front = Front(
             self.pipeline.handle,
             limits=lambda: self.live.current.limits,
             probes=probes,
-            express=express.depart,
+            express=self.express.depart,
             cork=self._cork,
         )
         self._version = parts.metrics.gauge("weir_settings_version")
@@ -183,6 +183,7 @@ class Worker:
         self.client.place(ready)
         self.chains.current = chain
         self.live.swap(whole)
+        self.express.forget()
         self._version(whole.version)
         await self.client.sweep()
 
@@ -209,7 +210,7 @@ def _task_failed(name: str, error: BaseException) -> None:
 def main(arguments: list[str]) -> int:
     """The process: `--fd N --slot I --run DIR ...` as the supervisor gives them, or `--talk-fd N` to hear them."""
     gc.set_threshold(50_000, 20, 100)
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # (an embedder's matrices are small, and the other cores others')
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # (those of an embedder are small)
     one_arena()
     _warm()
     given = _ordered(int(arguments[1])) if arguments[:1] == ["--talk-fd"] else arguments
@@ -354,6 +355,8 @@ class Process:
             if message.keys() - {"snapshot", "feedback"}:
                 raise Overloaded("this worker is only starting")
             return {"snapshot": 0}
+        if "forget" in message or "order" in message:
+            self._worker.express.forget()
         if "forget" in message:
             return {"forgotten": await self._worker.registry.forget(str(message["forget"]))}
         if "order" in message:

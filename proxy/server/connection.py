@@ -171,7 +171,7 @@ class Connection(asyncio.Protocol):
     def _go_on(self) -> None:
         """Nothing is being answered: what has come decides what is next."""
         framing = self._framing
-        if not framing.ready and self._held and not framing.over:
+        if self._held and not framing.over and not (framing.ready and framing.ready[-1].complete):
             held, self._held = self._held, b""
             framing.feed(held)
             self.read_on()
@@ -201,7 +201,8 @@ class Connection(asyncio.Protocol):
         if express is not None and incoming.head is not None and not self.paused:
             ride = express(incoming, reply)
             if ride is not None:
-                self._ride = ride if self.task is None else None
+                if self._incoming is incoming and self.task is None:  # (else it is over, or a task goes on with it)
+                    self._ride = ride
                 if not self._reading:
                     self.read_on()
                 return

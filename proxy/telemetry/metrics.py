@@ -91,7 +91,9 @@ _TABLE = (
         unit="tokens",
     ),
     _counter("weir_saved_usd_total", "agent plugin kind mode", "Money spared, where the price is known.", unit="usd"),
-    _counter("weir_cache_lookups_total", "agent result", "What the cache had: hit, semantic, coalesced, miss, bypass, stale."),
+    _counter(
+        "weir_cache_lookups_total", "agent result", "What the cache had: hit, semantic, coalesced, miss, bypass, stale."
+    ),
     _counter("weir_cache_semantic_total", "agent result", "What the semantic cache had, and what comparisons said."),
     _counter(
         "weir_embeddings_inputs_total", "agent result", "Inputs of embeddings: known, shared, sent, sent together."

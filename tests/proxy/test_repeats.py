@@ -13,7 +13,7 @@ import pytest
 from proxy.exchange import Exchange, Request, Response
 from proxy.live import Entry, When
 from proxy.plugin import NoOptions, Plugin
-from proxy.repeats import LONGEST_BYTES, MOST, Repeats
+from proxy.repeats import BESIDE_BYTES, LONGEST_BYTES, MOST, MOST_BYTES, Repeats
 from proxy.route import Route
 from proxy.tracks import Standing, Track
 from tests.asking import Asking, Came, asking
@@ -201,7 +201,7 @@ def answered(number: int, size: int = 100) -> Exchange:
     sent = (b"%d " % number).ljust(size)
     request = Request("chat", "POST", "/v1/chat/completions", "", (), sent, doc={})
     exchange = Exchange("", cast(Any, None), request, at_s=0.0, start=0.0, snapshot=None)
-    exchange.response = Response(source="made", body=b"{}", again=lambda exchange: Response())
+    exchange.response = Response(source="made", body=b"{}", again=lambda exchange: Response)
     exchange.step("made", "request", "answered")
     return exchange
 
@@ -220,7 +220,7 @@ def test_what_is_known_is_bounded_in_number_and_in_bytes() -> None:
     assert repeats.find(standing, answered(10).request.body) is not None
     for number in range(100):
         repeats.learn(standing, track, answered(number, LONGEST_BYTES), b"{}")
-    assert len(repeats.kept) == 21
+    assert len(repeats.kept) == MOST_BYTES // (LONGEST_BYTES + BESIDE_BYTES + 2)
     repeats.learn(standing, track, answered(7, LONGEST_BYTES + 1), b"{}")
     assert repeats.find(standing, answered(7, LONGEST_BYTES + 1).request.body) is None
 
@@ -231,3 +231,81 @@ def test_what_was_learned_under_other_settings_is_forgotten() -> None:
     _, other, _ = known()
     repeats.learn(other, track, answered(2), b"{}")
     assert len(repeats.kept) == 1 and repeats.find(standing, answered(1).request.body) is None
+
+
+class Answering(Noting):
+    """Answers itself, or breaks, when the call comes again."""
+
+    again = frozenset({"request"})
+    does: ClassVar[str] = ""
+
+    async def request(self, exchange: Exchange) -> Response | None:
+        self.seen.append(exchange.id)
+        if self.does == "answers":
+            return Response(text="enough")
+        if self.does == "breaks":
+            raise RuntimeError("broken")
+        return None
+
+
+async def test_a_hook_that_answers_when_a_call_comes_again_is_heard() -> None:
+    async with weir(watching(Answering)) as running:
+        await ask(running, 2)
+        Answering.does = "answers"
+        try:
+            (came,) = await ask(running, 1)
+        finally:
+            Answering.does = ""
+        assert came.text == "enough" and "x-weir-cache" not in came.headers
+        record = (await running.running.sink.wait_for(3))[-1]
+        assert (record["answered_by"], record["cache"], record.get("savings")) == ("watching", "", None)
+
+
+async def test_a_hook_that_breaks_when_a_call_comes_again_is_passed_or_ends_it_as_it_is_told() -> None:
+    for on_error, status in (("open", 200), ("closed", 503)):
+        async with weir(watching(Answering, on_error=on_error)) as running:
+            await ask(running, 2)
+            Answering.does = "breaks"
+            try:
+                (came,) = await ask(running, 1)
+            finally:
+                Answering.does = ""
+            assert came.status == status
+
+
+class Doubting(Noting):
+    """Answers, and breaks when it is asked whether that stands."""
+
+    async def request(self, exchange: Exchange) -> Response | None:
+        return Response(body=b'{"id":"x","object":"chat.completion","choices":[]}', again=_broken)
+
+
+def _broken(exchange: Exchange) -> None:
+    raise RuntimeError("broken")
+
+
+async def test_an_answer_of_which_nobody_can_say_whether_it_stands_is_asked_for_anew() -> None:
+    async with weir(watching(Doubting)) as running:
+        came = await ask(running, 4)
+        assert [one.status for one in came] == [200] * 4
+        assert len(await running.running.sink.wait_for(4)) == 4
+
+
+async def test_a_limited_repeat_counts_as_no_hit() -> None:
+    limits = [{"by": "agent", "requests_per_day": 2}]
+    async with weir(Entry("ratelimit", "ratelimit", options={"limits": limits})) as running:
+        await ask(running, 4)
+        records = await running.running.sink.wait_for(4)
+        assert running.counted("weir_cache_lookups_total", result="hit") == 1
+        assert records[-1]["steps"] == [["ratelimit", "request", "refused rate_limit_exceeded"]]
+        assert "cache" not in records[-1]["plugins_us"]
+
+
+async def test_an_erasure_leaves_nothing_of_an_answered_call() -> None:
+    async with weir() as running:
+        await ask(running, 3)
+        express = running.running.worker.express
+        assert express._repeats.kept
+        express.forget()
+        assert not express._repeats.kept
+        assert states(await ask(running, 2)) == ["HIT", "HIT"]
