@@ -10,13 +10,13 @@ from typing import Any
 import orjson
 
 from proxy import wire
-from proxy.chain import Chain
+from proxy.chain import BYPASSED, Chain
 from proxy.clock import SystemClock
 from proxy.errors import Forbidden, Limited, MalformedBody, Refused
 from proxy.exchange import Caller, Exchange, Finding, Request, Response
 from proxy.live import Agent, Entry, Snapshot
 from proxy.plugin import Plugin
-from proxy.route import Member
+from proxy.route import Member, applies, for_agent
 from proxy.upstream import endpoint
 from proxy.view import REASONS
 from proxy.wire.body import parse
@@ -72,7 +72,8 @@ async def explain(
     for entry in snapshot.chain:
         member = listed.get(entry.name)
         if member is None:
-            made.plugins.append({"plugin": entry.name, "runs": False, "why": _why_not(entry, plugins)})
+            why = _why_not(entry, plugins, exchange)
+            made.plugins.append({"plugin": entry.name, "runs": False, "why": why})
             continue
         made.plugins.append(await _judged(chain, exchange, member, entry.mode))
     return made
@@ -157,10 +158,19 @@ def _in_shadow(agent: Agent) -> Agent:
     return replace(agent, plugins=plugins)
 
 
-def _why_not(entry: Entry, plugins: dict[str, Plugin[Any]]) -> str:
-    if not entry.enabled:
-        return "it is not enabled"
-    return "its `when` does not match this call" if entry.name in plugins else "it is not loaded"
+def _why_not(entry: Entry, plugins: dict[str, Plugin[Any]], exchange: Exchange) -> str:
+    """As the chain leaves it out (`Chain.route`)."""
+    caller, request = exchange.caller, exchange.request
+    if not for_agent(entry, exchange.snapshot.agents.get(caller.agent)).enabled:
+        return f"it is off for the agent {caller.agent}" if entry.enabled else "it is not enabled"
+    plugin = plugins.get(entry.name)
+    if plugin is None:
+        return "it is not loaded"
+    if exchange.snapshot.bypass and entry.name not in BYPASSED:
+        return f"`bypass` is on, and then only {' and '.join(sorted(BYPASSED))} run"
+    if not applies(entry.when, caller.agent, request.model, request.path):
+        return "its `when` does not match this call"
+    return f"it has to do with calls to {', '.join(sorted(plugin.paths))} only"
 
 
 def lines(made: Explanation) -> list[str]:

@@ -114,6 +114,7 @@ def _stats(found: dict[str, Any], as_json: bool) -> str:
             f"kept: {found['entries']} answers, {found['bytes'] / 2**20:.1f} of {found['most_bytes'] / 2**20:.0f} MiB"
             f" in {len(found['workers'])} workers; {found['evicted']} had to go",
             f"hits: {hits} of {asked} calls that may share answers ({share}){worded}; {found['stale']} given late",
+            f"shared: {found.get('coalesced', 0)} calls took the answer of an equal one under way",
             f"passed by: {found['bypass']} calls",
         )
         lines += tuple(_worded(found.get("in_other_words")))

@@ -86,7 +86,8 @@ def _lines(told: Json) -> Iterator[str]:
 def _cache(cache: Json) -> Iterator[str]:
     counted = [f"{cache[state]:,} {state}" for state in STATES if cache.get(state)]
     if counted:
-        rate = "" if cache["hit_rate"] is None else f": {cache['hit_rate']:.1%} of those it could have answered"
+        shared = ", shared answers apart" if cache.get("COALESCED") else ""
+        rate = "" if cache["hit_rate"] is None else f": {cache['hit_rate']:.1%} of those it could have answered{shared}"
         yield f"The cache had {', '.join(counted)}{rate}; {cache['hit_rate_of_all']:.1%} of all calls."
 
 

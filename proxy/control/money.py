@@ -36,7 +36,9 @@ USED = (
 )  # fmt: skip
 SPENT = ("calls", "nano_usd", "unpriced", "input_tokens", "output_tokens")
 SERVED = ("HIT", "SEMANTIC")
-"""Answers that came from the cache; those of others under way (COALESCED) are counted apart."""
+"""Answers that came from the cache."""
+APART = ("BYPASS", "COALESCED")
+"""Neither found nor missed: `weir cache stats` counts them apart, too."""
 RISKS = 20
 Sums = dict[tuple[str, ...], dict[str, int]]
 
@@ -175,10 +177,11 @@ def _spent(spent: dict[str, int], saved: Mapping[str, int]) -> Json:
 
 
 def _cache(calls: Mapping[str, int]) -> Json:
-    """`hit_rate`: of the calls that could have had an answer from the cache; `hit_rate_of_all`: of all calls."""
+    """`hit_rate`: of the calls that looked for a kept answer and shared none under way; `hit_rate_of_all`: of all."""
     asked = {name: count for name, count in calls.items() if name}
     hits = sum(asked.get(name, 0) for name in SERVED)
-    eligible, every = sum(asked.values()) - asked.get("BYPASS", 0), sum(calls.values())
+    eligible = sum(count for name, count in asked.items() if name not in APART)
+    every = sum(calls.values())
     return {
         **dict(sorted(asked.items())),
         "hit_rate": hits / eligible if eligible else None,

@@ -163,7 +163,7 @@ class History:
         return Page([_record(row) for row in found], None)
 
     def counts(self, wanted: Filter) -> list[dict[str, Any]]:
-        """Calls, money and tokens per agent and outcome."""
+        """Calls, money and tokens per agent and outcome; what was kept or shared took no tokens."""
         sums: dict[tuple[str, str], list[int]] = {}
         where, values = conditions(wanted, None)
         statement = " ".join((sql.COUNT, where, sql.COUNT_GROUPS))

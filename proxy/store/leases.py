@@ -243,8 +243,10 @@ class Leases:
 
     def doubt(self) -> None:
         """Another server answers than before: it may have forgotten the last there was. As if it had been away: what is
-        known here is told before anything is leased anew."""
-        self._left()
+        known here is told before anything is leased anew. Where nothing is, there is nothing to doubt (and nobody who
+        would come back)."""
+        if self._accounts:
+            self._left()
 
     def _left(self) -> None:
         if self.away:

@@ -78,10 +78,20 @@ INSERT_TOGETHER = " ".join(("INSERT OR IGNORE INTO executions (", NAMES, ") VALU
 FIND = "SELECT rowid AS place, * FROM executions WHERE id = ?"
 PAGE = "SELECT rowid AS place, * FROM executions"
 PAGE_ORDER = "ORDER BY at DESC, rowid DESC LIMIT ?"
-COUNT = (
-    "SELECT agent, outcome, COUNT(*), COALESCE(SUM(cost_nano_usd), 0), COALESCE(SUM(input_tokens), 0),"
-    " COALESCE(SUM(output_tokens), 0) FROM executions"
+_FREE = "COALESCE(cost_nano_usd, 0) = 0 AND json_extract(detail, '$[{place}]') = 'cached'".format(
+    place=DETAIL.index("usage_source") + 1
 )
+"""Nobody worked for these tokens. (What costs something is not looked into.)"""
+
+
+def _worked_for(name: str) -> str:
+    return "COALESCE(SUM(CASE WHEN " + _FREE + " THEN 0 ELSE " + name + " END), 0)"
+
+
+COUNT = " ".join(
+    ("SELECT agent, outcome, COUNT(*), COALESCE(SUM(cost_nano_usd), 0),", _worked_for("input_tokens") + ",",
+     _worked_for("output_tokens"), "FROM executions")
+)  # fmt: skip
 COUNT_GROUPS = "GROUP BY agent, outcome"
 OF_USER = 'SELECT COUNT(*) FROM executions WHERE "user" = ?'
 ERASE = (

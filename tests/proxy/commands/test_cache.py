@@ -17,6 +17,7 @@ from proxy.commands.admin import Admin
 PLACE = ["--url", "http://127.0.0.1:9"]
 STATS = {
     "entries": 3, "bytes": 2**20, "most_bytes": 2**26, "evicted": 1, "hit": 3, "miss": 1, "bypass": 7, "stale": 0,
+    "coalesced": 2,
     "workers": [{}, {}],
 }  # fmt: skip
 
@@ -56,6 +57,7 @@ def test_figures_are_told_for_people_and_for_programs(
     assert capsys.readouterr().out.splitlines() == [
         "kept: 3 answers, 1.0 of 64 MiB in 2 workers; 1 had to go",
         "hits: 3 of 4 calls that may share answers (75.0%); 0 given late",
+        "shared: 2 calls took the answer of an equal one under way",
         "passed by: 7 calls",
     ]
     assert main(["cache", "stats", "--json", *PLACE]) == 0
@@ -76,7 +78,7 @@ def test_what_became_of_calls_in_other_words_is_told(asked: dict[str, Any], caps
     }  # fmt: skip
     asked["found"] = {**STATS, "in_other_words": words}
     assert main(["cache", "stats", *PLACE]) == 0
-    assert capsys.readouterr().out.splitlines()[3:] == [
+    assert capsys.readouterr().out.splitlines()[4:] == [
         "in other words: 20 texts remembered, 0.5 MiB; embedder: minilm",
         "  a: answered 3, would have answered 6 more (shadow, explored or stopped); compared with the live answer or"
         " judged: 6 the same, 1 different, 4 not to be told; wrong at most 45.7% (95 %)",

@@ -99,6 +99,19 @@ def test_counts_sum_over_days(history: History) -> None:
     ]
 
 
+def test_tokens_of_kept_answers_are_nobodys(history: History) -> None:
+    tokens = {"input_tokens": 30, "output_tokens": 7}
+    history.write([
+        row("miss", cost_nano_usd=5, usage_source="provider", **tokens),
+        row("hit", cost_nano_usd=0, usage_source="cached", **tokens),
+        row("free", cost_nano_usd=0, usage_source="provider", **tokens),
+        row("unpriced", usage_source="cached", **tokens),
+    ])  # fmt: skip
+    assert history.counts(Filter()) == [
+        {"agent": "a", "outcome": "ok", "calls": 4, "cost_nano_usd": 5, "input_tokens": 60, "output_tokens": 14},
+    ]
+
+
 def test_old_days_are_unlinked_whole(tmp_path: Path) -> None:
     clock = FakeClock()
     history = History(tmp_path, clock)
