@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from inspect import CORO_CLOSED, getcoroutinestate
 from typing import Any
 
+from proxy.alike import onward
 from proxy.errors import Overloaded, StreamCut
 from proxy.exchange import Exchange, Target
 from proxy.house import Trip
@@ -59,22 +60,33 @@ class Flights:
         return flight
 
     def ride(self, trip: Trip, send: Send, flight: Flight | None = None) -> Send:
-        """`send`, the first time by way of a flight: the one that is given, that of a call like this, or a new one."""
+        """`send`, the first time by way of a flight: the one that is given, that of a call like this, or a new one. Who
+        is sent on to another target shares that one's answer with others who are."""
+        exchange = trip.exchange
+        key, asked = exchange.flight if flight is None else flight.key, exchange.target
 
         async def sent() -> Come:
-            nonlocal flight
-            exchange, led, flight = trip.exchange, flight, None
-            if led is None and exchange.flight:
-                if not exchange.verdicts and self.joinable(exchange.flight):
-                    return await self._join(trip, self._open[exchange.flight])
-                led = self.lead(exchange)
-            if led is None:
-                if exchange.cache == "COALESCED":  # what was shared was not enough: this one it asks for, and pays
-                    _charge(exchange)
-                return await send()
-            return await (led.board() if self._begin(led, led.run(send, trip)) else send())
+            nonlocal flight, asked
+            led, flight = flight, None
+            if exchange.target != asked:
+                exchange.flight = onward(exchange, key)
+            come = await self._shared(trip, send, led)
+            asked = come[1]
+            return come
 
         return sent
+
+    async def _shared(self, trip: Trip, send: Send, led: Flight | None) -> Come:
+        exchange = trip.exchange
+        if led is None and exchange.flight:
+            if not exchange.verdicts and self.joinable(exchange.flight):
+                return await self._join(trip, self._open[exchange.flight])
+            led = self.lead(exchange)
+        if exchange.cache == "COALESCED":  # what was shared was not enough: this one it asks for, and pays
+            _charge(exchange)
+        if led is None:
+            return await send()
+        return await (led.board() if self._begin(led, led.run(send, trip)) else send())
 
     async def _join(self, trip: Trip, flight: Flight) -> Come:
         exchange, line = trip.exchange, trip.exchange.timeline
@@ -126,7 +138,7 @@ class Flight:
         """So many came before these."""
         self._held_bytes = 0
         self._now = now
-        self._key = key
+        self.key = key
         self._among = among
         self._source: Come | None = None
         self._aboard = 0
@@ -296,8 +308,8 @@ class Flight:
 
     def _forget(self) -> None:
         """Nobody joins any more."""
-        if self._among.get(self._key) is self:
-            del self._among[self._key]
+        if self._among.get(self.key) is self:
+            del self._among[self.key]
 
     def _wake(self) -> None:
         boarding, self._boarding = self._boarding, []

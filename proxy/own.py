@@ -105,6 +105,13 @@ def source(exchange: Exchange) -> UsageSource:
     return "cached" if exchange.cache == "COALESCED" else "provider"
 
 
+def told(exchange: Exchange) -> bool:
+    """Whether the last event of a stream has gone out: many clients hang up there, before the end of the body."""
+    response = exchange.response
+    whole = exchange.request.stream and response is not None and response.complete and exchange.error is None
+    return whole and delivered(exchange)
+
+
 def delivered(exchange: Exchange) -> bool:
     return exchange.response is not None and exchange.response.delivered_bytes > 0
 

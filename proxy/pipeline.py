@@ -18,7 +18,7 @@ from typing import Any
 import orjson
 import xxhash
 
-from proxy import gathering, record, wire
+from proxy import gathering, own, record, wire
 from proxy.bounds import bounds_of, hold
 from proxy.coroutines import resumed
 from proxy.delivery import Delivery
@@ -113,10 +113,12 @@ class Pipeline:
             except Exception as error:  # noqa: BLE001  every error becomes an answer
                 await self._failed(trip, error)
         except asyncio.CancelledError:
-            exchange.outcome = "cancelled"
+            if not own.told(exchange):
+                exchange.outcome = "cancelled"
             raise
         except ConnectionError:  # the caller has gone
-            exchange.outcome = "cancelled" if exchange.error is None else exchange.outcome
+            if exchange.error is None and not own.told(exchange):
+                exchange.outcome = "cancelled"
             trip.reply.abort()
         finally:
             self.ended()

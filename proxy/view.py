@@ -27,6 +27,7 @@ def of(exchange: Exchange) -> Exchange:
     view.notes.update(exchange.notes)
     view.state = exchange.state
     view.findings = list(exchange.findings)
+    view.savings = list(exchange.savings)
     if exchange.response is not None:
         view.response = replace(exchange.response, said=[segment.copy() for segment in exchange.response.segments])
     return view
@@ -69,7 +70,7 @@ def carry_over(exchange: Exchange, view: Exchange) -> None:
         exchange.notes[MASK] = view.notes[MASK]
     if LESSONS in view.notes:
         exchange.notes[LESSONS] = view.notes[LESSONS]
-    exchange.savings.extend(replace(saving, mode="shadow") for saving in view.savings)
+    exchange.savings.extend(replace(saving, mode="shadow") for saving in view.savings[len(exchange.savings) :])
     exchange.findings.extend(
         replace(finding, action=f"would {finding.action}") for finding in view.findings[len(exchange.findings) :]
     )

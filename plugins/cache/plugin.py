@@ -302,7 +302,8 @@ class Cache(Plugin[CacheOptions]):
         if self.semantic is not None and exchange.cache == "SEMANTIC":
             exchange.lesson(self.name, self.semantic.lesson(exchange))
         if ticket is not None and exchange.cache == "COALESCED" and response is not None and response.usage is not None:
-            models, upstream = (response.model, ticket.target.model), ticket.target.upstream
+            served = exchange.target or ticket.target
+            models, upstream = (response.model, served.model), served.upstream
             spared = replay.saving_of(self.kit.prices, response.usage, upstream, models, exchange.at_s, self.name)
             exchange.savings.append(replace(spared, kind="coalesced"))
             return

@@ -15,8 +15,9 @@ LEAST_SHARE = 0.02
 """Below that nothing is cached of an agent's calls."""
 WEIGHT = 0.2
 """Of the newest answer in the running shares."""
-SAMPLE = 1_000_000
-"""Tokens that prices are asked for, so that nothing is lost to rounding."""
+SAMPLE = 10_000
+"""Tokens that prices are asked for: so many that nothing is lost to rounding, and too few for the prices of long calls,
+the first of which begin at 32,000."""
 
 
 @dataclass(slots=True)
@@ -42,7 +43,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """Nano-dollars for a million tokens of input: as they are, read from the provider's cache, written to it."""
+    """Nano-dollars for `SAMPLE` tokens of input: as they are, read from the provider's cache, written to it."""
 
     plain: int
     read: int

@@ -9,6 +9,8 @@ from proxy.ports import Prices
 
 NOT_OURS = frozenset({"HIT", "SEMANTIC", "COALESCED"})
 """Of such calls nothing was asked of a provider: others count what that spared."""
+WHOLE = frozenset({"hit", "semantic", "coalesced"})
+"""Savings that are a whole call's: nothing is left of it to be spared."""
 
 
 @dataclass(slots=True)
@@ -47,8 +49,13 @@ def tried(account: Account, exchange: Exchange, prices: Prices) -> None:
 
 def saving(account: Account, exchange: Exchange, prices: Prices) -> Saving | None:
     """What the route spared (below 0: cost more), or would have in shadow, where the asked model served. None where
-    nothing was asked of another model, or nobody knows what it took."""
+    nothing was asked of another model, or nobody knows what it took; in shadow as well where others would have spared
+    the whole call."""
+    if exchange.cache in NOT_OURS:
+        return _beside(account, exchange, prices)
     response, shadow = exchange.response, not exchange.attempts
+    if shadow and any(one.kind in WHOLE for one in exchange.savings):
+        return None
     served = account.chosen if shadow else exchange.target
     if served is None or response is None or response.usage is None or not billed(exchange, response):
         return _lost(account)
@@ -62,6 +69,22 @@ def saving(account: Account, exchange: Exchange, prices: Prices) -> Saving | Non
     known = asked is not None and cost is not None and account.tried_nano_usd is not None
     spared = (asked or 0) - (cost or 0) - (account.tried_nano_usd or 0) if known else None
     return _told(account, spared)
+
+
+def _beside(account: Account, exchange: Exchange, prices: Prices) -> Saving | None:
+    """Of a call that got an answer which was there: whoever had it counts what the model that made it would have taken;
+    what the asked one would have taken beyond that, the route has spared."""
+    response = exchange.response
+    served = exchange.target if exchange.cache == "COALESCED" else account.chosen
+    if served is None or response is None or response.usage is None or response.usage_source != "cached":
+        return _lost(account)
+    if served == account.asked:
+        return _lost(account)
+    asked = _cost(prices, account.asked, response.usage, exchange.at_s)
+    cost = _cost(prices, served, response.usage, exchange.at_s, response.model)
+    if asked is None or cost is None or account.tried_nano_usd is None:
+        return _told(account, None)
+    return _told(account, asked - cost - account.tried_nano_usd)
 
 
 def _lost(account: Account) -> Saving | None:

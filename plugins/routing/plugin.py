@@ -98,7 +98,10 @@ class Routing(Plugin[RoutingOptions]):
     async def answer(self, exchange: Exchange, error: Exception | None) -> Response | Target | None:
         """The next model, where the answer fails a check of the cascade."""
         decision: Decision | None = exchange.state.get(self.name)
-        if decision is None or decision.plan.cascade is None or not exchange.attempts or exchange.request.stream:
+        shared = exchange.cache == "COALESCED"  # (in shadow nobody knows of it, nor of attempts)
+        if decision is None or decision.plan.cascade is None or not (exchange.attempts or shared):
+            return None
+        if exchange.request.stream:
             return None
         served, given = decision.served(exchange.target), decision.plan.cascade
         if served is None or decision.moves >= given.most or not exchange.fallbacks:
@@ -109,9 +112,10 @@ class Routing(Plugin[RoutingOptions]):
             failed = error.code if isinstance(error, UpstreamFailed) and error.code in WORTH_ANOTHER else ""
         if not failed:
             return None
-        if error is None:
-            ledger.tried(decision.account, exchange, self.kit.prices)
-        self._observe(exchange, decision, served, 0.0, 1.0)
+        if not shared:  # else whoever asked for it counts it
+            if error is None:
+                ledger.tried(decision.account, exchange, self.kit.prices)
+            self._observe(exchange, decision, served, 0.0, 1.0)
         decision.moves += 1
         following = exchange.fallbacks[0]
         exchange.step(self.name, "answer", f"escalated {failed} to {following.upstream}/{following.model}")
@@ -125,7 +129,7 @@ class Routing(Plugin[RoutingOptions]):
         found = ledger.saving(account, exchange, self.kit.prices)
         if found is not None:
             exchange.savings.append(found)
-        served = exchange.target if exchange.attempts else account.chosen
+        served = exchange.target if exchange.attempts or exchange.cache == "COALESCED" else account.chosen
         if decision.plan.sticky_s and exchange.conversation and served is not None:
             self._stay(exchange, decision, served)
         if decision.plan.learn and (exchange.attempts or exchange.response is not None):

@@ -30,9 +30,10 @@ def changes(data: Path) -> Any:
 
 
 def export(data: Path) -> str:
-    """What is in effect, as YAML. Raises AdminError."""
+    """What is in effect, as YAML. Which file it is for nobody knows: as for one that names no plugins and upstreams,
+    where that can be. Raises AdminError."""
     with _held(data, os.O_RDONLY):
-        return _read(data).export()
+        return _read(data).export(overlays.WHOLE)
 
 
 def undo(data: Path, ids: Sequence[int]) -> list[Any]:

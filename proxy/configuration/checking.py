@@ -5,10 +5,11 @@ Plugin classes are found by a function that the caller gives, so nothing here im
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from proxy.chain import BYPASSED
 from proxy.configuration.fields import SENSITIVE, refers
 from proxy.configuration.merge import wrong
 from proxy.configuration.options import faults as option_faults
@@ -20,11 +21,16 @@ from proxy.configuration.settings import STANDARD, Settings, base, style
 from proxy.configuration.sources import ConfigErrors, Loaded
 from proxy.configuration.wording import Path, dotted, nearest
 from proxy.errors import ConfigError
+from proxy.live import Entry, Snapshot
 from proxy.plugin import Plugin
-from proxy.registry import build, misplaced, varies
+from proxy.registry import build, misplaced, resolver, varies
+from proxy.route import for_agent
+from proxy.wanted import Wanted
 
 Find = Callable[[str], type[Plugin[Any]]]
 Classes = Mapping[str, type[Plugin[Any]]]
+FEW = 5
+"""Names that are told one by one."""
 
 
 def verify(loaded: Loaded, find: Find) -> Loaded:
@@ -134,6 +140,8 @@ def sentences(loaded: Loaded, find: Find, *, every: bool = False) -> list[str]:
     settings = loaded.settings
     classes, _ = _classes(loaded, find)
     wrongs = [f"Wrong: {error}" for error in faults(loaded, find)]
+    frozen = settings.freeze(0)
+    still = {} if wrongs else {entry.name: words for entry in frozen.chain if (words := _still(entry, frozen, classes))}
     return [
         *wrongs,
         *_process(settings),
@@ -142,7 +150,7 @@ def sentences(loaded: Loaded, find: Find, *, every: bool = False) -> list[str]:
         *(f"  {_alias(settings, name)}" for name in settings.aliases),
         "Plugins, in this order on the way out and in the opposite order on the way back:",
         *(
-            f"  {number}. {_line(name, line, classes)}"
+            f"  {number}. {still.get(name) or _line(name, line, classes)}"
             for number, (name, line) in enumerate(settings.plugins.items(), 1)
         ),
         *_agents(settings),
@@ -191,14 +199,45 @@ def _alias(settings: Settings, name: str) -> str:
 
 
 def _line(name: str, line: Line, classes: Classes) -> str:
-    if not line.enabled:
-        return f"{name}: off."
     does = "enforces" if line.mode == "enforce" else "in shadow (records what it would have done)"
     breaks = "lets the call pass" if line.on_error == "open" else "refuses the call"
     beside = ", judges beside the call" if line.overlap else ""
     why = dict(STANDARD).get(name) or _first(classes.get(name))
     reason = f" Its place: {why}." if name in dict(STANDARD) else f" {why}"
     return f"{name} {does}{beside}, for {_calls(line.when)}; when it breaks it {breaks}.{reason}".rstrip()
+
+
+def _still(entry: Entry, frozen: Snapshot, classes: Classes) -> str:
+    """Of a plugin that no call of most agents meets, or that has nothing to do in any: what is to be said of it."""
+    name = entry.name
+    if frozen.bypass and name not in BYPASSED:
+        return f"{name}: off, because `bypass` is on."
+    if not entry.enabled:
+        own = [agent for agent, each in frozen.agents.items() if for_agent(entry, each).enabled]
+        return f"{name}: off{f', but on for {_few(own)}' if own else ''}."
+    if name in classes and not _acts(name, frozen, classes):
+        return f"{name} does nothing: its options leave it nothing to do."
+    return ""
+
+
+def _few(names: Sequence[str]) -> str:
+    """A list of agents, not too long."""
+    more = f" and {len(names) - FEW} more" if len(names) > FEW else ""
+    return f"the agent{'s' if len(names) > 1 else ''} {', '.join(names[:FEW])}{more}"
+
+
+def _acts(name: str, frozen: Snapshot, classes: Classes) -> bool:
+    """Whether it has a hook with something to do in the calls of any agent. It is asked before it is begun: a plugin
+    that cannot tell then is taken to act."""
+    made = resolver(frozen, classes)
+    known = replace(frozen, resolve=made, labels=made.labels())
+    plugins = {each: cls.__new__(cls) for each, cls in classes.items()}
+    for each, plugin in plugins.items():
+        plugin.name = each  # type: ignore[misc]
+    try:
+        return any(Wanted(known, plugins, agent).hooks(plugins[name]) for agent in ("", *known.agents))
+    except Exception:  # noqa: BLE001 - what a foreign plugin needs to tell it, nobody knows
+        return True
 
 
 def _first(cls: type[Plugin[Any]] | None) -> str:

@@ -9,15 +9,17 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final
 
 import orjson
 import yaml
 
 from proxy.configuration.fields import SENSITIVE
-from proxy.configuration.settings import SECRETS, secret
+from proxy.configuration.settings import CHAIN, PROVIDERS, SECRETS, secret
 from proxy.configuration.wording import Path as Key
 from proxy.configuration.wording import dotted, parts
 from proxy.errors import ConfigError
@@ -40,6 +42,9 @@ TRUSTED: tuple[Key, ...] = (
 
 OFFLINE = "(no Weir ran)"
 """At the end of who undid a change in the file itself."""
+WHOLE: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType({"plugins": CHAIN, "upstreams": tuple(PROVIDERS)})
+"""What runs where the file names none: a file that names one has no others."""
+SPELT = "# What stands there as {{}} is so by default, and listed because a file that names any {} has no others.\n"
 VEIL = "(secret)"
 PERSON = "(a user)"
 
@@ -99,8 +104,9 @@ class Overlay:
         )
         return self if changes == self.changes else Overlay(self.version + 1, changes)
 
-    def export(self) -> str:
-        """What is in effect, as YAML for the configuration file."""
+    def export(self, unnamed: Collection[str] = ()) -> str:
+        """What is in effect, as YAML for the configuration file. `unnamed`: those of `WHOLE` of which the file names
+        none; where changes touch one it is spelt out."""
         tree: dict[str, Json] = {}
         for change in self.standing():
             *above, last = parts(change.key)
@@ -111,7 +117,19 @@ class Overlay:
                     inner = node[part] = {}
                 node = inner
             node[last] = change.new
-        return yaml.safe_dump(tree, sort_keys=False, allow_unicode=True) if tree else "{}\n"
+        if not tree:
+            return "{}\n"
+        spelt = [name for name in unnamed if self._part_of(tree.get(name), name)]
+        for name in spelt:
+            tree[name] = {one: tree[name].get(one, {}) for one in WHOLE[name]}
+        text: str = yaml.safe_dump(tree, sort_keys=False, allow_unicode=True)
+        return (SPELT.format(" or ".join(spelt)) if spelt else "") + text
+
+    def _part_of(self, section: Json, name: str) -> bool:
+        """Whether changes touch some of what is there by default, and do not say themselves what there is."""
+        if not isinstance(section, dict) or any(change.key == name for change in self.standing()):
+            return False
+        return set(section) <= set(WHOLE[name])
 
 
 def listed(overlay: Overlay) -> Json:

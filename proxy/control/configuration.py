@@ -171,7 +171,9 @@ class Configuration:
         return overlays.listed(self.overlay)
 
     def export(self) -> str:
-        return self.overlay.export()
+        """What is in effect, for the file: with all that runs by default where it names nothing else."""
+        origins = {name: self.loaded.places.get((name,)) for name in overlays.WHOLE}
+        return self.overlay.export([name for name, origin in origins.items() if origin is None or origin.kind != "file"])
 
     def view(self) -> Json:
         """Every value in use with its source, and the value that waits for the next start; what may be a secret is not

@@ -84,6 +84,19 @@ async def test_plugins_that_do_not_run_say_why() -> None:
     assert "sets: does not run, its `when` does not match" in "\n".join(lines(made))
 
 
+async def test_the_true_reason_is_told_where_no_when_was_written() -> None:
+    agents = {"quiet": Agent(plugins={"refuses": {"enabled": False}})}
+    chain = (listed(Refuses), Entry("embeddings", "embeddings"))
+    made = await told(*chain, agents=agents, agent="quiet")
+    assert [one["why"] for one in made.plugins] == [
+        "it is off for the agent quiet", "it has to do with calls to /v1/embeddings only",
+    ]  # fmt: skip
+    made = await told(listed(Refuses), listed(Edits, enabled=False), bypass=True)
+    assert [one["why"] for one in made.plugins] == [
+        "`bypass` is on, and then only audit and metering run", "it is not enabled",
+    ]  # fmt: skip
+
+
 async def test_fallbacks_and_unread_parts_are_told() -> None:
     image = {"type": "image_url", "image_url": {"url": "data:x"}}
     raw = orjson.dumps({"model": "best", "messages": [{"role": "user", "content": [image]}]})

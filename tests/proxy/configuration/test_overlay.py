@@ -11,8 +11,9 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxy.configuration import overlay
-from proxy.configuration.overlay import Overlay
+from proxy.configuration import overlay, sources
+from proxy.configuration.overlay import WHOLE, Overlay
+from proxy.configuration.settings import CHAIN
 from proxy.errors import ConfigError
 
 
@@ -111,6 +112,24 @@ def test_it_exports_what_the_file_would_say() -> None:
     made = applied(("limits.depth", 9), ('aliases."gpt-4.1".model', "x"), ("bypass", True)).undo(3, who="a", at=9.0)
     assert yaml.safe_load(made.export()) == {"limits": {"depth": 9}, "aliases": {"gpt-4.1": {"model": "x"}}}
     assert Overlay().export() == "{}\n"
+
+
+def test_where_the_file_names_none_the_export_keeps_what_runs_by_default(tmp_path: Path) -> None:
+    made = applied(("plugins.cache.options.ttl_s", 60), ("upstreams.openai.timeouts.connect_s", 3))
+    assert yaml.safe_load(made.export())["plugins"] == {"cache": {"options": {"ttl_s": 60}}}
+    text = made.export(WHOLE)
+    assert text.startswith("# What stands there as {} is so by default, and listed because a file that names any plugins")
+    file = tmp_path / "x.yaml"
+    file.write_text(text)
+    alone = sources.read(file, {}, {}, None).settings
+    assert alone == sources.read(None, {}, {}, made).settings
+    assert tuple(alone.plugins) == CHAIN and alone.plugins["cache"].options == {"ttl_s": 60}
+
+
+def test_what_the_file_must_have_named_is_not_spelt_out() -> None:
+    own = applied(("plugins.mine.enabled", False), ("upstreams.mine.verify", True))
+    whole = applied(("plugins", {"audit": {}}), ("plugins.audit.mode", "shadow"))
+    assert own.export(WHOLE) == own.export() and whole.export(WHOLE) == whole.export()
 
 
 @settings(deadline=None, max_examples=50)

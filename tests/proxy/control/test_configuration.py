@@ -6,10 +6,12 @@ from typing import Any
 
 import orjson
 import pytest
+import yaml
 
 from proxy.configuration import checking, sources
 from proxy.configuration import overlay as overlays
 from proxy.configuration.overlay import Overlay
+from proxy.configuration.settings import CHAIN
 from proxy.configuration.sources import ConfigErrors, Loaded
 from proxy.control.configuration import Configuration, Surroundings
 from proxy.errors import BadRequest, Forbidden
@@ -301,3 +303,11 @@ async def test_what_a_change_does_not_do_is_said_with_it(stage: Stage, caplog: p
     ]
     assert "note: agents.tax.compression" in caplog.text
     assert "notes" not in await stage.configuration.apply("limits.depth", 64, "ann", "")
+
+
+async def test_the_export_loses_no_plugin_where_the_file_lists_none(stage: Stage) -> None:
+    await stage.configuration.apply("plugins.cache.options.ttl_s", 60, "ann", "")
+    assert tuple(yaml.safe_load(stage.configuration.export())["plugins"]) == CHAIN
+    stage.file.write_text("plugins: [audit, cache]\n")
+    assert await stage.configuration.poll()
+    assert yaml.safe_load(stage.configuration.export())["plugins"] == {"cache": {"options": {"ttl_s": 60}}}

