@@ -11,6 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+import orjson
+import xxhash
+
 from proxy import own, record
 from proxy.bells import Bells
 from proxy.errors import Forbidden, ProtocolViolation, Refused, UpstreamFailed, WeirError
@@ -145,6 +148,7 @@ class Delivery:
         try:
             answering, exchange.target, _ = await send()
             if exchange.target in exchange.fallbacks:
+                exchange.step("weir", "send", f"fell back to {exchange.target.upstream}/{exchange.target.model}")
                 exchange.fallbacks = exchange.fallbacks[exchange.fallbacks.index(exchange.target) + 1 :]
             if trip.gather and answering.status == BAD_REQUEST:  # of a provider that does not stream, it may be
                 answering.close()
@@ -299,6 +303,18 @@ class Delivery:
         line.first = line.first or now
         if exchange.response is not None:
             exchange.response.delivered_bytes = len(body)
+
+
+def onward(exchange: Exchange, key: str) -> str:
+    """The flight (`key`: of the one before) of calls that are sent on to the same target and would still send the same:
+    what plugins have changed since is no other's. Empty where that cannot be told."""
+    target, request = exchange.target, exchange.request
+    try:
+        doc = {**request.present(), "model": None}
+        body = xxhash.xxh3_128_hexdigest(orjson.dumps(doc, option=orjson.OPT_SORT_KEYS))
+    except TypeError:  # integers of more than 64 bits
+        return ""
+    return "" if target is None else f"{key} {body} {target.upstream}/{target.model}"
 
 
 def _start_over(exchange: Exchange, target: Target) -> None:

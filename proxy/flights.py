@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from inspect import CORO_CLOSED, getcoroutinestate
 from typing import Any
 
-from proxy.alike import onward
+from proxy.delivery import onward
 from proxy.errors import Overloaded, StreamCut
 from proxy.exchange import Exchange, Target
 from proxy.house import Trip

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from proxy.exchange import LESSONS, MASK, Exchange
 
-REASONS = ("bypass ", "stay: ")
+REASONS = ("bypass ", "rule out, ", "stay: ")
 """How steps begin that say why a plugin does nothing: in shadow it would do nothing for the same reason."""
 
 

@@ -29,7 +29,8 @@ PLAIN = Control()
 
 def control(said: str, options: CacheOptions) -> Control:
     """Words with commas between, within what `options` allow. `no-store=...` and `no-cache=...` count as without what
-    follows: who says so wants the cache to keep off, and is not served from it because of a slip."""
+    follows: who says so wants the cache to keep off, and is not served from it because of a slip. Raises Refused where
+    nothing is to be kept and nothing else is wanted."""
     if not said:
         return PLAIN
     fresh, unkept, ttl_s, ignored = False, False, None, ""
@@ -45,6 +46,8 @@ def control(said: str, options: CacheOptions) -> Control:
             ttl_s = min(float(value), options.most_ttl_s)
         elif name and name != KEPT:
             ignored = "not allowed" if name in ("no-cache", "no-store", "ttl") and not allowed else "not understood"
+    if unkept or ttl_s == 0:
+        insist("cache", said, "the caller wants it so")
     return Control(fresh, unkept, ttl_s, ignored)
 
 

@@ -327,7 +327,7 @@ class Cache(Plugin[CacheOptions]):
     def _neighbour(self) -> Neighbour:
         """Loaded where it is wanted: it takes a tenth of a second and some megabytes."""
         made, give = import_module("plugins.cache.semantic.semantic").Semantic, partial(self._found, result="semantic")
-        found: Neighbour = made(self.kit, self.keys.local, lambda key: self.memory.find(key), give)
+        found: Neighbour = made(self.kit, self.keys.shared, lambda key: self.memory.find(key), give)
         return found
 
     async def feedback(self, verdict: Verdict) -> None:

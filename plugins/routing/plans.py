@@ -9,7 +9,7 @@ from plugins.routing.capabilities import Able, able
 from plugins.routing.options import ASKED, Cascade, Model, Pool, RoutingOptions, Rule, fits
 from plugins.routing.quality import logit
 from plugins.routing.rules import Matcher
-from plugins.routing.targets import DIALECTS, Resolve, permitted
+from plugins.routing.targets import DIALECTS, Resolve, barred
 from proxy.exchange import Exchange, Target, Usage
 from proxy.ports import Prices
 
@@ -51,6 +51,8 @@ class Plan:
     rules: tuple[Ready, ...] = ()
     candidates: tuple[Candidate, ...] = ()
     """Of those that the caller may use, from the cheapest to the dearest."""
+    barred: tuple[str, ...] = ()
+    """The others of the pool, each with the reason why the caller may not."""
     context_tokens: int = 0
     """What all of them take."""
     pool: str = ""
@@ -88,21 +90,23 @@ def plan(options: RoutingOptions, exchange: Exchange, base: float, prices: Price
     found = Plan(rules, sticky_s=options.sticky_s, learn=options.learn)
     if pool is not None:
         priced = _by_price(candidates(pool, base, resolve), prices, exchange.at_s)
+        why = [barred(exchange, one.target, asked.upstream) for one in priced]
         able = tuple(
             replace(one, target=asked) if one.target == asked else one  # the same object is sooner known to be the same
-            for one in priced
-            if permitted(exchange, one.target, asked.upstream)
+            for one, words in zip(priced, why, strict=True)
+            if not words
         )
         found = replace(
             found,
             candidates=able,
+            barred=tuple(f"{one.name} ({words})" for one, words in zip(priced, why, strict=True) if words),
             context_tokens=min((one.able.context_tokens for one in able), default=0),
             pool=pool.name or f"pool {number}",
             bar=options.bar if pool.bar is None else pool.bar,
             explore=options.explore if pool.explore is None else pool.explore,
             cascade=pool.cascade,
         )
-    return found if found.rules or found.candidates else None
+    return found if found.rules or found.candidates or found.barred else None
 
 
 def candidates(pool: Pool, base: float, resolve: Resolve) -> list[Candidate]:

@@ -24,7 +24,7 @@ from plugins.routing.quality import Prior, chance
 from plugins.routing.reasons import reason
 from plugins.routing.rules import Facts
 from plugins.routing.sticky import Stay, Sticky
-from plugins.routing.targets import permitted, resolver
+from plugins.routing.targets import barred, resolver
 from proxy.errors import ConfigError, UpstreamFailed
 from proxy.exchange import PINNED, RETRIEVED, Exchange, Response, Target
 from proxy.plugin import Around, Kit, Named, Plugin, Verdict
@@ -90,6 +90,8 @@ class Routing(Plugin[RoutingOptions]):
         pinned = found is not None and _pinned(exchange)
         if found is not None and not pinned:
             self._route(exchange, found, asked)
+        if found is not None and found.barred and not pinned and exchange.tells:
+            exchange.step(self.name, "request", f"rule out, not for this caller: {', '.join(found.barred)}")
         if exchange.target is asked and exchange.tells:
             why = reason(exchange, found, exchange.state.get(self.name), pinned=pinned)
             exchange.step(self.name, "request", f"stay: {why}")
@@ -214,9 +216,10 @@ class Routing(Plugin[RoutingOptions]):
         facts = Facts(exchange)
         for rule in found.rules:
             if rule.matcher.fits(facts):
-                if rule.target is None or permitted(exchange, rule.target, asked.upstream):
+                words = "" if rule.target is None else barred(exchange, rule.target, asked.upstream)
+                if not words:
                     return rule
-                exchange.step(self.name, "request", f"skipped {rule.name}: not for this caller")
+                exchange.step(self.name, "request", f"skipped {rule.name}: not for this caller ({words})")
         return None
 
     def _choose(self, exchange: Exchange, found: Plan, asked: Target, stay: Stay | None) -> Decision | None:

@@ -57,13 +57,15 @@ def unserved(kit: Kit, names: Iterable[str]) -> str:
     return ""
 
 
-def permitted(exchange: Exchange, target: Target, home: str) -> bool:
-    """Whether the caller may use it: by its key's models, and by who pays. A credential of the caller's own goes to the
-    upstream that the asked model is at (`home`) and nowhere else."""
+def barred(exchange: Exchange, target: Target, home: str) -> str:
+    """Why the caller may not use it, by its key's models, or by who pays; empty: it may. A credential of the caller's
+    own goes to the upstream that the asked model is at (`home`) and nowhere else."""
     snapshot, caller, request = exchange.snapshot, exchange.caller, exchange.request
     if target.upstream != home and request.dialect == "responses" and request.get("store") is not False:
-        return False  # what is kept there, the next call builds on
-    return _allowed(snapshot, caller, target.model) and _paid(snapshot.upstreams.get(target.upstream), caller, home)
+        return f"the next call builds on what {home} keeps"
+    if not _allowed(snapshot, caller, target.model):
+        return "its key may not use it"
+    return _unpaid(snapshot.upstreams.get(target.upstream), caller, home)
 
 
 def _allowed(snapshot: Any, caller: Caller, model: str) -> bool:
@@ -73,12 +75,12 @@ def _allowed(snapshot: Any, caller: Caller, model: str) -> bool:
     return key is not None and (not key.models or any(_matches(pattern, model) for pattern in key.models))
 
 
-def _paid(upstream: Any, caller: Caller, home: str) -> bool:
+def _unpaid(upstream: Any, caller: Caller, home: str) -> str:
     if upstream is None:
-        return False
+        return "there is no such upstream"
     if upstream.key is not None or upstream.auth == "none":
-        return caller.vouched
-    return bool(upstream.name == home)
+        return "" if caller.vouched else f"only callers with a key of Weir's own may use {upstream.name}"
+    return "" if upstream.name == home else f"upstream {upstream.name} has no key"
 
 
 def _matches(pattern: str, model: str) -> bool:

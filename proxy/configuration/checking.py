@@ -21,8 +21,8 @@ from proxy.configuration.settings import STANDARD, Settings, base, style
 from proxy.configuration.sources import ConfigErrors, Loaded
 from proxy.configuration.wording import Path, dotted, nearest
 from proxy.errors import ConfigError
-from proxy.live import Entry, Snapshot
-from proxy.plugin import Plugin
+from proxy.live import Snapshot
+from proxy.plugin import HOOKS, Plugin, overrides
 from proxy.registry import build, misplaced, resolver, varies
 from proxy.route import for_agent
 from proxy.wanted import Wanted
@@ -64,7 +64,9 @@ def _classes(loaded: Loaded, find: Find) -> tuple[Classes, list[ConfigError]]:
         try:
             classes[name] = find(line.uses or name)
         except ConfigError as error:
-            errors.append(wrong(path, error.message, loaded.place(path)))
+            near = nearest(line.uses or name, dict(STANDARD))
+            meant = near if error.message.startswith("there is no plugin") and "did you mean" in near else ""
+            errors.append(wrong(path, error.message + meant, loaded.place(path)))
         except Exception as error:  # noqa: BLE001 - a foreign module may break in any way when it is imported
             words = f"the plugin {line.uses or name} cannot be imported ({type(error).__name__}: {error})"
             errors.append(wrong(path, words, loaded.place(path)))
@@ -140,8 +142,7 @@ def sentences(loaded: Loaded, find: Find, *, every: bool = False) -> list[str]:
     settings = loaded.settings
     classes, _ = _classes(loaded, find)
     wrongs = [f"Wrong: {error}" for error in faults(loaded, find)]
-    frozen = settings.freeze(0)
-    still = {} if wrongs else {entry.name: words for entry in frozen.chain if (words := _still(entry, frozen, classes))}
+    still = {} if wrongs else dict(_still(settings.freeze(0), classes))
     return [
         *wrongs,
         *_process(settings),
@@ -204,20 +205,23 @@ def _line(name: str, line: Line, classes: Classes) -> str:
     beside = ", judges beside the call" if line.overlap else ""
     why = dict(STANDARD).get(name) or _first(classes.get(name))
     reason = f" Its place: {why}." if name in dict(STANDARD) else f" {why}"
-    return f"{name} {does}{beside}, for {_calls(line.when)}; when it breaks it {breaks}.{reason}".rstrip()
+    calls = _calls(line.when, classes.get(name))
+    return f"{name} {does}{beside}, for {calls}; when it breaks it {breaks}.{reason}".rstrip()
 
 
-def _still(entry: Entry, frozen: Snapshot, classes: Classes) -> str:
-    """Of a plugin that no call of most agents meets, or that has nothing to do in any: what is to be said of it."""
-    name = entry.name
-    if frozen.bypass and name not in BYPASSED:
-        return f"{name}: off, because `bypass` is on."
-    if not entry.enabled:
+def _still(frozen: Snapshot, classes: Classes) -> Iterator[tuple[str, str]]:
+    """The plugins that are off, or have nothing to do in any call, and what is to be said of each."""
+    made = resolver(frozen, classes)
+    known, plugins = replace(frozen, resolve=made, labels=made.labels()), _unbegun(classes)
+    for entry in frozen.chain:
+        name = entry.name
         own = [agent for agent, each in frozen.agents.items() if for_agent(entry, each).enabled]
-        return f"{name}: off{f', but on for {_few(own)}' if own else ''}."
-    if name in classes and not _acts(name, frozen, classes):
-        return f"{name} does nothing: its options leave it nothing to do."
-    return ""
+        if frozen.bypass and name not in BYPASSED:
+            yield name, f"{name}: off, because `bypass` is on."
+        elif not entry.enabled:
+            yield name, f"{name}: off{f', but on for {_few(own)}' if own else ''}."
+        elif name in plugins and not _acts(name, known, plugins):
+            yield name, f"{name} does nothing: its options leave it nothing to do."
 
 
 def _few(names: Sequence[str]) -> str:
@@ -226,14 +230,19 @@ def _few(names: Sequence[str]) -> str:
     return f"the agent{'s' if len(names) > 1 else ''} {', '.join(names[:FEW])}{more}"
 
 
-def _acts(name: str, frozen: Snapshot, classes: Classes) -> bool:
-    """Whether it has a hook with something to do in the calls of any agent. It is asked before it is begun: a plugin
-    that cannot tell then is taken to act."""
-    made = resolver(frozen, classes)
-    known = replace(frozen, resolve=made, labels=made.labels())
-    plugins = {each: cls.__new__(cls) for each, cls in classes.items()}
-    for each, plugin in plugins.items():
-        plugin.name = each  # type: ignore[misc]
+def _unbegun(classes: Classes) -> dict[str, Plugin[Any]]:
+    """Objects that have a name and nothing else: enough to ask what they would be needed for."""
+    plugins = {name: cls.__new__(cls) for name, cls in classes.items()}
+    for name, plugin in plugins.items():
+        plugin.name = name  # type: ignore[misc]
+    return plugins
+
+
+def _acts(name: str, known: Snapshot, plugins: dict[str, Plugin[Any]]) -> bool:
+    """Whether one of its hooks has something to do in the calls of any agent; a plugin without any hook may act beside
+    them, and one that cannot tell before it is begun is taken to act."""
+    if not any(overrides(plugins[name], hook) for hook in HOOKS):
+        return True
     try:
         return any(Wanted(known, plugins, agent).hooks(plugins[name]) for agent in ("", *known.agents))
     except Exception:  # noqa: BLE001 - what a foreign plugin needs to tell it, nobody knows
@@ -245,10 +254,11 @@ def _first(cls: type[Plugin[Any]] | None) -> str:
     return (cls.__doc__ or "").strip().split("\n")[0] if cls else ""
 
 
-def _calls(when: When) -> str:
+def _calls(when: When, cls: type[Plugin[Any]] | None) -> str:
+    paths = when.paths or tuple(sorted(cls.paths if cls else ()))
     parts = [
         f"{what} {', '.join(names)}"
-        for what, names in (("agents", when.agents), ("models", when.models), ("paths", when.paths))
+        for what, names in (("agents", when.agents), ("models", when.models), ("paths", paths))
         if names
     ]
     share = f"{when.share:.0%} of " if when.share < 1 else ""

@@ -44,7 +44,7 @@ def faults(options: type[Any], given: Mapping[str, Json]) -> list[tuple[Path, st
     except ValidationError as error:
         told = {path for path, _ in found}
         said: dict[Path, list[str]] = {}
-        for item in error.errors(include_url=False, include_input=False):
+        for item in error.errors(include_url=False):
             path = _written(options, tuple(str(part) for part in item["loc"]))
             words = shape(item["type"], options, path, given) or sentence(item)
             said.setdefault(path, []).append(words)

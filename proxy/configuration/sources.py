@@ -14,6 +14,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path as File
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -31,6 +32,8 @@ from proxy.errors import ConfigError
 Json = Any
 LISTED = "must be a list: one plugin a line, as `- pii` or `- pii: {mode: shadow}`"
 FILE_BYTES = 4 * 1024 * 1024
+SHORT: Mapping[Path, str] = MappingProxyType({("data_dir",): "--data"})
+"""Flags that are not named as their option is."""
 WATCHERS = frozenset({"audit", "metering"})
 """Touch nothing by themselves: the profile `observe` leaves them as they are."""
 
@@ -75,7 +78,7 @@ def read(file: File | None, flags: Mapping[str, Json], environ: Mapping[str, str
     for path, value in environment.flags(flags):
         if merge.has(path):
             overruled[dotted(path)] = merge.find(path)
-        merge.put(path, value, Origin("flag", f"--{'.'.join(path).replace('_', '-')}"))
+        merge.put(path, value, Origin("flag", SHORT.get(path, f"--{'.'.join(path).replace('_', '-')}")))
     _providers(merge, environ, flags.get("upstream"), listed)
     _profile(merge)
     return replace(_judge(merge, environ, str(file) if file else None), overruled=overruled)
@@ -273,7 +276,7 @@ def _validate(merge: Merge) -> Settings | None:
         try:
             return Settings.model_validate_json(json.dumps(merge.values))
         except ValidationError as error:
-            for item in error.errors(include_url=False, include_input=False):
+            for item in error.errors(include_url=False):
                 path = tuple(str(part) for part in item["loc"] if part != "[key]")
                 unknown = item["type"] == "extra_forbidden"
                 words = shape(item["type"], Settings, path, merge.values) or sentence(item)

@@ -29,6 +29,7 @@ NOUNS = {
     "dataclass_type": "a section (name: value)",
     "finite_number": "an ordinary number",
 }
+AS_SWITCH = "YAML reads a bare on, off, yes or no as true or false"
 BOUNDS = {
     "greater_than_equal": ("ge", "at least"),
     "greater_than": ("gt", "more than"),
@@ -74,8 +75,16 @@ def sentence(error: Mapping[str, Any]) -> str:
     if kind in ("missing", "missing_argument"):
         return "is missing"
     if kind == "literal_error":
-        return f"must be one of {str(context['expected']).replace(' or ', ', ')}"
+        choices = str(context["expected"]).replace(" or ", ", ")
+        return f"must be one of {choices}{_bare(choices) if type(error.get('input')) is bool else ''}"
     if kind == "value_error":
         return str(context.get("error", error["msg"]))
     text = str(error["msg"])
     return text[:1].lower() + text[1:]
+
+
+def _bare(choices: str) -> str:
+    """Of a switch where one of these words should stand."""
+    if any(f"'{word}'" in choices for word in ("on", "off", "yes", "no")):
+        return f" (write it in quotes: {AS_SWITCH})"
+    return f" ({AS_SWITCH}: write a word in quotes)"

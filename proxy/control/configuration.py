@@ -173,7 +173,9 @@ class Configuration:
     def export(self) -> str:
         """What is in effect, for the file: with all that runs by default where it names nothing else."""
         origins = {name: self.loaded.places.get((name,)) for name in overlays.WHOLE}
-        return self.overlay.export([name for name, origin in origins.items() if origin is None or origin.kind != "file"])
+        return self.overlay.export(
+            [name for name, origin in origins.items() if origin is None or origin.kind != "file"]
+        )
 
     def view(self) -> Json:
         """Every value in use with its source, and the value that waits for the next start; what may be a secret is not

@@ -3,7 +3,8 @@
 Every verdict is one bit: the provider, asked all the same, gave the answer that was about to be given, or another; or
 somebody who was given it called it good, or bad.
 
-  an answer     that was wrong once is given again only to texts nearer than that one was; wrong twice, to none
+  an answer     that was wrong once is given again only to texts nearer than that one was (so not to that one); wrong
+                twice, to none
   an agent      is asked again once it is proven that more than the permitted share is wrong: by a likelihood ratio
                 against larger shares, mixed, which is an e-process: at any moment, however often one looks, it exceeds
                 20 with a probability of at most 5 % where the share is what is permitted (Ville's inequality)
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import astuple, dataclass
 from operator import add
 
@@ -88,6 +89,13 @@ class Learned:
         times, near = self._least.get(key, (0, 0.0))
         return BARRED if times > 1 else near
 
+    def permits(self, key: Callable[[], bytes], near: float) -> bool:
+        """Whether nothing is known against giving an answer to a text so near. `key`: asked where anything is known."""
+        if not self._least:
+            return True
+        least = self.least(key())
+        return not least or near > least
+
     def trusted(self, agent: str, permitted: float) -> bool:
         """Whether nothing is proven against giving this agent answers."""
         found = self._agents.get(agent)
@@ -102,7 +110,7 @@ class Learned:
             tally.wrong, tally.told_wrong = max(0, tally.wrong - 1), max(0, tally.told_wrong - 1)
 
     def told(self, agent: str, key: bytes | None, near: float, right: bool) -> None:
-        """A verdict of somebody who had the answer. `key`: None of an answer that another worker gave."""
+        """A verdict of somebody who had the answer. `key`: None where it is not known which."""
         tally = self.tally(agent)
         if right:
             tally.told_right += 1
@@ -111,7 +119,7 @@ class Learned:
         self.tell(agent, key, near, right)
 
     def tell(self, agent: str, key: bytes | None, near: float, right: bool | None) -> None:
-        """A verdict; None: nobody can say. `key`: None of an answer that another worker gave."""
+        """A verdict; None: nobody can say. `key`: the answer; None where it is not known which."""
         tally = self.tally(agent)
         if right is None:
             tally.unclear += 1

@@ -12,9 +12,11 @@ answers that are given, a share is explored in the same way.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from plugins.cache.entry import Entry
@@ -35,10 +37,10 @@ from proxy.plugin import Kit, Verdict
 
 STATE = "cache.semantic"
 ENTRIES, VECTORS = 4096, 256
-SERVED = 4096
-"""Calls that were answered, of whose answers more than their number is known when somebody judges them."""
 GOOD = 0.5
 """The score from which somebody calls an answer right."""
+FINE = 10_000
+"""Parts of 1 in which it is told how near two texts were."""
 COMPARED_BYTES = 64 * 1024
 """Longer answers are not compared."""
 ENDED = frozenset({"stop", "end_turn", "stop_sequence", "completed", "eos", "eos_token"})
@@ -79,8 +81,6 @@ class Semantic:
         self._model: MiniLM | None = None
         self._vectors: OrderedDict[tuple[str, str], Vector] = OrderedDict()
         """Of texts that were asked lately, whatever became of them."""
-        self._served: OrderedDict[str, bytes] = OrderedDict()
-        """Where the answers lie that calls were given."""
 
     async def start(self, configured: Sequence[SemanticOptions]) -> None:
         """Loads what is configured. Raises ConfigError where that is not installed."""
@@ -114,14 +114,11 @@ class Semantic:
             self.index.most = options.entries
             self.index.add(Row(ticket.key, asked.part, asked.text, asked.reading, asked.vector, asked.made_by))
 
-    def lesson(self, exchange: Exchange) -> float:
-        """Of a call that was answered: how near it was to the other. Which one that was, this process knows."""
+    def lesson(self, exchange: Exchange) -> tuple[float, str]:
+        """Of a call that was answered: how near it was to the other, rounded up; and what that other is called."""
         asked: Asked = exchange.state[STATE]
         assert asked.row is not None
-        self._served[exchange.id] = asked.row.key
-        if len(self._served) > SERVED:
-            self._served.popitem(last=False)
-        return round(asked.near, 4)
+        return math.ceil(asked.near * FINE) / FINE, self._called(asked.row).hex()
 
     def judged(self, verdict: Verdict) -> None:
         """Somebody says of an answer that was given here or by another worker whether it was one."""
@@ -132,7 +129,8 @@ class Semantic:
                 return
             self.learned.untell(_whose(verdict.tenant, verdict.agent), was)
         whose = _whose(verdict.tenant, verdict.agent)
-        self.learned.told(whose, self._served.get(verdict.call), float(verdict.note), right)
+        near, called = verdict.note if isinstance(verdict.note, list | tuple) else (verdict.note, "")
+        self.learned.told(whose, bytes.fromhex(called) or None, float(near), right)
 
     def prune(self) -> int:
         """Forgets the texts whose answers are gone."""
@@ -180,7 +178,7 @@ class Semantic:
         asked = exchange.state[STATE] = Asked(self._hashed(rest), found.text, reading, [])
         for row in self.index.near(asked.part, reading):
             verdict = agree(reading, row.reading, self._lexicon)
-            if verdict.answer == "same" and verdict.near >= self.learned.least(row.key):
+            if verdict.answer == "same" and self.learned.permits(partial(self._called, row), verdict.near):
                 asked.row, asked.near, asked.reason = row, verdict.near, verdict.reason
                 return asked
             if verdict.answer == "unsure" and options.embedder:
@@ -208,7 +206,9 @@ class Semantic:
             self.index.learn(row, vector, embedder.name)
         for row in asked.doubtful:
             near = cosine(mine, row.vector) if row.vector is not None and len(row.vector) == len(mine) else 0.0
-            if near >= options.threshold and near > max(asked.near, self.learned.least(row.key)):
+            if near < options.threshold or near <= asked.near:
+                continue
+            if self.learned.permits(partial(self._called, row), near):
                 asked.row, asked.near, asked.reason = row, near, f"cosine {near:.3f}"
 
     def _decided(self, exchange: Exchange, ticket: Ticket, asked: Asked, options: SemanticOptions) -> Response | None:
@@ -268,12 +268,16 @@ class Semantic:
         right = None
         if max(len(entry.body), len(theirs.body)) <= COMPARED_BYTES:
             right = same(text_of(theirs.body, theirs.stream), text_of(entry.body, entry.stream))
-        self.learned.tell(_of(exchange), asked.row.key, asked.near, right)
+        self.learned.tell(_of(exchange), self._called(asked.row), asked.near, right)
         told = "unclear" if right is None else "right" if right else "wrong"
         exchange.step("cache", "tape", f"semantic would have been {told}")
         self._count(exchange.caller.agent, told)
 
     # --- beside
+
+    def _called(self, row: Row) -> bytes:
+        """The question of a row: called the same in every worker, and what it is, is known to nobody else."""
+        return self._hashed(row.part + row.text.encode("utf-8", "surrogatepass"))
 
     def _embedder(self, name: str) -> Embedder | None:
         if not name:

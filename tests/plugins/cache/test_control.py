@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from plugins.cache.control import Control, control
 from plugins.cache.options import CacheOptions
+from proxy.errors import Refused
 
 ANY = CacheOptions()
 
@@ -63,3 +64,9 @@ def test_nothing_that_is_said_breaks_it(said: str) -> None:
 def test_wrong_options_are_told(name: str, value: float) -> None:
     with pytest.raises(ValueError, match=name):
         CacheOptions(**{name: value})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("said", ["no-store, only-if-kept", "only-if-kept, ttl=0"])
+def test_who_wants_what_is_kept_and_nothing_kept_is_told_so(said: str) -> None:
+    with pytest.raises(Refused, match="No answer to this call can be kept"):
+        control(said, CacheOptions())

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import pytest
 
+from proxy import registry
 from proxy.configuration import checking, sources
 from proxy.configuration.settings import CHAIN
 from proxy.configuration.sources import ConfigErrors, Loaded
@@ -71,6 +72,57 @@ def test_what_runs_in_which_order_and_why(tmp_path: Path) -> None:
         "tax-*; when it breaks it refuses the call. Refuses what is bad." in said
     )
     assert "3. metering: off." in said
+
+
+def said_of(tmp_path: Path, text: str, environ: dict[str, str] | None = None) -> str:
+    return "\n".join(checking.sentences(load(tmp_path, text, environ), registry.find))
+
+
+def test_a_plugin_that_does_not_run_is_not_said_to(tmp_path: Path) -> None:
+    for text, environ in (("cache: {enabled: false}\n", {}), ("", {"CACHE_ENABLED": "false"})):
+        assert "9. cache: off.\n" in said_of(tmp_path, text, environ)
+    some = said_of(tmp_path, "cache: {enabled: false}\nagents: {a: {plugins: {cache: {enabled: true}}}}\n")
+    assert "9. cache: off, but on for the agent a.\n" in some
+    bypassed = said_of(tmp_path, "bypass: true\n")
+    assert "9. cache: off, because `bypass` is on." in bypassed and "2. metering enforces" in bypassed
+
+
+def test_a_plugin_whose_options_leave_it_nothing_to_do_is_said_to_do_nothing(tmp_path: Path) -> None:
+    for text in ("cache: {ttl_s: 0}\n", "plugins: [audit, metering, cache: {options: {ttl_s: 0}}]\n"):
+        assert "cache does nothing: its options leave it nothing to do." in said_of(tmp_path, text)
+    said = said_of(tmp_path, "")
+    assert "9. cache enforces, for every call" in said and "3. ratelimit does nothing" in said
+    assert "10. embeddings enforces, for calls of paths /v1/embeddings;" in said
+    one = said_of(tmp_path, "cache: {ttl_s: 0}\nagents: {a: {plugins: {cache: {options: {ttl_s: 9}}}}}\n")
+    assert "9. cache enforces" in one
+
+
+def test_what_was_probably_meant_is_told_with_a_name_that_is_no_plugin(tmp_path: Path) -> None:
+    (said,) = wrong(tmp_path, "plugins: [audit, metring]\n")
+    assert said.endswith("there is no plugin 'metring'; did you mean metering?")
+
+
+def test_a_flag_is_told_as_it_is_written() -> None:
+    loaded = sources.read(None, {"data_dir": "d", "admin_port": 0}, {}, None)
+    assert [str(loaded.origins[name]) for name in ("data_dir", "admin_port")] == ["flag --data", "flag --admin-port"]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("streams: {streaming: on}", "streams.streaming: must be one of 'asked', 'auto' (YAML reads a bare on, off, yes"
+         " or no as true or false: write a word in quotes)"),
+        ("plugins: [pii: {options: {types: {PHONE: off}}}]", "'off' (write it in quotes: YAML reads a bare on"),
+        ("plugins: [pii: {mode: on}]", "plugins.pii.mode: must be one of 'enforce', 'shadow' (YAML reads a bare on"),
+        ("plugins: [pii: {mode: secret}]", "plugins.pii.mode: must be one of 'enforce', 'shadow'"),
+    ],
+)  # fmt: skip
+def test_a_switch_where_a_word_should_stand_is_explained(tmp_path: Path, text: str, told: str) -> None:
+    try:
+        (error,) = checking.faults(load(tmp_path, text), registry.find)
+    except ConfigErrors as errors:
+        (error,) = errors.errors
+    assert told in str(error)
 
 
 def test_every_value_is_told_with_its_source(tmp_path: Path) -> None:

@@ -118,7 +118,9 @@ def test_where_the_file_names_none_the_export_keeps_what_runs_by_default(tmp_pat
     made = applied(("plugins.cache.options.ttl_s", 60), ("upstreams.openai.timeouts.connect_s", 3))
     assert yaml.safe_load(made.export())["plugins"] == {"cache": {"options": {"ttl_s": 60}}}
     text = made.export(WHOLE)
-    assert text.startswith("# What stands there as {} is so by default, and listed because a file that names any plugins")
+    assert text.startswith(
+        "# What stands there as {} is so by default, and listed because a file that names any plugins"
+    )
     file = tmp_path / "x.yaml"
     file.write_text(text)
     alone = sources.read(file, {}, {}, None).settings
