@@ -130,7 +130,7 @@ def _of_written(count: Count) -> Table:
         lines.append([kind or "all", *cells])
     about = (
         "Short texts (400 to 4,000 tokens) with questions in other words (`written`), a second look: no weight"
-        " was chosen by them, but the length of the note of what was left out was. What is made short enough without an extract counts as kept. The way of selecting before this one"
-        " kept 58.7 % and 35.0 %."
+        " was chosen by them, but the length of the note of what was left out was. What is made short enough without an"
+        " extract counts as kept. The way of selecting before this one kept 58.7 % and 35.0 %."
     )
     return Table("Compression: a second look", ["kind", "half of the tokens", "quarter of the tokens"], lines, [about])

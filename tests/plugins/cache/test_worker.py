@@ -420,7 +420,7 @@ async def test_accounts_that_headers_name_share_no_answer() -> None:
 @pytest.mark.parametrize("surface", ["chat", "messages"])
 async def test_who_wants_only_what_can_be_kept_spends_on_nothing_else(surface: str) -> None:
     async with caching() as weir:
-        said = {"x_weir_cache": "only-if-kept"}
+        said: dict[str, Any] = {"x_weir_cache": "only-if-kept"}
         came = await weir.ask(surface, raw=asked(surface, temperature=0.7), **said)
         assert (came.status, came.headers["x-weir-cache"]) == (400, "BYPASS")
         assert "not deterministic" in str(came.doc)

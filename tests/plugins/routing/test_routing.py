@@ -333,7 +333,7 @@ def test_a_rule_sends_nobody_where_the_key_does_not_reach() -> None:
     bench = Bench(rules=(Rule("sim/b"),))
     exchange = bench.call(HARD, caller={"key": "small"})
     assert bench.out(exchange) == STRONG
-    assert [step.what for step in exchange.steps] == ["skipped rule 1: not for this caller"]
+    assert [step.what for step in exchange.steps] == ["skipped rule 1: not for this caller (its key may not use it)"]
 
 
 def test_a_rule_may_ask_what_is_left_of_a_budget() -> None:

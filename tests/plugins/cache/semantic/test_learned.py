@@ -25,6 +25,16 @@ def test_an_answer_that_was_wrong_is_given_to_nearer_texts_alone_and_then_to_non
     assert learned.least(b"k") == BARRED
 
 
+def test_the_very_pair_is_not_near_enough_any_more_and_nearer_ones_are() -> None:
+    learned = Learned()
+    assert learned.permits(lambda: b"k", 0.0)
+    learned.tell("a", b"k", 0.93, False)
+    assert [learned.permits(lambda: b"k", near) for near in (0.92, 0.93, 0.9301)] == [False, False, True]
+    assert learned.permits(lambda: b"another", 0.1)
+    learned.tell("a", b"k", 0.93, False)
+    assert not learned.permits(lambda: b"k", 1.0)
+
+
 def test_who_is_within_what_is_permitted_is_hardly_ever_stopped_however_long_one_looks() -> None:
     draw, stopped = random.Random(4), 0
     for _ in range(200):

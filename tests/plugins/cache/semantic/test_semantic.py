@@ -9,13 +9,16 @@ from typing import Any
 import orjson
 import pytest
 
-from proxy.live import Entry
+from proxy.live import Entry, Upstream
 from proxy.plugin import Verdict
 from tests.asking import Asking, Came, asking
 
 ASKED = "How do I reset my password?"
 LIKE = "hi, how can I reset my pasword please"
 OTHER = "How do I reset my router?"
+CACHE = Entry(
+    "cache", "plugins.cache.plugin:Cache", options={"semantic": {"typos": True, "mode": "enforce", "explore": 0.0}}
+)
 
 
 @asynccontextmanager
@@ -166,7 +169,7 @@ async def test_an_answer_that_was_wrong_twice_is_given_to_no_other_question() ->
         cache = weir.plugin("cache")
         (row,) = cache.semantic.index._rows.values()
         for _ in range(2):
-            cache.semantic.learned.tell("elsewhere", row.key, 1.0, False)
+            cache.semantic.learned.tell("elsewhere", cache.semantic._called(row), 0.5, False)
         assert (await ask(weir, LIKE)).headers["x-weir-cache"] == "MISS"
 
 
@@ -199,11 +202,38 @@ async def test_an_answer_in_other_words_that_somebody_calls_bad_is_given_only_to
         learned = weir.plugin("cache").semantic.learned
         tally = learned.tally(whose(weir))
         assert (tally.wrong, tally.right) == (1, 0)
-        (row,) = weir.plugin("cache").semantic.index._rows.values()
-        assert learned.least(row.key) == pytest.approx(note["cache"], abs=1e-4)
+        near, called = note["cache"]
+        assert learned.least(bytes.fromhex(called)) == near
         await judge(weir, id_, note, 1.0, before=0.0)
         await judge(weir, id_, note, 0.9, before=1.0)
         assert (tally.wrong, tally.right) == (0, 1)
+
+
+async def test_after_one_bad_word_the_same_question_is_asked_anew_in_every_worker() -> None:
+    model = {"model": "far/gpt-4o-mini"}
+    async with semantic() as first:
+        far = {"upstreams": (Upstream("far", first.provider.url),)}
+        async with asking(CACHE, **far) as weir, asking(CACHE, **far) as other:
+            for each in (weir, other):
+                await ask(each, ASKED, **model)
+                await ask(each, OTHER, **model)
+                assert (await ask(each, LIKE, **model)).headers["x-weir-cache"] == "SEMANTIC"
+                await each.record(3)
+            record = weir.running.records[-1]
+            for each in (weir, other):
+                await judge(each, record["id"], record["lessons"], 0.0)
+                assert (await ask(each, LIKE, **model)).headers["x-weir-cache"] == "MISS"
+                others = "hello, how can I reset my router please"
+                assert (await ask(each, others, **model)).headers["x-weir-cache"] == "SEMANTIC"
+
+
+async def test_a_word_on_an_answer_of_which_only_the_nearness_was_noted_counts_for_its_agent() -> None:
+    async with semantic() as weir:
+        await ask(weir, ASKED)
+        await weir.record()
+        await judge(weir, "wr_1", {"cache": [0.9, ""]}, 0.0)
+        learned = weir.plugin("cache").semantic.learned
+        assert (learned.tally(whose(weir)).wrong, learned.stricter()) == (1, (0, 0))
 
 
 async def test_bad_words_heard_of_other_workers_answers_stop_an_agents_hits_here_as_well() -> None:
