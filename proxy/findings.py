@@ -40,6 +40,8 @@ class Saving:
     """shadow: would have been spared."""
 
 
+WHOLE = frozenset({"hit", "semantic", "coalesced"})
+"""Kinds of savings that are the whole call: nothing is left of it that another could spare."""
 WOULD = "would "
 """Begins the action of a finding of a plugin in shadow."""
 

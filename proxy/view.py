@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from proxy.exchange import LESSONS, MASK, Exchange
+from proxy.findings import WHOLE
 
 REASONS = ("bypass ", "rule out, ", "stay: ")
 """How steps begin that say why a plugin does nothing: in shadow it would do nothing for the same reason."""
@@ -27,7 +28,6 @@ def of(exchange: Exchange) -> Exchange:
     view.notes.update(exchange.notes)
     view.state = exchange.state
     view.findings = list(exchange.findings)
-    view.savings = list(exchange.savings)
     if exchange.response is not None:
         view.response = replace(exchange.response, said=[segment.copy() for segment in exchange.response.segments])
     return view
@@ -65,12 +65,14 @@ def _moved(view: Exchange, where: str) -> str:
 
 
 def carry_over(exchange: Exchange, view: Exchange) -> None:
-    """What a shadow hook found and would have spared. What is kept of a call is masked, even where the call is not."""
+    """What a shadow hook found and would have spared, where nothing before it spared (or would have) the whole call.
+    What is kept of a call is masked, even where the call is not."""
     if MASK in view.notes:
         exchange.notes[MASK] = view.notes[MASK]
     if LESSONS in view.notes:
         exchange.notes[LESSONS] = view.notes[LESSONS]
-    exchange.savings.extend(replace(saving, mode="shadow") for saving in view.savings[len(exchange.savings) :])
+    if view.savings and not any(saving.kind in WHOLE for saving in exchange.savings):
+        exchange.savings.extend(replace(saving, mode="shadow") for saving in view.savings)
     exchange.findings.extend(
         replace(finding, action=f"would {finding.action}") for finding in view.findings[len(exchange.findings) :]
     )

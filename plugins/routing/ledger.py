@@ -9,8 +9,6 @@ from proxy.ports import Prices
 
 NOT_OURS = frozenset({"HIT", "SEMANTIC", "COALESCED"})
 """Of such calls nothing was asked of a provider: others count what that spared."""
-WHOLE = frozenset({"hit", "semantic", "coalesced"})
-"""Savings that are a whole call's: nothing is left of it to be spared."""
 
 
 @dataclass(slots=True)
@@ -49,13 +47,10 @@ def tried(account: Account, exchange: Exchange, prices: Prices) -> None:
 
 def saving(account: Account, exchange: Exchange, prices: Prices) -> Saving | None:
     """What the route spared (below 0: cost more), or would have in shadow, where the asked model served. None where
-    nothing was asked of another model, or nobody knows what it took; in shadow as well where others would have spared
-    the whole call."""
+    nothing was asked of another model, or nobody knows what it took."""
     if exchange.cache in NOT_OURS:
         return _beside(account, exchange, prices)
     response, shadow = exchange.response, not exchange.attempts
-    if shadow and any(one.kind in WHOLE for one in exchange.savings):
-        return None
     served = account.chosen if shadow else exchange.target
     if served is None or response is None or response.usage is None or not billed(exchange, response):
         return _lost(account)

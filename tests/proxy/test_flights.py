@@ -229,9 +229,7 @@ class Beside:
 def flying(key: str = "k") -> Any:
     line = SimpleNamespace(sent=0.0, headers=0.0)
     caller = SimpleNamespace(deadline_s=None)
-    exchange = SimpleNamespace(
-        flight=key, verdicts=[], cache="", attempts=0, timeline=line, caller=caller, target=None
-    )
+    exchange = SimpleNamespace(flight=key, verdicts=[], cache="", attempts=0, timeline=line, caller=caller, target=None)
     return SimpleNamespace(exchange=exchange, withhold=False, gather=False)
 
 

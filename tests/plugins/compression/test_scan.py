@@ -69,7 +69,8 @@ def test_no_text_is_too_odd(text: str, budget: int) -> None:
 
 @pytest.mark.parametrize("budget", [5, 60, 200, 600])
 def test_json_stays_json_at_any_budget(budget: int) -> None:
-    value: dict[str, Any] = {"total": 40, "rows": [{"id": n, "deep": {"told": [f"pump {n}", "x" * 40]}} for n in range(40)]}
+    rows = [{"id": n, "deep": {"told": [f"pump {n}", "x" * 40]}} for n in range(40)]
+    value: dict[str, Any] = {"total": 40, "rows": rows}
     found = scan(json.dumps(value, indent=1), budget_tokens=budget, question="Which is pump 17?")
     told = json.loads(found["text_out"])
     if budget >= 200:

@@ -1,4 +1,4 @@
-"""Routing beside the cache: no saving is told twice, none is lost, and an answer that will not do is no guest's either."""
+"""Routing beside the cache: no saving is told twice, none is lost, and an answer that will not do is no guest's."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ import pytest
 
 from plugins.routing import ledger
 from plugins.routing.ledger import Account
+from proxy import view
 from proxy.exchange import Exchange, Response, Saving, Target, Usage
 from proxy.live import Entry, Upstream
+from proxy.plugin import NoOptions, Plugin
 from tests import kit
 from tests.asking import Asking, Came, asking
 
@@ -21,7 +23,9 @@ ASKED, CHEAP = Target("sim", "strong"), Target("sim", "cheap")
 SLOW = "sim/cheap[[sim finish=length delay=0.3]]"
 
 
-def chain(cheap: str = "sim/cheap", strong: str = "sim/strong", mode: Any = "enforce", **pool: Any) -> tuple[Entry, ...]:
+def chain(
+    cheap: str = "sim/cheap", strong: str = "sim/strong", mode: Any = "enforce", **pool: Any
+) -> tuple[Entry, ...]:
     models = [{"target": cheap, **ABLE}, {"target": strong, **ABLE}]
     options = {"pools": [{"asked": ["strong"], "models": models, "bar": 0.0, **pool}]}
     return Entry("routing", "routing", mode=mode, options=options), Entry("cache", "cache", mode=mode)
@@ -102,21 +106,36 @@ async def test_calls_that_share_an_answer_which_will_not_do_get_the_better_model
         assert sum(sums(records)) == 3 * 10_000 * tokens
 
 
-async def test_a_guest_that_asks_for_itself_pays_for_itself() -> None:
-    strong = "sim/strong[[sim delay=0.1]]"
-    async with asking(*chain(SLOW, strong, cascade={})) as weir:
-        await together(weir)
+class Signs(Plugin[NoOptions]):
+    """What goes out after an answer that will not do is each call's own."""
+
+    name = "signs"
+
+    async def answer(self, exchange: Exchange, error: Exception | None) -> Response | Target | None:
+        exchange.request.set("user", exchange.id)
+        return None
+
+
+async def test_a_guest_that_asks_for_itself_pays_for_itself(dear: None) -> None:
+    signs = Entry("signs", "tests.plugins.routing.test_routing_shared:Signs")
+    async with asking(*chain(SLOW, "sim/strong[[sim delay=0.3]]", cascade={}), signs) as weir:
+        assert {(came.status, came.finish) for came in await together(weir)} == {(200, "stop")}
         records = await weir.running.sink.wait_for(3)
-        paid = [record for record in records if record["cost_nano_usd"]]
-        assert sum(record["attempts"] for record in records) == 2
-        assert all(record["usage_source"] == "provider" for record in paid)
+        assert weir.provider.total == 4
+        assert [record["cache"] for record in records] == ["MISS"] * 3
+        assert sorted(record["attempts"] for record in records) == [1, 1, 2]
+        assert {record["usage_source"] for record in records} == {"provider"}
+        alone = [record for record in records if not record.get("discarded")]
+        for record in alone:
+            assert record["cost_nano_usd"] == 10_000 * (record["input_tokens"] + record["output_tokens"]) > 0
+            assert not record.get("savings")
         spent = sum(record["cost_nano_usd"] for record in records)
         assert weir.counted("weir_cost_usd_total") == pytest.approx(spent / 1e9)
 
 
 def shared(cache: str, served: Target = CHEAP, **account: Any) -> tuple[Account, Exchange]:
     exchange = kit.exchange()
-    exchange.cache, exchange.target = cache, served
+    exchange.cache, exchange.target = cache, served  # type: ignore[assignment]
     exchange.response = Response(source="cache", usage=Usage(input=8, output=2), usage_source="cached", model="")
     return Account(ASKED, CHEAP, name="cheap", **account), exchange
 
@@ -138,15 +157,14 @@ def test_where_the_asked_model_made_it_the_route_spared_nothing(dear: None) -> N
     assert found.nano_usd == -7
 
 
-def test_of_a_call_that_others_would_have_spared_whole_a_route_in_shadow_spares_nothing(dear: None) -> None:
-    account, exchange = shared("")
-    exchange.response = Response(usage=Usage(input=8, output=2), usage_source="provider")
-    assert ledger.saving(account, exchange, kit.FakePrices()) is not None
-    exchange.savings.append(Saving("compression", "tables", 5, 0, 5))
-    assert ledger.saving(account, exchange, kit.FakePrices()) is not None
-    for kind in ("hit", "semantic", "coalesced"):
-        exchange.savings[:] = [Saving("other", kind, 8, 2, 10, mode="shadow")]
-        assert ledger.saving(account, exchange, kit.FakePrices()) is None
+@pytest.mark.parametrize("kind", ["hit", "semantic", "coalesced", "tables"])
+def test_of_a_call_that_is_spared_whole_nobody_in_shadow_spares_anything(kind: str) -> None:
+    exchange = kit.exchange()
+    exchange.savings.append(Saving("cache", kind, 8, 2, 10, mode="shadow"))
+    seen = view.of(exchange)
+    seen.savings.append(Saving("routing", "routed", 0, 0, 5))
+    view.carry_over(exchange, seen)
+    assert [one.kind for one in exchange.savings[1:]] == (["routed"] if kind == "tables" else [])
 
 
 async def test_a_route_that_failed_says_to_what_it_fell_back() -> None:
