@@ -10,9 +10,9 @@ upstream    send; then by what came:
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from hashlib import blake2b
 
 import orjson
-import xxhash
 
 from proxy import own, record
 from proxy.bells import Bells
@@ -311,7 +311,7 @@ def onward(exchange: Exchange, key: str) -> str:
     target, request = exchange.target, exchange.request
     try:
         doc = {**request.present(), "model": None}
-        body = xxhash.xxh3_128_hexdigest(orjson.dumps(doc, option=orjson.OPT_SORT_KEYS))
+        body = blake2b(orjson.dumps(doc, option=orjson.OPT_SORT_KEYS), digest_size=16).hexdigest()
     except TypeError:  # integers of more than 64 bits
         return ""
     return "" if target is None else f"{key} {body} {target.upstream}/{target.model}"

@@ -201,8 +201,7 @@ class Connection(asyncio.Protocol):
         if express is not None and incoming.head is not None and not self.paused:
             ride = express(incoming, reply)
             if ride is not None:
-                if self._incoming is incoming and self.task is None:  # (else it is over, or a task goes on with it)
-                    self._ride = ride
+                self._ride = ride if self._incoming is incoming and self.task is None else self._ride  # (or it is over)
                 if not self._reading:
                     self.read_on()
                 return

@@ -10,10 +10,12 @@ import aiohttp
 import orjson
 import pytest
 
-from proxy.exchange import Exchange
+from proxy.delivery import onward
+from proxy.exchange import Exchange, Target
 from proxy.flights import BEHIND_S, HELD_BYTES, Flights
 from proxy.live import Entry
 from proxy.plugin import NoOptions, Plugin
+from tests import kit
 from tests.plugins_for_tests import Edits
 from tests.worker import DEFAULT, Running, weir
 
@@ -298,3 +300,14 @@ async def test_where_nothing_more_may_run_beside_the_calls_each_asks_for_itself(
 
     answering: Any = (await asyncio.wait_for(flights.ride(flying(), send)(), 1))[0]
     assert answering is source and not flights._open
+
+
+def test_who_is_sent_on_shares_with_who_would_send_the_same_to_the_same() -> None:
+    def sent_on(text: str, model: str = "strong", **doc: Any) -> str:
+        exchange = kit.exchange(doc={"model": "m", "messages": [{"role": "user", "content": text}], **doc})
+        exchange.target = Target("sim", model)
+        return onward(exchange, "k")
+
+    assert sent_on("hi") == sent_on("hi") != ""
+    assert len({sent_on("hi"), sent_on("ho"), sent_on("hi", "stronger"), sent_on("hi", seed=1)}) == 4
+    assert sent_on("hi", seed=10**30) == ""
