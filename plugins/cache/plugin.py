@@ -94,7 +94,7 @@ class Cache(Plugin[CacheOptions]):
         if target is None or not options.ttl_s:
             return None
         if len(request.body) > LONGEST_BYTES:
-            self._bypass(exchange, "too long a call")
+            self._bypass(exchange, "too long a call", told(request)[0])
             return None
         said, chosen = told(request)
         doc = request.present()
@@ -104,7 +104,7 @@ class Cache(Plugin[CacheOptions]):
         if not why and doc is not request.doc and loses(request.body, request.doc):
             why = "integers too long"
         if why:
-            self._bypass(exchange, why)
+            self._bypass(exchange, why, said)
             return None
         asked = control(said, options) if said else PLAIN
         ticket = self._ticket(exchange, doc, chosen, asked)
@@ -115,7 +115,7 @@ class Cache(Plugin[CacheOptions]):
             why = "an identical call in its session: a retry"
         if why:
             ticket.doc = None
-            self._bypass(exchange, why, kept=True)
+            self._bypass(exchange, why)
             return None
         entry = self.memory.find(ticket.key)
         if self.far.there:
@@ -159,12 +159,12 @@ class Cache(Plugin[CacheOptions]):
             return ticket.key.hex()
         return ticket.key.hex() + self.keys.local(repr(ticket.named).encode("utf-8", "surrogatepass")).hex()
 
-    def _bypass(self, exchange: Exchange, why: str, *, kept: bool = False) -> None:
+    def _bypass(self, exchange: Exchange, why: str, said: str = "") -> None:
+        """`said`: what its caller says of the cache, where no answer to it could be kept."""
         exchange.cache = "BYPASS"
         exchange.step(self.name, "request", f"bypass {why}")
         self._count(exchange, "bypass")
-        if not kept:
-            insist(self.name, told(exchange.request)[0], why)
+        insist(self.name, said, why)
 
     def _is_retry(self, exchange: Exchange, ticket: Ticket) -> bool:
         within_s = ticket.options.retry_s

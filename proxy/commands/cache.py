@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import http.client
 import json
-import os
 import sys
 import threading
 from collections import Counter
@@ -16,12 +15,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+from proxy.commands import calling
 from proxy.commands.admin import Admin, AdminError, add_place
 
 CALL_S = 600.0
 MOST_AT_ONCE = 64
 CONTROL, BYPASS = "x-weir-cache", "BYPASS"
-KEY_ENV = "WEIR_KEY"
 DROPPING = (
     "Drop kept answers, in every worker and wherever else they are kept. What is named must all fit. That it was asked "
     "is noted in the audit trail. Needs a running Weir and its admin token, where it has one (WEIR_ADMIN_TOKEN)."
@@ -91,11 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     drop.add_argument("--all", action="store_true", help="all there is")
     warm = verbs.add_parser("warm", description=WARMING, help="fill it with answers to recorded calls")
     warm.add_argument("file", metavar="FILE.jsonl", help="the calls; - for standard input")
-    warm.add_argument("--to", default="", metavar="URL", help="where Weir takes calls (default: found in --data)")
-    warm.add_argument(
-        "--data", default=os.environ.get("WEIR_DATA_DIR") or ".weir", help="the data directory of the Weir"
-    )
-    warm.add_argument("--key-env", default=KEY_ENV, metavar="NAME", help="variable that has the caller's key")
+    calling.add_caller(warm)
     warm.add_argument("--anyway", action="store_true", help="ask also what can never be kept")
     warm.add_argument("--at-once", type=int, default=4, metavar="N", help="calls at once (default: 4)")
     return parser
@@ -164,10 +159,7 @@ def _warmed(options: argparse.Namespace) -> int:
     if not 1 <= options.at_once <= MOST_AT_ONCE:
         raise ValueError(f"--at-once is a number from 1 to {MOST_AT_ONCE}")
     calls = list(_calls(options.file))
-    key = os.environ.get(options.key_env, "")
-    if not key and options.key_env != KEY_ENV:
-        raise ValueError(f"--key-env names {options.key_env}, which is not set")
-    line = Line(options.to or address(Path(options.data)), key)
+    line = Line(calling.address(options), calling.key(options))
     if not options.anyway:
         calls = [call._replace(headers=_insisting(call.headers)) for call in calls]
     told: Counter[str] = Counter()
@@ -221,15 +213,6 @@ def _calls(file: str) -> Iterator[Call]:
         if not isinstance(headers, dict) or not all(isinstance(value, str) for value in headers.values()):
             raise ValueError(f"line {number}: headers are names with texts")
         yield Call(number, path, json.dumps(body).encode(), headers)
-
-
-def address(data: Path) -> str:
-    """Where the Weir of this data directory takes calls. Raises AdminError."""
-    try:
-        facts = json.loads((data / "weir.lock").read_text())
-        return f"http://127.0.0.1:{int(facts['port'])}"
-    except (OSError, ValueError, KeyError, TypeError):
-        raise AdminError(f"no Weir is known in {data}; name its --data, or --to where it takes calls") from None
 
 
 class Line:

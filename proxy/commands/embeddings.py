@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from proxy.commands import calling
 from proxy.commands.admin import Admin, AdminError, add_place
-from proxy.commands.cache import KEY_ENV, Call, Line, address
+from proxy.commands.cache import Call, Line
 from proxy.commands.table import printable, table
 
 PATH = "/v1/embeddings"
@@ -52,11 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     warm = verbs.add_parser("warm", description=WARMING, help="make vectors in advance")
     warm.add_argument("file", metavar="FILE", help="the texts; - for standard input")
     warm.add_argument("--model", default="", help="the model that makes the vectors")
-    warm.add_argument("--to", default="", metavar="URL", help="where Weir takes calls (default: found in --data)")
-    warm.add_argument(
-        "--data", default=os.environ.get("WEIR_DATA_DIR") or ".weir", help="the data directory of the Weir"
-    )
-    warm.add_argument("--key-env", default=KEY_ENV, metavar="NAME", help="variable that has the caller's key")
+    calling.add_caller(warm)
     warm.add_argument("--inputs", type=int, default=64, metavar="N", help="inputs of one call (default: 64)")
     return parser
 
@@ -89,11 +85,8 @@ def _warmed(options: argparse.Namespace) -> int:
     if not 1 <= options.inputs <= MOST_AT_ONCE:
         raise ValueError(f"--inputs is a number from 1 to {MOST_AT_ONCE}")
     groups = _grouped(options.file, options.model)
-    key = os.environ.get(options.key_env, "")
-    if not key and options.key_env != KEY_ENV:
-        raise ValueError(f"--key-env names {options.key_env}, which is not set")
     failed = inputs = 0
-    with closing(Line(options.to or address(Path(options.data)), key)) as line:
+    with closing(Line(calling.address(options), calling.key(options))) as line:
         for model, texts in groups.items():
             for at in range(0, len(texts), options.inputs):
                 part = texts[at : at + options.inputs]

@@ -5,17 +5,15 @@ from __future__ import annotations
 import argparse
 import http.client
 import json
-import os
 import sys
 import urllib.error
 import urllib.request
-from pathlib import Path
 from typing import Any
 
+from proxy.commands import calling
 from proxy.commands.admin import AdminError
 
 TIMEOUT_S = 30.0
-KEY_ENV = "WEIR_KEY"
 WHAT = (
     "Say how good the answer to a call was. It is kept beside the call, and the plugins that chose or gave the answer "
     "learn of it, in every worker. One word counts for each call and name, the last one. A call is judged by whoever "
@@ -42,22 +40,16 @@ def _parser() -> argparse.ArgumentParser:
     word.add_argument("--score", type=float, metavar="X", help="from 0 (bad) to 1 (good)")
     parser.add_argument("--name", help="what of it is judged (default: answer)")
     parser.add_argument("--comment", help="why, in a few words; kept beside the call, secrets taken out")
-    parser.add_argument("--to", default="", metavar="URL", help="where Weir takes calls (default: found in --data)")
-    parser.add_argument(
-        "--data", default=os.environ.get("WEIR_DATA_DIR") or ".weir", help="the data directory of the Weir"
-    )
-    parser.add_argument("--key-env", default=KEY_ENV, metavar="NAME", help="variable that has the caller's key")
+    calling.add_caller(parser)
     return parser
 
 
 def _send(options: argparse.Namespace) -> dict[str, Any]:
     said = {"request_id": options.id, "score": 1.0 if options.good else 0.0 if options.bad else options.score}
     said |= {name: getattr(options, name) for name in ("name", "comment") if getattr(options, name) is not None}
-    key = os.environ.get(options.key_env, "")
-    if not key and options.key_env != KEY_ENV:
-        raise ValueError(f"--key-env names {options.key_env}, which is not set")
+    key = calling.key(options)
     headers = {"content-type": "application/json", **({"authorization": f"Bearer {key}"} if key else {})}
-    url = options.to.rstrip("/") or _found(Path(options.data))
+    url = calling.address(options).rstrip("/")
     if not url.startswith(("http://", "https://")):
         raise ValueError(f"--to must begin with http:// or https://, not {url!r}")
     request = urllib.request.Request(f"{url}/weir/feedback", json.dumps(said).encode(), headers)  # noqa: S310  http(s)
@@ -70,14 +62,6 @@ def _send(options: argparse.Namespace) -> dict[str, Any]:
         raise AdminError(f"no Weir answers on {url}; is it running?") from None
     except (ValueError, TypeError):
         raise AdminError(f"what answers on {url} is no Weir") from None
-
-
-def _found(data: Path) -> str:
-    try:
-        facts = json.loads((data / "weir.lock").read_text())
-        return f"http://127.0.0.1:{int(facts['port'])}"
-    except (OSError, ValueError, KeyError, TypeError):
-        raise AdminError(f"no Weir is known in {data}; name its --data, or --to where it takes calls") from None
 
 
 def _told(found: dict[str, Any]) -> str:

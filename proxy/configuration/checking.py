@@ -14,7 +14,7 @@ from proxy.configuration.fields import SENSITIVE, refers
 from proxy.configuration.merge import wrong
 from proxy.configuration.options import faults as option_faults
 from proxy.configuration.refusals import leaves
-from proxy.configuration.remarks import Remarks
+from proxy.configuration.remarks import Remarks, variations
 from proxy.configuration.sections import Agent, Upstream, When
 from proxy.configuration.sections import Plugin as Line
 from proxy.configuration.settings import STANDARD, Settings, base, style
@@ -23,7 +23,7 @@ from proxy.configuration.wording import Path, dotted, nearest
 from proxy.errors import ConfigError
 from proxy.live import Snapshot
 from proxy.plugin import HOOKS, Plugin, overrides
-from proxy.registry import build, misplaced, resolver, varies
+from proxy.registry import misplaced, resolver, varies
 from proxy.route import for_agent
 from proxy.wanted import Wanted
 
@@ -97,19 +97,10 @@ def _judge(settings: Settings, classes: Classes, remarks: Remarks) -> Iterator[t
 
 def _varied(settings: Settings, classes: Classes, name: str) -> Iterator[tuple[Path, str]]:
     """What is wrong with the options that variants change, wherever tests are written."""
-    line, cls = settings.plugins[name], classes[name]
-    places: list[tuple[Path, Mapping[str, Any]]] = [(("plugins", name, "options"), line.options)]
-    for agent, own in settings.agents.items():
-        if name in own.plugins and own.plugins[name].options:
-            places.append((("agents", agent, "plugins", name, "options"), own.plugins[name].options))
-    for path, options in places:
-        given = {**line.options, **options}
-        if option_faults(cls.Options, given):
-            continue
-        for label, plugins in cls.varied(build(cls.Options, given)).items():
-            for other, changes in plugins.items():
-                for words in _unfit(settings, classes, (name, other), changes):
-                    yield path, f"variant {label} {words}"
+    for path, label, plugins in variations(settings, name, classes[name]):
+        for other, changes in plugins.items():
+            for words in _unfit(settings, classes, (name, other), changes):
+                yield path, f"variant {label} {words}"
 
 
 def _unfit(settings: Settings, classes: Classes, pair: tuple[str, str], changes: Mapping[str, Any]) -> Iterator[str]:

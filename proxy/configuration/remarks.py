@@ -120,9 +120,10 @@ def _spots(settings: Settings, classes: Classes, varying: Classes) -> Iterator[S
             yield from _varied(settings, classes, (name, cls))
 
 
-def _varied(settings: Settings, classes: Classes, varying: tuple[str, type[Plugin[Any]]]) -> Iterator[Spot]:
-    """The options that variants change, of plugins below."""
-    name, cls = varying
+def variations(
+    settings: Settings, name: str, cls: type[Plugin[Any]]
+) -> Iterator[tuple[Path, str, Mapping[str, Mapping[str, Any]]]]:
+    """What the variants of this plugin change, wherever its tests are written: where, the label, options by plugin."""
     line = settings.plugins[name]
     places: list[tuple[Path, Mapping[str, Any]]] = [(("plugins", name, "options"), line.options)]
     for agent, own in settings.agents.items():
@@ -130,13 +131,18 @@ def _varied(settings: Settings, classes: Classes, varying: tuple[str, type[Plugi
             places.append((("agents", agent, "plugins", name, "options"), own.plugins[name].options))
     for path, options in places:
         given = {**line.options, **options}
-        if option_faults(cls.Options, given):
-            continue
-        for label, plugins in cls.varied(build(cls.Options, given)).items():
-            for other in [one for one in plugins if one in classes]:
-                of, changes = settings.plugins[other], plugins[other]
-                spot = Spot(other, changes, _at(path), of.timeout_ms, f"the variant {label}", f"variant {label} sets ")
-                yield from _spot(classes[other], {**of.options, **changes}, spot)
+        if not option_faults(cls.Options, given):
+            for label, plugins in cls.varied(build(cls.Options, given)).items():
+                yield path, label, plugins
+
+
+def _varied(settings: Settings, classes: Classes, varying: tuple[str, type[Plugin[Any]]]) -> Iterator[Spot]:
+    """The options that variants change, of plugins below."""
+    for path, label, plugins in variations(settings, *varying):
+        for other in [one for one in plugins if one in classes]:
+            of, changes = settings.plugins[other], plugins[other]
+            spot = Spot(other, changes, _at(path), of.timeout_ms, f"the variant {label}", f"variant {label} sets ")
+            yield from _spot(classes[other], {**of.options, **changes}, spot)
 
 
 def _spot(cls: type[Plugin[Any]], given: Mapping[str, Any], spot: Spot) -> Iterator[Spot]:

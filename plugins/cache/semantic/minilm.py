@@ -11,7 +11,6 @@ import math
 import struct
 import unicodedata
 from collections.abc import Iterator
-from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -59,7 +58,6 @@ class Layers:
     def __init__(self, folder: Path, most: int) -> None:
         """Raises ImportError without numpy, OSError or ValueError where the files are not those of the model."""
         self._np: Any = import_module("numpy")
-        _alone()
         self._most = most
         self._pieces = Pieces(folder / VOCABULARY)
         given = self._read(folder / WEIGHTS)
@@ -150,13 +148,6 @@ class Layers:
         }
         mixed = tuple(self._np.concatenate(each, axis=-1) for each in zip(*parts, strict=True))
         return {"mixed": mixed, **dense, **norms}
-
-
-def _alone() -> None:
-    """Has numpy use one thread, where threadpoolctl is there to say so: matrices this small take a multiple of the CPU
-    on two where the other core is busy. Workers begin with one anyway."""
-    with suppress(ImportError):
-        import_module("threadpoolctl").threadpool_limits(1, "blas")
 
 
 def _split(text: str) -> Iterator[str]:
